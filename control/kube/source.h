@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where objects come from: a snapshot file, or the watch of an API server.
+ *
+ * Runs on the main loop's thread and calls the sink (control/records/object.h)
+ * from there. No function blocks longer than reading a local file does.
+ */
+#ifndef KB_KUBE_SOURCE_H
+#define KB_KUBE_SOURCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "control/records/object.h"
+
+struct kb_source;
+
+struct kb_source_kind_status {
+	bool synced;		/* at least one whole list has been seen */
+	bool watching;		/* a watch is open now */
+	uint64_t last_alive_ms;	/* uv_now() of the last event, bookmark or list end; 0: never */
+	uint64_t events;	/* watch events delivered to the sink */
+	uint64_t relists;	/* whole lists begun, the first one included */
+	uint64_t reconnects;	/* watches opened again from a resourceVersion */
+	uint64_t skipped;	/* objects handed over as bad, or not even nameable */
+	uint64_t bytes;		/* body bytes received or read */
+	char error[256];	/* last error, "" when the last attempt went well */
+};
+
+struct kb_source_config {
+	const char *snapshot;	/* path: use the snapshot source; excludes the others */
+	const char *kubeconfig;	/* path; NULL and no snapshot: in-cluster */
+};
+
+/* Opens the source: reads and checks configuration, does not wait for the
+ * server. Returns 0, or -errno with one line for the operator in err. The source
+ * belongs to the caller. `sink` is copied. */
+int kb_source_new(uv_loop_t *loop, const struct kb_source_config *config,
+		  const struct kb_sink *sink, struct kb_source **ret_source, char *err,
+		  size_t err_size);
+/* Begins listing and watching. A snapshot is read here, whole, and its kinds are
+ * synced on return; a snapshot that cannot be read returns -errno with err, and
+ * nothing has been handed over. */
+int kb_source_start(struct kb_source *source, char *err, size_t err_size);
+/* SIGHUP: re-reads the snapshot, or the kubeconfig and token files. A bad file
+ * changes nothing and returns -errno with err. */
+int kb_source_reload(struct kb_source *source, char *err, size_t err_size);
+void kb_source_status(const struct kb_source *source, enum kb_kind kind,
+		      struct kb_source_kind_status *ret_status);
+/* "snapshot /path" or "apiserver https://host:port"; borrowed. */
+const char *kb_source_name(const struct kb_source *source);
+/* Closes every handle; the loop must run once more for libuv to let go of them. */
+void kb_source_free(struct kb_source *source);
+
+#endif

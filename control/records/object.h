@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kubernetes objects, reduced to what DNS needs.
+ *
+ * control/kube fills these from JSON, control/records turns them into names.
+ * They are views: every pointer is borrowed from the source and is valid only
+ * during the callback that hands the object over. Everything runs on the main
+ * loop's thread.
+ */
+#ifndef KB_RECORDS_OBJECT_H
+#define KB_RECORDS_OBJECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum kb_kind {
+	KB_SERVICE,
+	KB_SLICE,	/* EndpointSlice, discovery.k8s.io/v1 */
+	KB_NAMESPACE,
+	KB_KIND_MAX,
+};
+
+enum kb_proto { KB_TCP, KB_UDP, KB_SCTP };
+
+struct kb_addr {
+	uint8_t family;	/* 4 or 6 */
+	uint8_t b[16];	/* network byte order; IPv4 uses the first four */
+};
+
+struct kb_port {
+	const char *name;	/* "" when the port has no name */
+	enum kb_proto proto;
+	uint16_t port;		/* host order; a slice's port is the target port */
+};
+
+enum kb_service_type { KB_CLUSTER_IP, KB_HEADLESS, KB_EXTERNAL_NAME };
+
+struct kb_service {
+	enum kb_service_type type;	/* NodePort and LoadBalancer are KB_CLUSTER_IP */
+	const struct kb_addr *cluster_ips;
+	size_t n_cluster_ips;
+	const char *external_name;	/* only for KB_EXTERNAL_NAME, as the object has it */
+	const struct kb_port *ports;
+	size_t n_ports;
+};
+
+struct kb_endpoint {
+	struct kb_addr addr;	/* one kb_endpoint for each address of an endpoint */
+	bool ready;		/* conditions.ready, absent means ready */
+	const char *hostname;	/* NULL when it has none */
+	const char *pod;	/* targetRef.name when targetRef.kind is Pod, otherwise NULL */
+};
+
+struct kb_slice {
+	const char *service;	/* label kubernetes.io/service-name, NULL when missing */
+	const struct kb_port *ports;
+	size_t n_ports;
+	const struct kb_endpoint *endpoints;
+	size_t n_endpoints;
+	/* Annotation endpoints.kubernetes.io/last-change-trigger-time in seconds
+	 * since the epoch, 0 when missing. */
+	double trigger_time_s;
+};
+
+/*
+ * An object that cannot be carried (absurd or missing fields, too large) has
+ * `bad` set to the reason; then only kind, ns, name and, for a slice,
+ * u.slice.service (may be NULL) are meaningful. Its names must be left alone by
+ * the fast path, not be denied.
+ */
+struct kb_object {
+	enum kb_kind kind;
+	const char *ns;		/* "" for a Namespace */
+	const char *name;
+	const char *bad;	/* NULL when the object is usable */
+	union {
+		struct kb_service service;
+		struct kb_slice slice;
+	} u;
+};
+
+/*
+ * What a source (API server or snapshot file) calls, on the main loop.
+ *
+ * A list is bracketed by relist_begin and relist_end: after relist_end every
+ * object of that kind that was not applied in between is gone. Between two lists
+ * nothing is ever emptied. The first relist_end of a kind means it has synced.
+ * relist_abort ends a bracket whose list broke off: nothing is removed.
+ */
+struct kb_sink {
+	void *arg;
+	void (*relist_begin)(void *arg, enum kb_kind kind);
+	void (*relist_end)(void *arg, enum kb_kind kind);
+	void (*relist_abort)(void *arg, enum kb_kind kind);
+	void (*apply)(void *arg, const struct kb_object *obj);
+	void (*gone)(void *arg, enum kb_kind kind, const char *ns, const char *name);
+	/* Any proof that the source is alive and current for this kind: an event,
+	 * a bookmark, the end of a list. */
+	void (*alive)(void *arg, enum kb_kind kind);
+};
+
+#endif
