@@ -1,7 +1,7 @@
 package main
 
 import (
-	_ "github.com/miekg/dns"
+	_ "golang.org/x/net/dns/dnsmessage"
 	_ "golang.org/x/sys/unix"
 	_ "k8s.io/client-go/kubernetes"
 )
