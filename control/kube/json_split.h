@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cuts a stream of JSON text into the objects to be read one by one.
+ *
+ *	KB_SPLIT_EVENTS	{...}\n{...}\n...		each {...} is an item
+ *	KB_SPLIT_LIST	{"kind":..., "metadata":{...}, "items":[{...},{...}], ...}
+ *							each element of items is an item,
+ *							every other member's value is a field
+ *
+ * Bytes come in as the network cuts them; at most one value is ever kept, and
+ * none when it lies whole within the bytes fed. Several documents may follow one
+ * another. The splitter follows strings and brackets only: whether a value is
+ * proper JSON is for its reader (json.h) to say.
+ *
+ * A value over the limit, or nested too deeply, is dropped while it streams by,
+ * its beginning is handed to `skipped`, and the stream goes on. What breaks the
+ * bracket structure itself ends a list with -EBADMSG; among events only the line
+ * is lost, because an event's text has no line breaks within.
+ */
+#ifndef KB_KUBE_JSON_SPLIT_H
+#define KB_KUBE_JSON_SPLIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum kb_split_mode { KB_SPLIT_EVENTS, KB_SPLIT_LIST };
+
+enum {
+	KB_SPLIT_OBJECT_MAX = 8 << 20,	/* default limit of one value */
+	KB_SPLIT_HEAD_MAX = 64 << 10,	/* what `skipped` gets to see of a larger one */
+};
+
+/* Texts are borrowed for the call; `offset` counts the bytes fed before the
+ * value. A callback that returns non-zero stops the feeding, which returns it. */
+struct kb_split_ops {
+	int (*item)(void *arg, const char *text, size_t len, uint64_t offset);
+	/* A member of the list document that is not the items; may be NULL. */
+	int (*field)(void *arg, const char *key, const char *text, size_t len, uint64_t offset);
+	/* An item that is not delivered: its first bytes and the reason. */
+	int (*skipped)(void *arg, const char *head, size_t head_len, uint64_t offset,
+		       const char *why);
+	/* A list document ended; has_items says if it had an "items" member that
+	 * was a list or null. May be NULL. */
+	int (*document)(void *arg, int has_items);
+};
+
+struct kb_json_split;
+
+/* max is the largest value in bytes, 0 for the default. */
+int kb_json_split_new(enum kb_split_mode mode, size_t max, const struct kb_split_ops *ops,
+		      void *arg, struct kb_json_split **ret_split);
+/* Returns 0, -EBADMSG (see kb_json_split_error), -ENOMEM, or what a callback
+ * returned; after anything but 0 only reset and free make sense. */
+int kb_json_split_feed(struct kb_json_split *split, const char *bytes, size_t len);
+/* The stream ended: 0 between two documents, -EBADMSG within one. */
+int kb_json_split_finish(struct kb_json_split *split);
+/* Begin anew with an empty stream of this mode. */
+void kb_json_split_reset(struct kb_json_split *split, enum kb_split_mode mode);
+/* What was wrong, and where; "" when nothing was. Borrowed. */
+const char *kb_json_split_error(const struct kb_json_split *split);
+uint64_t kb_json_split_error_offset(const struct kb_json_split *split);
+/* Bytes kept for the value under way. */
+size_t kb_json_split_memory(const struct kb_json_split *split);
+void kb_json_split_free(struct kb_json_split *split);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Objects in, names out: what cluster DNS answers.
+ *
+ * Keeps Services, EndpointSlices and Namespaces in compact form, and for each change
+ * enters, changes and removes just the names that it concerns (control/table).
+ * Every function runs on the main loop's thread.
+ */
+#ifndef KB_RECORDS_RECORDS_H
+#define KB_RECORDS_RECORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "control/records/object.h"
+#include "control/table/table.h"
+
+#define KB_DOMAINS_MAX	     8
+#define KB_DNS_SERVICES_MAX  8
+
+struct kb_records;
+
+struct kb_records_config {
+	/* Cluster domains in text form; PTR targets are in the first one. */
+	const char *domains[KB_DOMAINS_MAX];
+	size_t n_domains;
+	bool reverse_authoritative;	/* deny unknown reverse names instead of leaving them */
+	uint32_t ttl_s;
+	/* "NS/NAME" of the cluster DNS Services: NS records and intercepts. */
+	const char *dns_services[KB_DNS_SERVICES_MAX];
+	size_t n_dns_services;
+	/* Called in the event that changes them; port in host order. */
+	void (*intercept)(void *arg, bool add, const struct kb_addr *addr, uint16_t port);
+	/* A whole set of names has been changed by one event, `trigger_time_s` as in
+	 * struct kb_slice (0 if unknown). Called after the table has been written. */
+	void (*published)(void *arg, enum kb_kind kind, double trigger_time_s);
+	/* Every kind has synced for the first time, and the table holds all of it. */
+	void (*synced)(void *arg);
+	void *arg;
+};
+
+struct kb_records_stats {
+	uint64_t services, slices, namespaces, endpoints;
+	uint64_t skipped;	/* objects whose names are left alone */
+	uint64_t warnings;	/* names or parts of objects that DNS cannot carry */
+	bool synced[KB_KIND_MAX];
+};
+
+/* Enters the zones and the apex names. 0 or -errno with a line in err. Borrows the
+ * table; strings of the config are copied. */
+int kb_records_new(const struct kb_records_config *config, struct kb_table *table,
+		   struct kb_records **ret_records, char *err, size_t err_size);
+void kb_records_free(struct kb_records *records);
+
+/* The sink through which a source feeds these records. */
+void kb_records_sink(struct kb_records *records, struct kb_sink *ret_sink);
+
+void kb_records_stats(const struct kb_records *records, struct kb_records_stats *ret_stats);
+
+/*
+ * Renders the whole answer to (qname, qtype), without the limits of UDP: for TCP and
+ * for sets marked KB_SET_MORE. qname in wire form, any case. Writes what follows the
+ * question (whose name has `qname_len` bytes and starts at offset 12) into out, at most
+ * cap bytes. Returns 0 and fills ret, or -ENOENT when the table's own answer is whole,
+ * or -EMSGSIZE.
+ */
+struct kb_rendered {
+	uint16_t an, ns, ar;
+	uint8_t rcode;
+	size_t len;
+};
+int kb_records_render(const struct kb_records *records, const uint8_t *qname, size_t qname_len,
+		      uint16_t qtype, uint8_t *out, size_t cap, struct kb_rendered *ret);
+
+/* Calls `each` with every name (text form, no final dot) and its entry, in no special
+ * order; a non-zero result stops and is returned. */
+int kb_records_each_name(struct kb_records *records,
+			 int (*each)(void *arg, const char *name, const struct kb_entry *entry),
+			 void *arg);
+
+#endif

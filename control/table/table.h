@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table's single writer: names in, published slots and records out, by the
+ * protocol at the top of dataplane/core/layout.h.
+ *
+ * Memory comes from a backing (BPF maps in kbdnsd, plain memory in tests), so that
+ * the writer itself needs no privileges. Every function runs on the main loop's
+ * thread and none waits for readers: what readers may still see goes into a limbo, and
+ * the owner lets a grace period pass in a thread of its choice:
+ *
+ *	if (kb_table_grace_begin(t))		main thread
+ *		backing->grace(backing->arg);	any thread, about 10 ms
+ *	kb_table_grace_end(t);			main thread
+ */
+#ifndef KB_TABLE_TABLE_H
+#define KB_TABLE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/core/packet.h"
+
+struct kb_table;
+
+struct kb_backing {
+	void *arg;
+	/* The header and the intercept buckets: zeroed when new, mapped for good. */
+	struct kb_header *header;
+	struct kb_icept_bucket *icept;
+	/* Creates an index of n buckets, all zero, and puts it into `slot` of kb_index.
+	 * -errno. The pointer stays valid until index_drop. */
+	int (*index_new)(void *arg, uint32_t slot, uint32_t n, struct kb_bucket **ret_index);
+	/* Index and bucket count of an adopted table; -ENOENT. */
+	int (*index_get)(void *arg, uint32_t slot, uint32_t *ret_n, struct kb_bucket **ret_index);
+	void (*index_drop)(void *arg, uint32_t slot);
+	/* Creates arena page n; -errno. */
+	int (*page_new)(void *arg, uint32_t n, struct kb_page **ret_page);
+	int (*page_get)(void *arg, uint32_t n, struct kb_page **ret_page);
+	/* Returns when every reader that could see the past has gone. Thread safe. */
+	void (*grace)(void *arg);
+};
+
+struct kb_table_config {
+	uint32_t replicas;	/* of the index, 1..KB_REPLICAS_MAX */
+	uint32_t buckets;	/* first size of each replica; 0: a small default */
+	uint64_t mem_max;	/* bytes of index and arena together; 0: no limit */
+};
+
+struct kb_table_stats {
+	uint64_t names, buckets, replicas, generation;
+	uint64_t index_bytes, arena_bytes, arena_used_bytes, records;
+	uint64_t puts, dels, changes;	/* calls that changed something */
+	uint64_t growths;
+	uint64_t limbo;			/* slots and records waiting for a grace period */
+	uint64_t refused;		/* names that could not be stored: alarm */
+	uint64_t collisions;		/* of those, two of our names with one hash: alarm */
+};
+
+/* Makes a new, empty table in state OFF. The backing is copied. 0 or -errno. */
+int kb_table_new(const struct kb_backing *backing, const struct kb_table_config *config,
+		 struct kb_table **ret_table);
+/* Takes over a table left by another writer: checks magic and version (-EPROTO when
+ * they differ), rebuilds free lists and overflow counts by walking it. Names that stay are
+ * marked old; kb_table_sweep removes those not put again since. 0 or -errno. */
+int kb_table_adopt(const struct kb_backing *backing, const struct kb_table_config *config,
+		   struct kb_table **ret_table);
+/* Removes what an adopted table still holds from before. */
+void kb_table_sweep(struct kb_table *t);
+/* Lets go of the writer's memory, leaves the shared one as it is. */
+void kb_table_free(struct kb_table *t);
+
+/*
+ * Records are interned: the same bytes give the same ref, with one more reference
+ * for the caller. `rec` is a struct kb_rec as layout.h has it. 0, -ENOSPC, -ENOMEM.
+ */
+int kb_table_intern(struct kb_table *t, const void *rec, size_t len, uint32_t *ret_ref);
+void kb_table_release(struct kb_table *t, uint32_t ref);
+
+struct kb_entry {
+	enum kb_value_kind kind;
+	uint8_t zone;	/* id, 1..15 */
+	uint32_t ref;	/* 0 or from kb_table_intern */
+	__be32 addr;
+};
+
+/*
+ * Enters or changes a name (wire form, lower case). Always takes over the caller's
+ * reference to entry->ref. Visible to every reader on return. Returns 0, -EEXIST when
+ * another of our names has this hash, -ENOSPC when there is no room: then nothing has
+ * changed, and misses of that zone are left from now on (kb_table_stats.refused).
+ */
+int kb_table_put(struct kb_table *t, const uint8_t *name, size_t len, const struct kb_entry *entry);
+/* 0 or -ENOENT. Gone for every reader on return. */
+int kb_table_del(struct kb_table *t, const uint8_t *name, size_t len);
+/* What stands at a name now: the raw value, 0 if nothing; where: bucket and slot. */
+uint64_t kb_table_get(const struct kb_table *t, const uint8_t *name, size_t len,
+		      uint32_t *ret_bucket, uint32_t *ret_slot);
+/* Room for about this many names, in one step, instead of growing to it. */
+int kb_table_reserve(struct kb_table *t, size_t names);
+
+void kb_table_set_state(struct kb_table *t, enum kb_state state);
+void kb_table_set_ttl(struct kb_table *t, uint32_t ttl_s);
+void kb_table_set_serial(struct kb_table *t, uint32_t serial);
+void kb_table_set_udp_max(struct kb_table *t, uint16_t bytes);
+void kb_table_set_flag(struct kb_table *t, uint8_t flag, bool on);
+
+/* Adds a zone (wire form). `id` 1..15 must be given in order for zones that answer
+ * positively; 0 for zones that only leave. Only before readers are attached, or with
+ * the state OFF. 0, -ENOSPC, -EINVAL. */
+int kb_table_zone_add(struct kb_table *t, const uint8_t *name, size_t len, uint8_t id,
+		      uint8_t flags);
+/* Sets or clears flags of a zone while readers run. */
+void kb_table_zone_flag(struct kb_table *t, uint8_t id, uint8_t flag, bool on);
+void kb_table_zones_clear(struct kb_table *t);
+
+/* Source prefix that is served: `bits` of addr (4 or 16 bytes, network order). */
+int kb_table_allow_add(struct kb_table *t, int family, const uint8_t *addr, unsigned int bits);
+void kb_table_allow_clear(struct kb_table *t);
+
+/* Intercept addresses. -EEXIST, -ENOSPC, -ENOENT. `port` in host order. */
+int kb_table_icept_add(struct kb_table *t, int family, const uint8_t *addr, uint16_t port);
+int kb_table_icept_del(struct kb_table *t, int family, const uint8_t *addr, uint16_t port);
+/* Removes all that an adopted table had. */
+void kb_table_icept_clear(struct kb_table *t);
+
+/* See the top of this file. */
+bool kb_table_grace_begin(struct kb_table *t);
+void kb_table_grace_end(struct kb_table *t);
+/* True when a spare arena page should be made soon, so that no update waits for it. */
+bool kb_table_wants_page(const struct kb_table *t);
+int kb_table_add_page(struct kb_table *t);
+
+void kb_table_stats(const struct kb_table *t, struct kb_table_stats *ret_stats);
+const struct kb_header *kb_table_header(const struct kb_table *t);
+const struct kb_backing *kb_table_backing(const struct kb_table *t);
+
+#endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * The headers around a query: what is looked at, and how the reply's are written.
+ *
+ * `pkt` starts at the Ethernet header. Offsets are fixed, since packets with IPv4
+ * options, IPv6 extension headers or VLAN tags are left alone.
+ */
+#ifndef KB_CORE_PACKET_H
+#define KB_CORE_PACKET_H
+
+#include "answer.h"
+
+#define KB_ETH_HDR  14
+#define KB_IP4_HDR  20
+#define KB_IP6_HDR  40
+#define KB_UDP_HDR  8
+#define KB_HDRS4    (KB_ETH_HDR + KB_IP4_HDR + KB_UDP_HDR)
+#define KB_HDRS6    (KB_ETH_HDR + KB_IP6_HDR + KB_UDP_HDR)
+#define KB_ETHER_IP4 0x0008 /* 0x0800 as loaded */
+#define KB_ETHER_IP6 0xdd86
+#define KB_IPPROTO_UDP 17
+
+struct kb_flow {
+	__u64 src[2], dst[2]; /* IPv4 as ::ffff:a.b.c.d, network order bytes */
+	__be16 sport, dport;
+	__u16 dns_off;	  /* from the Ethernet header */
+	__u16 dns_len;	  /* by the UDP header, never by the frame */
+	__u16 udp_csum;	  /* as loaded */
+	__u8 v6;
+	__u8 pad;
+};
+
+/*
+ * Reads the headers of a frame of `frame_len` bytes of which `have` can be read at
+ * `pkt`. Returns 0 or the counter that says why this is no query of ours;
+ * KB_CNT_UNREADABLE means that more bytes would have to be made readable first.
+ */
+KB_INLINE int kb_flow_parse(const __u8 *pkt, const __u8 *pkt_end, __u32 frame_len,
+			    const struct kb_header *hdr, struct kb_flow *f)
+{
+	const __u8 *udp;
+	__u32 ip_len, udp_len;
+
+	if (pkt + KB_HDRS4 > pkt_end)
+		return frame_len < KB_HDRS4 ? KB_CNT_NOT_IP : KB_CNT_UNREADABLE;
+	if (kb_load16(pkt + 12) == KB_ETHER_IP4) {
+		const __u8 *ip = pkt + KB_ETH_HDR;
+
+		if (ip[9] != KB_IPPROTO_UDP)
+			return KB_CNT_NOT_UDP;
+		if (ip[0] != 0x45)
+			return KB_CNT_IP_OPTIONS;
+		/* MF or an offset: not the UDP header, or not all of the payload. */
+		if (kb_load16(ip + 6) & 0xff3f)
+			return KB_CNT_FRAGMENT;
+		ip_len = kb_load16_be(ip + 2) - KB_IP4_HDR;
+		if (kb_load16_be(ip + 2) < KB_IP4_HDR + KB_UDP_HDR ||
+		    kb_load16_be(ip + 2) + KB_ETH_HDR > frame_len)
+			return KB_CNT_LENGTH;
+		udp = ip + KB_IP4_HDR;
+		f->v6 = 0;
+		f->src[0] = f->dst[0] = 0;
+		f->src[1] = KB_V4MAPPED(kb_load32(ip + 12));
+		f->dst[1] = KB_V4MAPPED(kb_load32(ip + 16));
+		f->dns_off = KB_HDRS4;
+	} else if (kb_load16(pkt + 12) == KB_ETHER_IP6) {
+		const __u8 *ip = pkt + KB_ETH_HDR;
+		__u32 next;
+
+		if (pkt + KB_HDRS6 > pkt_end)
+			return frame_len < KB_HDRS6 ? KB_CNT_NOT_UDP : KB_CNT_UNREADABLE;
+		next = ip[6];
+		if (next != KB_IPPROTO_UDP)
+			/* Hop-by-hop, routing, fragment, AH, destination options, mobility. */
+			return next == 44 ? KB_CNT_FRAGMENT :
+			       next == 0 || next == 43 || next == 51 || next == 60 || next == 135 ?
+					    KB_CNT_IP_OPTIONS :
+					    KB_CNT_NOT_UDP;
+		if (ip[0] >> 4 != 6)
+			return KB_CNT_LENGTH;
+		ip_len = kb_load16_be(ip + 4);
+		if (ip_len < KB_UDP_HDR || ip_len + KB_ETH_HDR + KB_IP6_HDR > frame_len)
+			return KB_CNT_LENGTH;
+		udp = ip + KB_IP6_HDR;
+		f->v6 = 1;
+		f->src[0] = kb_load64(ip + 8);
+		f->src[1] = kb_load64(ip + 16);
+		f->dst[0] = kb_load64(ip + 24);
+		f->dst[1] = kb_load64(ip + 32);
+		f->dns_off = KB_HDRS6;
+	} else {
+		return KB_CNT_NOT_IP;
+	}
+	f->sport = kb_load16(udp);
+	f->dport = kb_load16(udp + 2);
+	if (!(kb_read_once(hdr->icept_ports) >> (kb_swap16(f->dport) & 63) & 1))
+		return KB_CNT_NOT_PORT;
+	udp_len = kb_load16_be(udp + 4);
+	if (udp_len < KB_UDP_HDR + KB_DNS_HDR || udp_len > ip_len)
+		return KB_CNT_LENGTH;
+	f->dns_len = (__u16)(udp_len - KB_UDP_HDR);
+	f->udp_csum = kb_load16(udp + 6);
+	return 0;
+}
+
+/* Is this destination one of the intercept addresses? `bucket` is the one that
+ * kb_icept_hash() names. */
+KB_LEAF int kb_icept_find(const struct kb_icept_bucket *bucket, const struct kb_flow *f)
+{
+	__u64 meta = KB_ICEPT_VALID | f->dport;
+	__u32 i;
+
+	for (i = 0; i < KB_ICEPT_WAYS; i++) {
+		const struct kb_icept *e = &bucket->e[i];
+
+		if (kb_read_once(e->addr[1]) == f->dst[1] && kb_read_once(e->meta) == meta &&
+		    kb_read_once(e->addr[0]) == f->dst[0])
+			return 1;
+	}
+	return 0;
+}
+
+/* Is the source within allow-from? */
+KB_LEAF int kb_source_allowed(const struct kb_header *hdr, const struct kb_flow *f)
+{
+	__u32 i;
+
+	if (!f->v6) {
+		__be32 src = (__be32)(f->src[1] >> 32);
+
+		for (i = 0; i < KB_ALLOW_MAX; i++) {
+			if (i >= hdr->n_allow4)
+				break;
+			if ((src & hdr->allow4[i].mask) == hdr->allow4[i].net)
+				return 1;
+		}
+		return 0;
+	}
+	for (i = 0; i < KB_ALLOW_MAX; i++) {
+		const struct kb_allow6 *a = &hdr->allow6[i];
+
+		if (i >= hdr->n_allow6)
+			break;
+		if ((f->src[0] & a->mask[0]) == a->net[0] && (f->src[1] & a->mask[1]) == a->net[1])
+			return 1;
+	}
+	return 0;
+}
+
+/* Folds a sum of little-endian words to 16 bits, not complemented. */
+KB_INLINE __u16 kb_csum_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (__u16)((sum & 0xffff) + (sum >> 16));
+}
+
+/* The same sum for data that starts at an odd offset (RFC 1071 section 2). */
+KB_INLINE __u64 kb_csum_at(__u64 sum, __u32 off)
+{
+	return off & 1 ? kb_swap16(kb_csum_fold(sum)) : sum;
+}
+
+/* Sum of the pseudo header; source and destination may be swapped at will. */
+KB_INLINE __u64 kb_csum_pseudo(const struct kb_flow *f, __u32 udp_len)
+{
+	__u64 sum = kb_swap16(udp_len) + ((__u64)KB_IPPROTO_UDP << 8);
+
+	if (f->v6) {
+		sum += (f->src[0] & 0xffffffff) + (f->src[0] >> 32);
+		sum += (f->src[1] & 0xffffffff) + (f->src[1] >> 32);
+		sum += (f->dst[0] & 0xffffffff) + (f->dst[0] >> 32);
+		sum += (f->dst[1] & 0xffffffff) + (f->dst[1] >> 32);
+	} else {
+		sum += (f->src[1] >> 32) + (f->dst[1] >> 32);
+	}
+	return sum;
+}
+
+/* Sum of the reply's UDP header (checksum 0) and payload. `out_sum` is kb_out_sum(). */
+KB_INLINE __u64 kb_csum_reply(const struct kb_flow *f, const struct kb_query *q,
+			      const struct kb_reply *r, __u64 out_sum, __u32 udp_len)
+{
+	__u64 sum = (__u64)f->sport + f->dport + kb_swap16(udp_len);
+
+	sum += (__u64)q->id + kb_reply_flags(q, r) + 0x0100;
+	sum += (__u64)kb_swap16(r->an) + kb_swap16(r->ns) + kb_swap16(r->ar);
+	sum += kb_csum_fold(q->name.sum);
+	sum += kb_csum_at((q->tail & 0xffff) + (q->tail >> 16), q->name.len);
+	return sum + kb_csum_at(out_sum, q->name.len);
+}
+
+/* UDP checksum field of a sum: never 0, which would mean "none" (RFC 768, RFC 8200). */
+KB_INLINE __u16 kb_csum_field(__u64 sum)
+{
+	__u16 c = (__u16)~kb_csum_fold(sum);
+
+	return c ? c : 0xffff;
+}
+
+/*
+ * Writes the reply's headers over the query's, from Ethernet to DNS. The frame is
+ * `f->dns_off + dns_len` bytes long afterwards; the caller has made it so and has
+ * proven that f->dns_off + 12 bytes can be written.
+ */
+KB_INLINE void kb_reply_headers(__u8 *pkt, int v6, const struct kb_flow *f,
+				const struct kb_query *q, const struct kb_reply *r, __u32 dns_len,
+				__u16 udp_csum)
+{
+	__u32 udp_len = dns_len + KB_UDP_HDR;
+	__u8 *ip = pkt + KB_ETH_HDR, *udp;
+	__u16 m0 = kb_load16(pkt), m1 = kb_load16(pkt + 2), m2 = kb_load16(pkt + 4);
+
+	kb_store16(pkt, kb_load16(pkt + 6));
+	kb_store16(pkt + 2, kb_load16(pkt + 8));
+	kb_store16(pkt + 4, kb_load16(pkt + 10));
+	kb_store16(pkt + 6, m0);
+	kb_store16(pkt + 8, m1);
+	kb_store16(pkt + 10, m2);
+	if (!v6) {
+		__u32 src = (__u32)(f->dst[1] >> 32), dst = (__u32)(f->src[1] >> 32);
+		__u32 len = kb_swap16(udp_len + KB_IP4_HDR);
+		/* version 4, ihl 5, tos 0; id 0 with DF; ttl 64, UDP */
+		__u64 sum = 0x0045 + (__u64)len + 0x0040 + 0x1140 + src + dst;
+
+		kb_store32(ip, 0x0045 | len << 16);
+		kb_store32(ip + 4, 0x0040U << 16);
+		kb_store32(ip + 8, 0x1140U | (__u32)(__u16)~kb_csum_fold(sum) << 16);
+		kb_store32(ip + 12, src);
+		kb_store32(ip + 16, dst);
+		udp = ip + KB_IP4_HDR;
+	} else {
+		kb_store32(ip, 0x60);
+		kb_store32(ip + 4, (__u32)kb_swap16(udp_len) | 0x4011U << 16);
+		kb_store64(ip + 8, f->dst[0]);
+		kb_store64(ip + 16, f->dst[1]);
+		kb_store64(ip + 24, f->src[0]);
+		kb_store64(ip + 32, f->src[1]);
+		udp = ip + KB_IP6_HDR;
+	}
+	kb_store32(udp, (__u32)f->dport | (__u32)f->sport << 16);
+	kb_store32(udp + 4, (__u32)kb_swap16(udp_len) | (__u32)udp_csum << 16);
+	kb_reply_header(udp + KB_UDP_HDR, q, r);
+}
+
+#endif
