@@ -44,7 +44,9 @@ struct kb_json_split {
 	/* the list document */
 	char key[KEY_MAX + 1];
 	size_t key_len;
-	bool key_escape, has_items;
+	bool key_escape;	/* after a backslash */
+	bool key_odd;		/* has escapes: none of the keys we look for */
+	bool has_items;
 
 	/* the value under way */
 	bool is_item, in_string, escape, scalar;
@@ -331,14 +333,12 @@ static int step_value(struct kb_json_split *s, const char *base, const char **p,
 
 static void key_byte(struct kb_json_split *s, char c)
 {
-	if (s->key_escape || c == '\\') {
-		/* Not one of the keys we look for, which have no escapes. */
-		s->key_escape = !s->key_escape && c == '\\';
-		s->key[0] = 0;
-		s->key_len = KEY_MAX;
+	if (s->key_escape) {
+		s->key_escape = false;
+	} else if (c == '\\') {
+		s->key_escape = s->key_odd = true;
 	} else if (c == '"') {
-		if (s->key_len < KEY_MAX || s->key[0])
-			s->key[s->key_len] = 0;
+		s->key[s->key_odd ? 0 : s->key_len] = 0;
 		s->state = S_COLON;
 	} else if (s->key_len < KEY_MAX) {
 		s->key[s->key_len++] = c;
@@ -396,8 +396,7 @@ static int step_frame(struct kb_json_split *s, char c, uint64_t offset, bool *re
 		if (c == '"') {
 			s->state = S_IN_KEY;
 			s->key_len = 0;
-			s->key[0] = 0;
-			s->key_escape = false;
+			s->key_escape = s->key_odd = false;
 			return 0;
 		}
 		if (c == '}' && s->state == S_FIRST_KEY)
@@ -409,6 +408,8 @@ static int step_frame(struct kb_json_split *s, char c, uint64_t offset, bool *re
 		s->state = S_MEMBER;
 		return 0;
 	case S_MEMBER:
+		if (c == ',' || c == '}' || c == ']' || c == ':')
+			return bad_frame(s, offset, "a value expected");
 		*ret_take = false;
 		begin_member(s, c, offset, ret_take);
 		return 0;
