@@ -376,6 +376,7 @@ static int set_request(struct kb_http_request *q, const struct kb_access *a, con
 	curl_easy_setopt(q->easy, CURLOPT_PIPEWAIT, tls ? 1L : 0L);
 	curl_easy_setopt(q->easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
 	curl_easy_setopt(q->easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(q->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	curl_easy_setopt(q->easy, CURLOPT_TCP_NODELAY, 1L);
 	curl_easy_setopt(q->easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(q->easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_IDLE_S);

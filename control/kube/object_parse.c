@@ -688,7 +688,7 @@ int kb_object_parse(struct kb_object_parser *p, enum kb_kind kind, const char *t
 
 	if (r < 0)
 		return r;
-	*ret_parsed = (struct kb_parsed){ 0 };
+	*ret_parsed = (struct kb_parsed){ .resource_version = "", .status_message = "" };
 	read_object(p);
 	return finish(p, kind, bad, ret_parsed);
 }
@@ -717,7 +717,7 @@ int kb_object_parse_event(struct kb_object_parser *p, enum kb_kind kind, const c
 
 	if (r < 0)
 		return r;
-	*ret_parsed = (struct kb_parsed){ 0 };
+	*ret_parsed = (struct kb_parsed){ .resource_version = "", .status_message = "" };
 	read_event(p);
 	ret_parsed->event = event_type(p->raw.event);
 	return finish(p, kind, bad, ret_parsed);

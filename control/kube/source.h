@@ -18,15 +18,28 @@ struct kb_source;
 
 struct kb_source_kind_status {
 	bool synced;		/* at least one whole list has been seen */
-	bool watching;		/* a watch is open now */
+	bool watching;		/* a watch is open now (never, with a snapshot) */
 	uint64_t last_alive_ms;	/* uv_now() of the last event, bookmark or list end; 0: never */
 	uint64_t events;	/* watch events delivered to the sink */
 	uint64_t relists;	/* whole lists begun, the first one included */
 	uint64_t reconnects;	/* watches opened again from a resourceVersion */
+	uint64_t failures;	/* lists and watches ended by an error: HTTP 401, 403, 410,
+				 * 429, 5xx, a broken connection, silence */
 	uint64_t skipped;	/* objects handed over as bad, or not even nameable */
-	uint64_t bytes;		/* body bytes received or read */
+	uint64_t bytes;		/* body bytes received or read; a snapshot's count with
+				 * each kind */
 	char error[256];	/* last error, "" when the last attempt went well */
 };
+
+/*
+ * For tests: after how many milliseconds without an event, a bookmark or a list's
+ * item a watch is torn down and opened again. Read by kb_source_new.
+ */
+#define KB_SOURCE_SILENCE_ENV	"KBDNS_WATCH_SILENCE_MS"
+#define KB_SOURCE_SILENCE_MS	90000
+
+/* How often a snapshot source calls the sink's `alive`: a file does not age. */
+#define KB_SOURCE_SNAPSHOT_ALIVE_MS 5000
 
 struct kb_source_config {
 	const char *snapshot;	/* path: use the snapshot source; excludes the others */
@@ -44,13 +57,15 @@ int kb_source_new(uv_loop_t *loop, const struct kb_source_config *config,
  * nothing has been handed over. */
 int kb_source_start(struct kb_source *source, char *err, size_t err_size);
 /* SIGHUP: re-reads the snapshot, or the kubeconfig and token files. A bad file
- * changes nothing and returns -errno with err. */
+ * changes nothing and returns -errno with err. Watches that wait for their next
+ * attempt make it now; another server in the kubeconfig means whole lists anew. */
 int kb_source_reload(struct kb_source *source, char *err, size_t err_size);
 void kb_source_status(const struct kb_source *source, enum kb_kind kind,
 		      struct kb_source_kind_status *ret_status);
 /* "snapshot /path" or "apiserver https://host:port"; borrowed. */
 const char *kb_source_name(const struct kb_source *source);
-/* Closes every handle; the loop must run once more for libuv to let go of them. */
+/* Closes every handle; the loop must run once more for libuv to let go of them.
+ * Takes NULL. Not to be called from a sink's callback. */
 void kb_source_free(struct kb_source *source);
 
 #endif

@@ -1,0 +1,631 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reflector of watch.h. */
+#include "control/kube/watch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/kube/json_split.h"
+
+enum {
+	PAGE_SIZE_OBJECTS = 500,
+	BACKOFF_MIN_MS = 100,
+	BACKOFF_MAX_MS = 30000,
+	RETRY_AFTER_MAX_MS = 60000,
+	WATCH_TIMEOUT_MIN_S = 300,	/* the API server ends a watch after a random */
+	WATCH_TIMEOUT_MAX_S = 600,	/* time between these, as informers ask it to */
+	STEADY_MS = 5000,		/* a watch that lasted that long was no failure */
+	CREDENTIALS_MAX_AGE_MS = 60000,
+	LIST_FOR_MS = 30 * 60 * 1000,	/* how long a refusal of watch-list is believed */
+	ERROR_BODY_MAX = 4096,
+	VERSION_MAX = 128,
+};
+
+enum phase { IDLE, INITIAL, LIST, WATCH };
+
+/* Why the data callback ended a transfer. */
+enum stop { NOT_STOPPED, STOP_GONE, STOP_ERROR };
+
+struct kb_watch {
+	struct kb_watch_server *server;	/* borrowed */
+	enum kb_kind kind;
+	uv_timer_t retry, silence;
+	unsigned handles;		/* timers still to be closed */
+	struct kb_http_request *request;/* owned while it runs */
+	struct kb_json_split *split;	/* owned */
+
+	enum phase phase;
+	bool in_list;			/* relist_begin was called, its end was not */
+	bool whole_list;		/* no pages: a continue token expired */
+	bool fresh;			/* the next request needs its own connection */
+	bool retried_401;
+	bool has_items;			/* the list's document came, and was a list */
+	bool watched;			/* a watch since the last list: the next reconnects */
+	enum stop stop;
+	char version[VERSION_MAX];	/* to resume from; "" means list first */
+	char list_version[VERSION_MAX];	/* of the list under way */
+	char *next_page;		/* owned: the continue token, NULL at the start */
+	uint64_t list_until_ms;		/* until then, lists instead of watch-lists */
+	uint64_t started_ms, last_item_ms, timeout_ms;
+	unsigned failures;		/* in a row, for the back-off */
+
+	char body[ERROR_BODY_MAX];	/* of a response that is not 200 */
+	size_t body_len;
+	struct kb_source_kind_status status;
+};
+
+static const struct {
+	const char *path, *name;
+} resources[KB_KIND_MAX] = {
+	[KB_SERVICE] = { "/api/v1/services", "services" },
+	[KB_SLICE] = { "/apis/discovery.k8s.io/v1/endpointslices", "endpointslices" },
+	[KB_NAMESPACE] = { "/api/v1/namespaces", "namespaces" },
+};
+
+static void attempt(struct kb_watch *w);
+
+static uint64_t now_ms(const struct kb_watch *w)
+{
+	return uv_now(w->server->loop);
+}
+
+static uint64_t random_between(uint64_t low, uint64_t high)
+{
+	uint32_t r = 0;
+
+	/* Synchronous; should it ever fail, the jitter is what is lost. */
+	uv_random(NULL, NULL, &r, sizeof(r), 0, NULL);
+	return low + r % (high - low + 1);
+}
+
+static void set_error(struct kb_watch *w, const char *what)
+{
+	snprintf(w->status.error, sizeof(w->status.error), "%s: %s", resources[w->kind].name, what);
+}
+
+static void alive(struct kb_watch *w)
+{
+	struct kb_sink *sink = &w->server->sink;
+
+	w->status.last_alive_ms = now_ms(w);
+	if (sink->alive)
+		sink->alive(sink->arg, w->kind);
+}
+
+/* Lists */
+
+static void list_begin(struct kb_watch *w)
+{
+	if (w->in_list)
+		return;
+	w->in_list = true;
+	w->watched = false;
+	w->status.relists++;
+	w->server->sink.relist_begin(w->server->sink.arg, w->kind);
+}
+
+static void list_abort(struct kb_watch *w)
+{
+	free(w->next_page);
+	w->next_page = NULL;
+	if (!w->in_list)
+		return;
+	w->in_list = false;
+	w->server->sink.relist_abort(w->server->sink.arg, w->kind);
+}
+
+static void list_end(struct kb_watch *w, const char *version)
+{
+	list_begin(w);	/* an empty list has had no reason to begin yet */
+	w->in_list = false;
+	w->whole_list = false;
+	w->failures = 0;
+	snprintf(w->version, sizeof(w->version), "%s", version);
+	w->status.synced = true;
+	w->server->sink.relist_end(w->server->sink.arg, w->kind);
+	alive(w);
+}
+
+/* Objects and events */
+
+static void hand_over(struct kb_watch *w, const struct kb_parsed *parsed)
+{
+	char what[200];
+
+	if (parsed->result == KB_PARSE_UNNAMED) {
+		snprintf(what, sizeof(what), "an object was skipped: %s", parsed->why);
+		set_error(w, what);
+		w->status.skipped++;
+	} else if (parsed->result == KB_PARSE_OBJECT) {
+		w->status.skipped += parsed->obj.bad != NULL;
+		w->server->sink.apply(w->server->sink.arg, &parsed->obj);
+	}
+}
+
+static int on_error_event(struct kb_watch *w, const struct kb_parsed *parsed)
+{
+	char what[200];
+
+	snprintf(what, sizeof(what), "the watch reports an error: %d %s", parsed->status_code,
+		 parsed->status_message);
+	set_error(w, what);
+	w->stop = parsed->status_code == 410 ? STOP_GONE : STOP_ERROR;
+	return 1;
+}
+
+static void on_bookmark(struct kb_watch *w, const struct kb_parsed *parsed)
+{
+	if (w->phase == INITIAL && parsed->initial_events_end) {
+		list_end(w, parsed->resource_version);
+		w->phase = WATCH;
+		w->watched = true;
+	} else if (w->phase == WATCH) {
+		alive(w);
+	}
+}
+
+static int on_event(struct kb_watch *w, const struct kb_parsed *parsed)
+{
+	w->last_item_ms = now_ms(w);
+	if (parsed->event == KB_EVENT_ERROR)
+		return on_error_event(w, parsed);
+	if (parsed->event == KB_EVENT_BOOKMARK) {
+		on_bookmark(w, parsed);
+	} else if (parsed->event == KB_EVENT_DELETED && parsed->result == KB_PARSE_OBJECT) {
+		w->status.events++;
+		w->server->sink.gone(w->server->sink.arg, w->kind, parsed->obj.ns,
+				     parsed->obj.name);
+	} else {
+		w->status.events++;
+		if (parsed->event == KB_EVENT_UNKNOWN && !parsed->malformed) {
+			set_error(w, "an event of unknown type was skipped");
+			w->status.skipped++;
+		} else {
+			hand_over(w, parsed);
+		}
+	}
+	if (w->phase != WATCH)
+		return 0;
+	/* Versions of the initial events are not in order: only what follows counts. */
+	if (*parsed->resource_version)
+		snprintf(w->version, sizeof(w->version), "%s", parsed->resource_version);
+	w->failures = 0;
+	if (parsed->event != KB_EVENT_BOOKMARK)
+		alive(w);
+	return 0;
+}
+
+static int read_item(struct kb_watch *w, const char *text, size_t len, const char *bad)
+{
+	struct kb_parsed parsed;
+	int r;
+
+	if (w->phase == LIST) {
+		r = kb_object_parse(w->server->parser, w->kind, text, len, bad, &parsed);
+		if (r < 0)
+			return r;
+		w->last_item_ms = now_ms(w);
+		hand_over(w, &parsed);
+		return 0;
+	}
+	r = kb_object_parse_event(w->server->parser, w->kind, text, len, bad, &parsed);
+	return r < 0 ? r : on_event(w, &parsed);
+}
+
+static int on_item(void *arg, const char *text, size_t len, uint64_t offset)
+{
+	(void)offset;
+	return read_item(arg, text, len, NULL);
+}
+
+static int on_skipped(void *arg, const char *head, size_t len, uint64_t offset, const char *why)
+{
+	(void)offset;
+	return read_item(arg, head, len, why);
+}
+
+static int on_field(void *arg, const char *key, const char *text, size_t len, uint64_t offset)
+{
+	const char *version, *next;
+	struct kb_watch *w = arg;
+	int r;
+
+	(void)offset;
+	if (strcmp(key, "metadata") != 0)
+		return 0;
+	r = kb_object_parse_list_meta(w->server->parser, text, len, &version, &next);
+	if (r < 0)
+		return r;
+	snprintf(w->list_version, sizeof(w->list_version), "%s", version);
+	free(w->next_page);
+	w->next_page = *next ? strdup(next) : NULL;
+	return *next && !w->next_page ? -ENOMEM : 0;
+}
+
+static int on_document(void *arg, int has_items)
+{
+	struct kb_watch *w = arg;
+
+	w->has_items = has_items;
+	return 0;
+}
+
+static const struct kb_split_ops split_ops = {
+	.item = on_item,
+	.field = on_field,
+	.skipped = on_skipped,
+	.document = on_document,
+};
+
+/* Transfers */
+
+static void on_retry(uv_timer_t *timer)
+{
+	attempt(timer->data);
+}
+
+static void wait_and_retry(struct kb_watch *w, uint64_t delay_ms)
+{
+	w->phase = IDLE;
+	uv_timer_stop(&w->silence);
+	uv_timer_start(&w->retry, on_retry, delay_ms, 0);
+}
+
+/* Jittered and exponential, so that the nodes of a cluster do not come back to a
+ * restarted API server all at once. */
+static uint64_t backoff_ms(struct kb_watch *w)
+{
+	unsigned shift = w->failures < 9 ? w->failures : 9;
+	uint64_t base = (uint64_t)BACKOFF_MIN_MS << shift;
+
+	w->failures++;
+	if (base > BACKOFF_MAX_MS)
+		base = BACKOFF_MAX_MS;
+	return random_between(base / 2, base + base / 2);
+}
+
+static void on_silence(uv_timer_t *timer)
+{
+	struct kb_watch *w = timer->data;
+	uint64_t silent_ms;
+	char what[64];
+
+	uv_update_time(w->server->loop);
+	silent_ms = now_ms(w) - w->last_item_ms;
+	if (silent_ms < w->server->silence_ms) {
+		uv_timer_start(&w->silence, on_silence, w->server->silence_ms - silent_ms, 0);
+		return;
+	}
+	snprintf(what, sizeof(what), "nothing heard for %llu ms", (unsigned long long)silent_ms);
+	set_error(w, what);
+	w->status.failures++;
+	w->status.watching = false;
+	kb_http_cancel(w->request);
+	w->request = NULL;
+	/* The connection may be dead without our knowing. */
+	w->fresh = true;
+	/* A server that takes no notice of sendInitialEvents never ends the list. */
+	if (w->phase == INITIAL)
+		w->list_until_ms = now_ms(w) + LIST_FOR_MS;
+	list_abort(w);
+	wait_and_retry(w, backoff_ms(w));
+}
+
+static void on_opened(void *arg, int status)
+{
+	struct kb_watch *w = arg;
+
+	w->last_item_ms = now_ms(w);
+	if (status != 200)
+		return;
+	w->status.watching = w->phase != LIST;
+	w->status.error[0] = 0;
+	w->retried_401 = false;
+	if (w->phase == INITIAL || w->phase == LIST)
+		list_begin(w);
+}
+
+static int on_data(void *arg, int status, const char *bytes, size_t len)
+{
+	struct kb_watch *w = arg;
+	int r;
+
+	w->status.bytes += len;
+	if (status != 200) {
+		if (len > sizeof(w->body) - w->body_len)
+			len = sizeof(w->body) - w->body_len;
+		memcpy(w->body + w->body_len, bytes, len);
+		w->body_len += len;
+		return 0;
+	}
+	r = kb_json_split_feed(w->split, bytes, len);
+	if (r < 0) {
+		set_error(w, r == -EBADMSG && *kb_json_split_error(w->split) ?
+				     kb_json_split_error(w->split) :
+				     strerror(-r));
+		w->stop = STOP_ERROR;
+	}
+	return r;
+}
+
+static uint64_t list_again(struct kb_watch *w)
+{
+	w->version[0] = 0;
+	list_abort(w);
+	return backoff_ms(w);
+}
+
+static bool refuses_watch_list(int status)
+{
+	switch (status) {
+	case 400:
+	case 404:
+	case 405:
+	case 406:
+	case 415:
+	case 422:
+	case 501:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* A response that is not 200: what to do next, and how long to wait before. */
+static uint64_t on_refusal(struct kb_watch *w, const struct kb_http_result *result)
+{
+	struct kb_parsed parsed = { .status_message = "" };
+	uint64_t delay, asked = result->retry_after_s * 1000ULL;
+	char what[220];
+
+	kb_object_parse(w->server->parser, KB_KIND_MAX, w->body, w->body_len, NULL, &parsed);
+	snprintf(what, sizeof(what), "HTTP %d %s", result->status, parsed.status_message);
+	set_error(w, what);
+
+	if (w->phase == INITIAL && refuses_watch_list(result->status)) {
+		w->list_until_ms = now_ms(w) + LIST_FOR_MS;
+		return 0;
+	}
+	w->status.failures++;
+	if (result->status == 401 && !w->retried_401) {
+		w->retried_401 = true;
+		w->server->access->read_ms = 0;	/* the token may have rotated */
+		list_abort(w);
+		return random_between(0, BACKOFF_MIN_MS);
+	}
+	if (result->status == 410 && w->phase == LIST)
+		w->whole_list = w->next_page != NULL;
+	if (result->status == 410 || (w->phase == WATCH && refuses_watch_list(result->status)) ||
+	    strstr(parsed.status_message, "Too large resource version"))
+		return list_again(w);
+
+	list_abort(w);
+	delay = backoff_ms(w);
+	if (asked > RETRY_AFTER_MAX_MS)
+		asked = RETRY_AFTER_MAX_MS;
+	return asked > delay ? asked + random_between(0, asked / 4) : delay;
+}
+
+/* The response came to its end in good order. */
+static uint64_t on_end(struct kb_watch *w)
+{
+	bool steady = now_ms(w) - w->started_ms >= STEADY_MS;
+
+	/* An answer that is no list must not pass for an empty one. */
+	if (w->phase == LIST && (!w->has_items || !w->list_version[0])) {
+		set_error(w, "the server's list has no items or no resourceVersion");
+	} else if (w->phase == INITIAL) {
+		set_error(w, "the initial list broke off");
+	} else if (w->phase == LIST) {
+		if (!w->next_page)
+			list_end(w, w->list_version);
+		return 0;
+	}
+	if (w->phase != WATCH) {
+		w->status.failures++;
+		list_abort(w);
+		return backoff_ms(w);
+	}
+	/* The time we asked for is up: go on without a gap. Otherwise the server may
+	 * be shutting down, and every node has just lost its watch. */
+	if (now_ms(w) - w->started_ms + 1000 >= w->timeout_ms)
+		return 0;
+	if (steady)
+		w->failures = 0;
+	return backoff_ms(w);
+}
+
+static void on_done(void *arg, const struct kb_http_result *result)
+{
+	struct kb_watch *w = arg;
+	uint64_t delay;
+
+	w->request = NULL;
+	w->status.watching = false;
+	if (!result->error && !w->stop && result->status != 200) {
+		delay = on_refusal(w, result);
+	} else if (!result->error && !w->stop && kb_json_split_finish(w->split) == 0) {
+		delay = on_end(w);
+	} else {
+		if (result->error)
+			set_error(w, result->error);
+		else if (!w->stop)
+			set_error(w, kb_json_split_error(w->split));
+		w->status.failures++;
+		if (w->stop == STOP_GONE) {
+			delay = list_again(w);
+		} else {
+			list_abort(w);
+			delay = backoff_ms(w);
+		}
+	}
+	wait_and_retry(w, delay);
+}
+
+static const struct kb_http_ops http_ops = {
+	.opened = on_opened,
+	.data = on_data,
+	.done = on_done,
+};
+
+static char *list_path(struct kb_watch *w)
+{
+	char *token, *path;
+
+	if (w->whole_list)
+		return kb_access_format("%s", resources[w->kind].path);
+	if (!w->next_page)
+		return kb_access_format("%s?limit=%d", resources[w->kind].path, PAGE_SIZE_OBJECTS);
+	token = kb_http_escape(w->next_page);
+	path = token ? kb_access_format("%s?limit=%d&continue=%s", resources[w->kind].path,
+					PAGE_SIZE_OBJECTS, token) :
+		       NULL;
+	free(token);
+	return path;
+}
+
+static char *watch_path(struct kb_watch *w)
+{
+	uint64_t timeout_s = random_between(WATCH_TIMEOUT_MIN_S, WATCH_TIMEOUT_MAX_S);
+	char *version = kb_http_escape(w->phase == WATCH ? w->version : ""), *path;
+
+	w->timeout_ms = timeout_s * 1000;
+	path = version ? kb_access_format("%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%llu"
+					  "&resourceVersion=%s%s",
+					  resources[w->kind].path, (unsigned long long)timeout_s,
+					  version,
+					  w->phase == INITIAL ?
+						  "&sendInitialEvents=true"
+						  "&resourceVersionMatch=NotOlderThan" :
+						  "") :
+			 NULL;
+	free(version);
+	return path;
+}
+
+static void choose_phase(struct kb_watch *w)
+{
+	if (w->in_list && w->next_page)
+		w->phase = LIST;
+	else if (w->version[0])
+		w->phase = WATCH;
+	else if (now_ms(w) < w->list_until_ms)
+		w->phase = LIST;
+	else
+		w->phase = INITIAL;
+}
+
+static void refresh_credentials(struct kb_watch *w)
+{
+	struct kb_access *a = w->server->access;
+	char err[200];
+
+	if (a->read_ms && now_ms(w) - a->read_ms < CREDENTIALS_MAX_AGE_MS)
+		return;
+	if (kb_access_refresh(a, now_ms(w), err, sizeof(err)) < 0)
+		set_error(w, err);
+}
+
+/* Makes the next request, whichever it is. */
+static void attempt(struct kb_watch *w)
+{
+	char *path;
+	int r;
+
+	refresh_credentials(w);
+	choose_phase(w);
+	if (w->phase == WATCH) {
+		w->status.reconnects += w->watched;
+		w->watched = true;
+	}
+	w->has_items = false;
+	w->list_version[0] = 0;
+	w->stop = NOT_STOPPED;
+	w->body_len = 0;
+	w->started_ms = w->last_item_ms = now_ms(w);
+	kb_json_split_reset(w->split, w->phase == LIST ? KB_SPLIT_LIST : KB_SPLIT_EVENTS);
+	path = w->phase == LIST ? list_path(w) : watch_path(w);
+	r = path ? kb_http_get(w->server->http, w->server->access, path, w->fresh, &http_ops, w,
+			       &w->request) :
+		   -ENOMEM;
+	free(path);
+	if (r < 0) {
+		set_error(w, strerror(-r));
+		w->status.failures++;
+		list_abort(w);
+		wait_and_retry(w, backoff_ms(w));
+		return;
+	}
+	w->fresh = false;
+	uv_timer_start(&w->silence, on_silence, w->server->silence_ms, 0);
+}
+
+int kb_watch_new(struct kb_watch_server *server, enum kb_kind kind, struct kb_watch **ret_watch)
+{
+	struct kb_watch *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	w->server = server;
+	w->kind = kind;
+	r = kb_json_split_new(KB_SPLIT_EVENTS, 0, &split_ops, w, &w->split);
+	if (r < 0) {
+		free(w);
+		return r;
+	}
+	/* uv_timer_init cannot fail. */
+	uv_timer_init(server->loop, &w->retry);
+	uv_timer_init(server->loop, &w->silence);
+	w->retry.data = w->silence.data = w;
+	w->handles = 2;
+	*ret_watch = w;
+	return 0;
+}
+
+void kb_watch_start(struct kb_watch *w)
+{
+	attempt(w);
+}
+
+void kb_watch_reload(struct kb_watch *w, bool relist)
+{
+	if (relist) {
+		kb_http_cancel(w->request);
+		w->request = NULL;
+		w->status.watching = false;
+		w->list_until_ms = 0;
+		w->version[0] = 0;
+		list_abort(w);
+	}
+	if (!w->request) {
+		w->failures = 0;
+		wait_and_retry(w, 0);
+	}
+}
+
+void kb_watch_status(const struct kb_watch *w, struct kb_source_kind_status *ret_status)
+{
+	*ret_status = w->status;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct kb_watch *w = handle->data;
+
+	if (--w->handles == 0)
+		free(w);
+}
+
+void kb_watch_free(struct kb_watch *w)
+{
+	if (!w)
+		return;
+	kb_http_cancel(w->request);
+	kb_json_split_free(w->split);
+	free(w->next_page);
+	uv_close((uv_handle_t *)&w->retry, on_timer_closed);
+	uv_close((uv_handle_t *)&w->silence, on_timer_closed);
+}
