@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of options. Order is the order of --help and of the manual.
+ */
+#include <limits.h>
+#include <string.h>
+
+#include "control/config/options.h"
+#include "control/log.h"
+#include "dataplane/core/layout.h"
+
+#define STR_(x) #x
+#define STR(x)	STR_(x)
+
+#define AT(field) offsetof(struct kb_options, field)
+
+#define IFACES_MAX 1024
+#define LISTEN_MAX 64
+
+static const char *const reverse_words[] = { "authoritative", "leave", NULL };
+static const char *const on_exit_words[] = { "detach", "keep", NULL };
+
+static const struct kb_option rows[] = {
+	/* Source. */
+	{ .name = "kubeconfig",
+	  .type = KB_OPT_PATH,
+	  .offset = AT(kubeconfig),
+	  .arg = "FILE",
+	  .help = "watch the API server that this kubeconfig names; without it and without "
+		  "--snapshot, the one that the pod's service account gives" },
+	{ .name = "snapshot",
+	  .type = KB_OPT_PATH,
+	  .offset = AT(snapshot),
+	  .arg = "FILE",
+	  .help = "take objects from a file instead (output of kubectl get "
+		  "svc,endpointslices,ns,pods -A -o json); SIGHUP reads it again" },
+	/* Names. */
+	{ .name = "cluster-domain",
+	  .type = KB_OPT_DOMAIN,
+	  .flags = KB_OPT_REPEAT,
+	  .offset = AT(cluster_domain),
+	  .arg = "NAME",
+	  .def = "cluster.local",
+	  .max = KB_OPT_DOMAINS_MAX,
+	  .help = "domain of the cluster; reverse names point into the first one" },
+	{ .name = "reverse",
+	  .type = KB_OPT_CHOICE,
+	  .offset = AT(reverse),
+	  .arg = "authoritative|leave",
+	  .def = "leave",
+	  .words = reverse_words,
+	  .help = "deny unknown names in in-addr.arpa and ip6.arpa, or leave them to the "
+		  "cluster DNS" },
+	{ .name = "dns-service",
+	  .type = KB_OPT_NS_NAME,
+	  .flags = KB_OPT_REPEAT,
+	  .offset = AT(dns_service),
+	  .arg = "NS/NAME",
+	  .def = "kube-system/kube-dns",
+	  .max = KB_OPT_DNS_SERVICES_MAX,
+	  .help = "Service of the cluster DNS: queries to its addresses and endpoints are "
+		  "intercepted" },
+	/* Where queries come in. */
+	{ .name = "listen",
+	  .type = KB_OPT_ADDR_PORTS,
+	  .flags = KB_OPT_REPEAT,
+	  .offset = AT(listen),
+	  .arg = "ADDR[:PORT]",
+	  .max = LISTEN_MAX,
+	  .port = 53,
+	  .help = "serve DNS on this address over UDP and TCP; IPv6 with a port in brackets" },
+	{ .name = "intercept",
+	  .type = KB_OPT_ADDR_PORTS,
+	  .flags = KB_OPT_REPEAT,
+	  .offset = AT(intercept),
+	  .arg = "ADDR[:PORT]",
+	  .max = KB_ICEPT_MAX,
+	  .port = 53,
+	  .help = "also answer queries to this address in the packet path" },
+	{ .name = "allow-from",
+	  .type = KB_OPT_CIDR,
+	  .flags = KB_OPT_REPEAT,
+	  .offset = AT(allow_from),
+	  .arg = "CIDR",
+	  .def = "127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 "
+		 "169.254.0.0/16 ::1/128 fc00::/7 fe80::/10",
+	  .max = KB_ALLOW_MAX,
+	  .help = "answer sources in this range; the first one given replaces the default list" },
+	{ .name = "tc",
+	  .type = KB_OPT_IFNAME,
+	  .flags = KB_OPT_REPEAT,
+	  .offset = AT(tc),
+	  .arg = "IF",
+	  .max = IFACES_MAX,
+	  .help = "answer pods behind this interface (node side of a veth) at tc ingress" },
+	{ .name = "xdp",
+	  .type = KB_OPT_IFNAME,
+	  .flags = KB_OPT_REPEAT,
+	  .offset = AT(xdp),
+	  .arg = "IF",
+	  .max = IFACES_MAX,
+	  .help = "answer queries that reach this network card in its driver (XDP)" },
+	/* The daemon. */
+	{ .name = "on-exit",
+	  .type = KB_OPT_CHOICE,
+	  .offset = AT(on_exit),
+	  .arg = "detach|keep",
+	  .def = "detach",
+	  .words = on_exit_words,
+	  .help = "detach the programs when kbdnsd ends, or keep them answering until "
+		  "max-stale has passed" },
+	{ .name = "run-dir",
+	  .type = KB_OPT_PATH,
+	  .offset = AT(run_dir),
+	  .arg = "DIR",
+	  .def = "/run/kbdns",
+	  .help = "holds the control socket kbdnsd.sock; made if missing" },
+	{ .name = "bpffs",
+	  .type = KB_OPT_PATH,
+	  .offset = AT(bpffs),
+	  .arg = "DIR",
+	  .def = "/sys/fs/bpf/kbdns",
+	  .help = "folder in a mounted bpffs where maps and programs are pinned" },
+	{ .name = "http",
+	  .type = KB_OPT_ADDR_PORT,
+	  .offset = AT(http),
+	  .arg = "ADDR[:PORT]",
+	  .port = 9253,
+	  .help = "serve /metrics, /healthz and /readyz here; off unless given" },
+	{ .name = "foreground",
+	  .type = KB_OPT_FLAG,
+	  .offset = AT(foreground),
+	  .help = "stay in the foreground" },
+	{ .name = "log-level",
+	  .type = KB_OPT_CHOICE,
+	  .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	  .offset = AT(log_level),
+	  .arg = "error|warn|info|debug",
+	  .def = "info",
+	  .words = kb_log_level_names,
+	  .help = "least important messages to log" },
+	{ .name = "config",
+	  .type = KB_OPT_PATH,
+	  .flags = KB_OPT_CLI_ONLY,
+	  .offset = AT(config),
+	  .arg = "FILE",
+	  .help = "read options from a YAML file whose keys are these names; the command "
+		  "line wins" },
+	/* Tunables. */
+	{ .name = "max-udp-size",
+	  .type = KB_OPT_NUMBER,
+	  .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	  .offset = AT(max_udp_size),
+	  .arg = "BYTES",
+	  .def = STR(KB_UDP_MAX_DEFAULT),
+	  .min = KB_UDP_MIN,
+	  .max = KB_UDP_MAX_DEFAULT,
+	  .help = "largest answer over UDP" },
+	{ .name = "ttl",
+	  .type = KB_OPT_SECONDS,
+	  .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	  .offset = AT(ttl_s),
+	  .arg = "SECONDS",
+	  .def = "5",
+	  .max = 3600,
+	  .help = "TTL of cluster records" },
+	{ .name = "rotation",
+	  .type = KB_OPT_BOOL,
+	  .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	  .offset = AT(rotation),
+	  .arg = "on|off",
+	  .def = "on",
+	  .help = "rotate the records of an answer" },
+	{ .name = "max-stale",
+	  .type = KB_OPT_SECONDS,
+	  .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	  .offset = AT(max_stale_s),
+	  .arg = "SECONDS",
+	  .def = "10",
+	  .min = 1,
+	  .max = 86400,
+	  .help = "how long the programs answer after kbdnsd's last heartbeat" },
+	{ .name = "max-age",
+	  .type = KB_OPT_SECONDS,
+	  .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	  .offset = AT(max_age_s),
+	  .arg = "SECONDS",
+	  .def = "600",
+	  .max = 31 * 86400,
+	  .help = "stop answering when the API server has been silent for longer; 0: never" },
+	{ .name = "table-mem-max",
+	  .type = KB_OPT_BYTES,
+	  .flags = KB_OPT_TUNABLE,
+	  .offset = AT(table_mem_max),
+	  .arg = "BYTES",
+	  .def = "256M",
+	  .min = 1 << 20,
+	  .max = 64ULL << 30,
+	  .help = "limit of the shared table's memory; with K, M or G" },
+	{ .name = "replicas",
+	  .type = KB_OPT_NUMBER_AUTO,
+	  .flags = KB_OPT_TUNABLE,
+	  .offset = AT(replicas),
+	  .arg = "N|auto",
+	  .def = "auto",
+	  .min = 1,
+	  .max = KB_REPLICAS_MAX,
+	  .help = "copies of the index, one for each NIC queue at best" },
+	{ .name = "latency-histogram",
+	  .type = KB_OPT_BOOL,
+	  .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	  .offset = AT(latency_histogram),
+	  .arg = "on|off",
+	  .def = "off",
+	  .help = "measure how long each answer takes; costs two clock reads a packet" },
+	/* The rest. */
+	{ .name = "help",
+	  .type = KB_OPT_FLAG,
+	  .flags = KB_OPT_CLI_ONLY,
+	  .offset = AT(help),
+	  .letter = 'h',
+	  .help = "print this help" },
+	{ .name = "version",
+	  .type = KB_OPT_FLAG,
+	  .flags = KB_OPT_CLI_ONLY,
+	  .offset = AT(version),
+	  .letter = 'V',
+	  .help = "print the version" },
+};
+
+#define N_ROWS (sizeof(rows) / sizeof(rows[0]))
+_Static_assert(N_ROWS <= KB_OPTIONS_ROWS_MAX, "kb_options.level is too short");
+
+const struct kb_option *kb_options_rows(size_t *ret_n)
+{
+	*ret_n = N_ROWS;
+	return rows;
+}
+
+static bool same_name(const char *name, const char *given)
+{
+	for (; *name && *given; name++, given++) {
+		if (*name != (*given == '_' ? '-' : *given))
+			return false;
+	}
+	return *name == *given;
+}
+
+const struct kb_option *kb_options_find(const char *name)
+{
+	for (size_t i = 0; i < N_ROWS; i++) {
+		if (same_name(rows[i].name, name))
+			return &rows[i];
+	}
+	return NULL;
+}
+
+/* Levenshtein distance; SIZE_MAX for strings that are not worth comparing. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[64];
+	size_t n = strlen(b);
+
+	if (n >= 64 || strlen(a) >= 64)
+		return SIZE_MAX;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1]; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+			if (best > row[j] + 1)
+				best = row[j] + 1;
+			if (best > row[j - 1] + 1)
+				best = row[j - 1] + 1;
+			diagonal = row[j];
+			row[j] = best;
+		}
+	}
+	return row[n];
+}
+
+const char *kb_options_suggest(const char *name)
+{
+	const char *best = NULL;
+	size_t best_distance = 4;
+
+	for (size_t i = 0; i < N_ROWS; i++) {
+		size_t d = distance(name, rows[i].name);
+
+		if (d < best_distance && d < strlen(rows[i].name)) {
+			best = rows[i].name;
+			best_distance = d;
+		}
+	}
+	return best;
+}
