@@ -38,7 +38,7 @@ static const void *const_field(const struct kb_options *o, const struct kb_optio
 	return (const char *)o + row->offset;
 }
 
-void kb_option_expect(const struct kb_option *row, char *buf, size_t size)
+void kb_options_expect(const struct kb_option *row, char *buf, size_t size)
 {
 	char lo[32], hi[32];
 
@@ -232,7 +232,7 @@ int kb_option_assign(struct kb_options *o, const struct kb_option *row, enum kb_
 	if (r == -EDOM)
 		return kb_config_fail(-EINVAL, err, err_size,
 				      "\"%s\" has bits set behind its prefix, clear them", text);
-	kb_option_expect(row, expect, sizeof(expect));
+	kb_options_expect(row, expect, sizeof(expect));
 	return kb_config_fail(r, err, err_size, "\"%.128s\" is %s, give %s", text,
 			      r == -ERANGE ? "out of range" : "not valid", expect);
 }

@@ -24,7 +24,7 @@ static int refuse(int c, char *const *argv, const struct kb_option *rows, char *
 	char expect[128];
 
 	if (row && c == ':') {
-		kb_option_expect(row, expect, sizeof(expect));
+		kb_options_expect(row, expect, sizeof(expect));
 		return kb_config_fail(-EINVAL, err, err_size, "--%s: has no value, give %s",
 				      row->name, expect);
 	}

@@ -147,6 +147,9 @@ int kb_options_tune(struct kb_options *options, const char *key, const char *val
 void kb_options_format(const struct kb_options *options, const struct kb_option *row, char *buf,
 		       size_t size);
 
+/* "seconds 0..3600", "on or off": what the row takes. */
+void kb_options_expect(const struct kb_option *row, char *buf, size_t size);
+
 /* --help; and the same as mdoc(7) for kbdnsd(8). */
 void kb_options_help(FILE *out);
 void kb_options_mdoc(FILE *out);

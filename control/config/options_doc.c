@@ -140,7 +140,7 @@ void kb_options_mdoc(FILE *out)
 			fputs(".br\n", out);
 		if (row->type == KB_OPT_NUMBER || row->type == KB_OPT_NUMBER_AUTO ||
 		    row->type == KB_OPT_BYTES || row->type == KB_OPT_SECONDS) {
-			kb_option_expect(row, expect, sizeof(expect));
+			kb_options_expect(row, expect, sizeof(expect));
 			fprintf(out, "Takes %s.\n", expect);
 		}
 		if (row->flags & KB_OPT_REPEAT)

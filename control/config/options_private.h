@@ -14,9 +14,6 @@ int kb_option_assign(struct kb_options *o, const struct kb_option *row, enum kb_
 void kb_option_clear(struct kb_options *o, const struct kb_option *row);
 uint8_t *kb_option_level(struct kb_options *o, const struct kb_option *row);
 
-/* "0..3600", "on or off": what the row takes. */
-void kb_option_expect(const struct kb_option *row, char *buf, size_t size);
-
 /* Reads the YAML file at path into o at KB_LEVEL_FILE. */
 int kb_config_file_read(struct kb_options *o, const char *path, char *err, size_t err_size);
 

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control protocol, for kbdnsd, kbdnsctl and scripts.
+ *
+ * Connect to RUN_DIR/kbdnsd.sock (UNIX stream, root or kbdnsd's own user only), send
+ * one request line, read JSON documents, one a line, until the connection ends:
+ *
+ *	request = command *( " " word ) "\n"	at most KB_CTL_REQUEST_MAX bytes, printable
+ *
+ * Every command but dump answers with one document. Its first members are
+ *
+ *	"ok": true, "protocol": 1
+ *	"ok": false, "protocol": 1, "code": "EINVAL", "error": "one line for people"
+ *
+ * A stream (dump) is such documents without those members, one an entry, and ends
+ * with {"ok": true, "protocol": 1, "count": N}; without that line it is incomplete. Names are
+ * stable: members may be added, never renamed. Units stand in names (_s, _ms, _ns, _bytes);
+ * counts have none. null: not known, or none.
+ *
+ * status
+ *	"version": "0.1.0", "pid": 1, "uptime_s": 12.5
+ *	"state": "off" | "hits" | "full", "reason": "why it is not full", or ""
+ *	"healthy": true, "ready": true, "why": "" (of the first of the two that is false)
+ *	"bypass": { "on": false, "left_s": null }
+ *	"age_s": 0.8		oldest of the kinds' last events, null before the first sync
+ *	"generation": 3
+ *	"source": { "name": "apiserver https://10.96.0.1:443", "kinds": [ {
+ *	    "kind": "services" | "endpointslices" | "namespaces", "synced": true, "watching": true,
+ *	    "age_s": 0.8, "events", "relists", "reconnects", "skipped", "bytes", "error": "" } ] }
+ *	"objects": { "services", "endpointslices", "namespaces", "endpoints", "skipped", "warnings" }
+ *	"table": { as in stats }
+ *	"interfaces": [ { "name": "veth1", "ifindex": 7, "engine": "tc" | "xdp",
+ *	    "mode": "tcx" | "clsact" | "native" | "generic", "attached": true, "error": "" } ]
+ *	"domains": [ "cluster.local" ], "listen": [ "169.254.20.10:53" ],
+ *	"intercepts": [ "10.96.0.10:53" ]
+ *
+ * stats [PREFIX]		only members of engines whose names begin with PREFIX
+ *	"engines": { "tc": { "answered_positive": 5, ... every row of KB_COUNTERS }, "xdp", "socket" }
+ *	"latency_ns": { "tc": [ N, ... 32 ] }	bucket i counts [2^i, 2^(i+1)) ns; left out when off
+ *	"table": { "names", "buckets", "replicas", "generation", "index_bytes", "arena_bytes",
+ *	    "arena_used_bytes", "records", "puts", "dels", "changes", "growths", "limbo",
+ *	    "refused", "collisions" }
+ *	"objects", "source": as in status
+ *
+ * lookup NAME [TYPE]		TYPE: A by default; a mnemonic, TYPEnnn or a number
+ *	"name": "kubernetes.default.svc.cluster.local", "type": "A"
+ *	"where": { "kind": "none" | "a" | "record" | "leave", "zone": "cluster.local" | null,
+ *	    "generation": 3, "bucket": 17, "slot": 2, "ref": 0, "address": "10.96.0.1" | null }
+ *	"engines": [ { "engine": "tc" | "xdp" | "socket-udp" | "socket-tcp",
+ *	    "verdict": "answered_positive" (a row of KB_COUNTERS), "rcode": "NOERROR" | null,
+ *	    "truncated": false, "size_bytes": 70 | null,
+ *	    "answer": [ RR ], "authority": [ RR ], "additional": [ RR ] } ]
+ *	RR = { "name", "ttl_s": 5, "type": "A", "data": "10.96.0.1" }
+ *	The table's place of a name is shown, the hash key and hashes never are.
+ *
+ * dump				a stream; in no special order
+ *	{ "name": "kubernetes.default.svc.cluster.local", "kind": "a" | "record" | "leave",
+ *	  "zone": "cluster.local", "ref": 0, "address": "10.96.0.1" | null }
+ *
+ * tune				"tunables": [ TUNABLE ]
+ * tune KEY			"tunables": [ TUNABLE ]
+ * tune KEY=VALUE		"tunables": [ TUNABLE ], with the new value
+ *	TUNABLE = { "key": "ttl", "value": "5", "default": "5", "takes": "seconds 0..3600, ...",
+ *	    "effect": "live" | "restart", "help": "TTL of cluster records" }
+ *
+ * bypass			"bypass": { "on": false, "left_s": null }
+ * bypass on [SECONDS] | off	the same, after the change; left_s null: until switched off
+ *
+ * version			"version": "0.1.0", "pid": 1
+ */
+#ifndef KB_CTL_PROTOCOL_H
+#define KB_CTL_PROTOCOL_H
+
+#define KB_CTL_PROTOCOL	   1
+#define KB_CTL_SOCKET_NAME "kbdnsd.sock"
+#define KB_CTL_SOCKET	   "/run/kbdns/" KB_CTL_SOCKET_NAME
+#define KB_CTL_REQUEST_MAX 1024	      /* bytes, newline included */
+#define KB_CTL_WORDS_MAX   8	      /* of a request, command included */
+#define KB_CTL_REPLY_MAX   (16 << 20) /* bytes of one document */
+#define KB_CTL_CLIENTS_MAX 16
+
+#endif
