@@ -9,6 +9,7 @@
 
 #define HELP_COLUMN 34
 #define HELP_WIDTH  96
+#define ROFF_WIDTH  76
 
 /* Writes words from `column` on, broken at HELP_WIDTH, continued at HELP_COLUMN. */
 static void put_wrapped(FILE *out, size_t column, const char *text)
@@ -83,36 +84,54 @@ void kb_options_help(FILE *out)
 	}
 }
 
-/* One source line of roff: dashes of options kept as minus, a leading dot guarded. */
-static void put_roff(FILE *out, const char *text)
+/* Escapes a word for roff; returns the columns that its source takes. */
+static size_t put_roff(FILE *out, const char *word, size_t n)
 {
-	if (*text == '.' || *text == '\'')
-		fputs("\\&", out);
-	for (; *text; text++) {
-		if (*text == '\\')
-			fputs("\\e", out);
-		else if (*text == '-' && text[1] == '-')
-			fputs("\\-", out);
-		else
-			fputc(*text, out);
+	size_t columns = n;
+
+	for (size_t i = 0; i < n; i++) {
+		bool dashes = word[i] == '-' && ((i + 1 < n && word[i + 1] == '-') ||
+						 (i && word[i - 1] == '-'));
+
+		if (word[i] == '\\' || dashes) {
+			fputc('\\', out);
+			columns++;
+		}
+		fputc(word[i] == '\\' ? 'e' : word[i], out);
 	}
+	return columns;
 }
 
-/* Sentences begin on lines of their own (mandoc -Tlint); clauses may, too. */
-static void put_roff_clauses(FILE *out, const char *text)
+/* One paragraph of filled source lines: the text begins with a capital, ends with a dot. */
+static void put_roff_text(FILE *out, const char *text)
 {
-	char line[256];
+	size_t column = 0;
+	bool first = true;
 
 	while (*text) {
-		size_t n = strcspn(text, ";");
+		size_t n = strcspn(text, " ");
 
-		if (text[n] == ';')
-			n++;
-		snprintf(line, sizeof(line), "%.*s", (int)n, text);
-		put_roff(out, line);
-		fputc('\n', out);
+		if (column && column + 1 + n > ROFF_WIDTH) {
+			fputc('\n', out);
+			column = 0;
+		}
+		if (column) {
+			fputc(' ', out);
+			column++;
+		} else if (*text == '.' || *text == '\'') {
+			fputs("\\&", out);
+			column += 2;
+		}
+		if (first && *text >= 'a' && *text <= 'z') {
+			fputc(*text - 'a' + 'A', out);
+			column += 1 + put_roff(out, text + 1, n - 1);
+		} else {
+			column += put_roff(out, text, n);
+		}
+		first = false;
 		text += n + strspn(text + n, " ");
 	}
+	fputs(".\n", out);
 }
 
 void kb_options_mdoc(FILE *out)
@@ -124,7 +143,7 @@ void kb_options_mdoc(FILE *out)
 	fputs(".Bl -tag -width Ds\n", out);
 	for (size_t i = 0; i < n; i++) {
 		const struct kb_option *row = &rows[i];
-		char expect[128];
+		char text[512];
 
 		fputs(".It ", out);
 		if (row->letter)
@@ -132,24 +151,26 @@ void kb_options_mdoc(FILE *out)
 		fprintf(out, "Fl \\-%s", row->name);
 		if (row->arg) {
 			fputs(" Ar ", out);
-			put_roff(out, row->arg);
+			put_roff(out, row->arg, strlen(row->arg));
 		}
 		fputc('\n', out);
-		put_roff_clauses(out, row->help);
-		if (row->def || row->flags & (KB_OPT_REPEAT | KB_OPT_TUNABLE))
-			fputs(".br\n", out);
+		put_roff_text(out, row->help);
 		if (row->type == KB_OPT_NUMBER || row->type == KB_OPT_NUMBER_AUTO ||
 		    row->type == KB_OPT_BYTES || row->type == KB_OPT_SECONDS) {
-			kb_options_expect(row, expect, sizeof(expect));
-			fprintf(out, "Takes %s.\n", expect);
+			kb_options_expect(row, text, sizeof(text));
+			fputs("Takes ", out);
+			put_roff(out, text, strlen(text));
+			fputs(".\n", out);
 		}
 		if (row->flags & KB_OPT_REPEAT)
 			fputs("May be repeated.\n", out);
 		if (row->flags & KB_OPT_TUNABLE)
 			fprintf(out, "Tunable, %s.\n",
 				row->flags & KB_OPT_LIVE ? "live" : "at restart");
-		if (row->def)
-			fprintf(out, "Default: %s.\n", row->def);
+		if (row->def) {
+			snprintf(text, sizeof(text), "Default: %s", row->def);
+			put_roff_text(out, text);
+		}
 	}
 	fputs(".El\n", out);
 }
