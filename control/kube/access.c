@@ -124,15 +124,17 @@ static void trim_token(struct kb_secret *s)
 int kb_access_refresh(struct kb_access *a, uint64_t now_ms, char *err, size_t err_size)
 {
 	struct kb_secret *all[] = { &a->ca, &a->cert, &a->key, &a->token };
+	char later[4];	/* the first error is the one to tell */
 	int r = 0;
 
 	a->read_ms = now_ms;
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		if (all[i]->path) {
-			int e = kb_secret_read(all[i], err, err_size);
-
-			r = r < 0 ? r : e;
-		}
+		if (!all[i]->path)
+			continue;
+		if (!r)
+			r = kb_secret_read(all[i], err, err_size);
+		else
+			kb_secret_read(all[i], later, sizeof(later));
 	}
 	trim_token(&a->token);
 	return r;

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The object parser. First byte: the kind asked for (bits 0-1), event or object
+ * (bit 2). Every string and list it hands back is read to its end.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/kube/object_parse.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static volatile size_t sum;
+
+static void use(const char *s)
+{
+	sum += s ? strlen(s) : 0;
+}
+
+static void use_ports(const struct kb_port *ports, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		use(ports[i].name);
+		sum += ports[i].port;
+	}
+}
+
+static void use_object(const struct kb_object *obj)
+{
+	use(obj->ns);
+	use(obj->name);
+	use(obj->bad);
+	if (!*obj->name || (!*obj->ns && obj->kind != KB_NAMESPACE))
+		abort();
+	if (obj->kind == KB_SLICE) {
+		const struct kb_slice *s = &obj->u.slice;
+
+		use(s->service);
+		use_ports(s->ports, s->n_ports);
+		for (size_t i = 0; i < s->n_endpoints; i++) {
+			use(s->endpoints[i].hostname);
+			use(s->endpoints[i].pod);
+			if (s->endpoints[i].addr.family != 4 && s->endpoints[i].addr.family != 6)
+				abort();
+		}
+	} else if (obj->kind == KB_SERVICE) {
+		const struct kb_service *s = &obj->u.service;
+
+		use(s->external_name);
+		use_ports(s->ports, s->n_ports);
+		for (size_t i = 0; i < s->n_cluster_ips; i++) {
+			if (s->cluster_ips[i].family != 4 && s->cluster_ips[i].family != 6)
+				abort();
+		}
+		if (!obj->bad && s->type == KB_EXTERNAL_NAME && !s->external_name)
+			abort();
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct kb_object_parser *parser;
+	struct kb_parsed p;
+	enum kb_kind kind;
+	char *text;
+	int r;
+
+	if (size < 1)
+		return 0;
+	if (!parser && kb_object_parser_new(&parser) < 0)
+		abort();
+	kind = (enum kb_kind)(data[0] & 3);
+	text = malloc(size);	/* of exactly that size, for the sanitizer's sake */
+	if (!text)
+		abort();
+	memcpy(text, data + 1, size - 1);
+	if (data[0] & 4)
+		r = kb_object_parse_event(parser, kind, text, size - 1, NULL, &p);
+	else
+		r = kb_object_parse(parser, kind, text, size - 1, NULL, &p);
+	free(text);
+	if (r)
+		abort();
+	use(p.resource_version);
+	use(p.status_message);
+	if (p.result == KB_PARSE_OBJECT)
+		use_object(&p.obj);
+	else if (p.result == KB_PARSE_UNNAMED && !p.why)
+		abort();
+	return 0;
+}
