@@ -26,6 +26,7 @@ func cmdChurn(ctx context.Context, args []string) error {
 	what := fs.String("what", "both", "what changes in one endpoint: readiness, address or both in turn")
 	exclude := fs.String("exclude", "", "leave this slice (NAMESPACE/NAME) alone")
 	seed := fs.Int64("seed", 1, "same seed, same sequence of changes")
+	etcd := etcdFlag(fs)
 	parse(fs, args)
 	if *rate <= 0 || (*what != "readiness" && *what != "address" && *what != "both") {
 		return fmt.Errorf("--rate or --what out of range")
@@ -36,6 +37,11 @@ func cmdChurn(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	store, err := openEtcd(*etcd)
+	if err != nil {
+		return err
+	}
+	defer store.close()
 	slices, err := listSlices(ctx, cs[0].DiscoveryV1().EndpointSlices(*namespace).List, *selector)
 	if err != nil {
 		return err
@@ -84,14 +90,19 @@ func cmdChurn(ctx context.Context, args []string) error {
 				i := rnd.Intn(len(own[w]))
 				s := own[w][i].DeepCopy()
 				mutate(s, rnd, *what, n)
+				// What is under way at the end is still finished.
+				ctx := context.WithoutCancel(ctx)
 				t := time.Now()
-				got, err := c.EndpointSlices(s.Namespace).Update(ctx, s, metav1.UpdateOptions{})
+				var got *discoveryv1.EndpointSlice
+				var err error
+				if store != nil {
+					got, err = s, store.put(ctx, s)
+				} else {
+					got, err = c.EndpointSlices(s.Namespace).Update(ctx, s, metav1.UpdateOptions{})
+				}
 				if apierrors.IsConflict(err) {
 					// somebody else's write: take theirs, try at the next turn
 					got, err = c.EndpointSlices(s.Namespace).Get(ctx, s.Name, metav1.GetOptions{})
-				}
-				if ctx.Err() != nil {
-					return
 				}
 				mu.Lock()
 				if err != nil {

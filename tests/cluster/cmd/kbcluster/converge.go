@@ -51,6 +51,7 @@ import (
 type convergeOptions struct {
 	kubeconfig, kind, namespace, name string
 	dns, netns, qname, serviceCIDR    string
+	etcd                              string
 	changes                           int
 	interval, timeout, poll           time.Duration
 	backgroundRate                    float64
@@ -110,8 +111,9 @@ func cmdConverge(ctx context.Context, args []string) error {
 	fs.BoolVar(&o.watchAll, "watch-all", false, "raw watch over the whole cluster instead of only the object")
 	fs.BoolVar(&o.keep, "keep", false, "leave the objects there")
 	fs.BoolVar(&o.quiet, "quiet", false, "only the summary")
+	etcd := etcdFlag(fs)
 	parse(fs, args)
-	o.kubeconfig = *kubeconfig
+	o.kubeconfig, o.etcd = *kubeconfig, *etcd
 	if o.kind != "endpointslice" && o.kind != "service" {
 		return fmt.Errorf("--kind is endpointslice or service")
 	}
@@ -691,7 +693,7 @@ func (c *convergence) startBackground(ctx context.Context) (func() float64, erro
 		return nil, err
 	}
 	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, self, "churn", "--kubeconfig", c.o.kubeconfig, "--seconds", "0",
+	cmd := exec.CommandContext(ctx, self, "churn", "--kubeconfig", c.o.kubeconfig, "--etcd", c.o.etcd, "--seconds", "0",
 		"--rate", fmt.Sprint(c.o.backgroundRate), "--exclude", c.o.namespace+"/"+c.o.name)
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}

@@ -54,6 +54,7 @@ func cmdGen(ctx context.Context, args []string) error {
 	fs.BoolVar(&o.bare, "bare", false, "endpoints without nodeName and targetRef, which DNS does not need")
 	workers := fs.Int("workers", 32, "requests under way at once")
 	out := fs.String("out", "", "write a snapshot List to this file (- for stdout) instead of to a server")
+	etcd := etcdFlag(fs)
 	parse(fs, args)
 	if o.services < 0 || o.endpoints < 0 || o.namespaces < 1 || o.perSlice < 1 || o.perSlice > 1000 {
 		return fmt.Errorf("numbers out of range")
@@ -66,7 +67,7 @@ func cmdGen(ctx context.Context, args []string) error {
 	if *out != "" {
 		return writeSnapshot(*out, objs)
 	}
-	return create(ctx, *kubeconfig, *workers, objs)
+	return create(ctx, *kubeconfig, *etcd, *workers, objs)
 }
 
 // addressPool hands out addresses of a prefix by number.

@@ -24,6 +24,7 @@ func cmdLoad(ctx context.Context, args []string) error {
 	kubeconfig := kubeconfigFlag(fs)
 	file := fs.String("snapshot", "", "a List as of `kubectl get svc,endpointslices,ns -A -o json` (- for stdin)")
 	workers := fs.Int("workers", 32, "requests under way at once")
+	etcd := etcdFlag(fs)
 	parse(fs, args)
 	f := os.Stdin
 	if *file != "-" {
@@ -37,7 +38,7 @@ func cmdLoad(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", *file, err)
 	}
-	return create(ctx, *kubeconfig, *workers, objs)
+	return create(ctx, *kubeconfig, *etcd, *workers, objs)
 }
 
 // readItems calls f for every object of the JSON documents in r, and for every
@@ -141,12 +142,17 @@ type phase struct {
 
 // create puts everything on the server, as fast as it allows. What exists is
 // left as it is and counted: every cluster has default/kubernetes already.
-func create(ctx context.Context, kubeconfig string, workers int, objs *objects) error {
+func create(ctx context.Context, kubeconfig, etcd string, workers int, objs *objects) error {
 	const conns = 4
 	cs, err := clients(kubeconfig, conns)
 	if err != nil {
 		return err
 	}
+	store, err := openEtcd(etcd)
+	if err != nil {
+		return err
+	}
+	defer store.close()
 	start := time.Now()
 	var uids sync.Map // old UID -> new UID of Services, for their slices
 	run := func(n int, f func(ctx context.Context, w, i int) error) (phase, error) {
@@ -179,6 +185,9 @@ func create(ctx context.Context, kubeconfig string, workers int, objs *objects) 
 	}
 	svc, err := run(len(objs.services), func(ctx context.Context, w, i int) error {
 		o := objs.services[i]
+		if store != nil {
+			return store.createService(ctx, o)
+		}
 		old := clean(&o.ObjectMeta)
 		got, err := cs[w%conns].CoreV1().Services(o.Namespace).Create(ctx, o, opts)
 		if apierrors.IsInvalid(err) && o.Name == "kubernetes" && o.Namespace == "default" {
@@ -199,6 +208,9 @@ func create(ctx context.Context, kubeconfig string, workers int, objs *objects) 
 	}
 	slices, err := run(len(objs.slices), func(ctx context.Context, w, i int) error {
 		o := objs.slices[i]
+		if store != nil {
+			return store.createSlice(ctx, o)
+		}
 		clean(&o.ObjectMeta)
 		refs := o.OwnerReferences
 		o.OwnerReferences = nil
