@@ -38,6 +38,11 @@ struct kb_records_config {
 	void (*published)(void *arg, enum kb_kind kind, double trigger_time_s);
 	/* Every kind has synced for the first time, and the table holds all of it. */
 	void (*synced)(void *arg);
+	/* One line about an object that DNS cannot carry, once for each such state of it;
+	 * NULL: nobody wants to know. */
+	void (*warn)(void *arg, const char *line);
+	/* Unix time, for the serial; NULL: time(2). */
+	uint32_t (*now_s)(void *arg);
 	void *arg;
 };
 
@@ -45,6 +50,8 @@ struct kb_records_stats {
 	uint64_t services, slices, namespaces, endpoints;
 	uint64_t skipped;	/* objects whose names are left alone */
 	uint64_t warnings;	/* names or parts of objects that DNS cannot carry */
+	uint64_t refused;	/* puts that the table did not take; tried again with events */
+	uint64_t left;		/* names entered as ones to leave */
 	bool synced[KB_KIND_MAX];
 };
 
@@ -63,8 +70,10 @@ void kb_records_stats(const struct kb_records *records, struct kb_records_stats 
  * Renders the whole answer to (qname, qtype), without the limits of UDP: for TCP and
  * for sets marked KB_SET_MORE. qname in wire form, any case. Writes what follows the
  * question (whose name has `qname_len` bytes and starts at offset 12) into out, at most
- * cap bytes. Returns 0 and fills ret, or -ENOENT when the table's own answer is whole,
- * or -EMSGSIZE.
+ * cap bytes; additional records that do not fit are left out. Returns 0 and fills ret when
+ * there are answer records; -ENOENT when there are none, and the table's own (negative)
+ * answer is whole; -EMSGSIZE. An ExternalName that leads out of our zones gives its CNAMEs
+ * alone and NOERROR: a forwarder may add the rest.
  */
 struct kb_rendered {
 	uint16_t an, ns, ar;

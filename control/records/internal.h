@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of control/records share. Nothing outside includes this.
+ *
+ *   records.c  configuration, zones, events in
+ *   publish.c  differences of names into the table; PTR names; apex; intercepts
+ *   names.c    the names of one Service, and the records of one name
+ *   resolve.c  from a name back to what it is; CNAME chains; whole answers
+ */
+#ifndef KB_RECORDS_INTERNAL_H
+#define KB_RECORDS_INTERNAL_H
+
+#include "control/records/records.h"
+#include "control/records/render.h"
+#include "control/records/reverse.h"
+#include "control/records/store.h"
+#include "control/records/svcview.h"
+#include "control/records/wirename.h"
+
+/* More ExternalName Services than this do not follow one target: the rest are left to
+ * the socket engine, so that the target's events stay cheap. */
+#define KB_DEPENDENTS_MAX 64
+#define KB_CHAIN_MAX	  11
+
+struct kb_domain {
+	struct kb_wire apex, svc; /* Z and svc.Z */
+	uint8_t id;
+};
+
+/* A name that should be in the table. */
+struct kb_want {
+	size_t name, rec; /* offsets into the list's bytes */
+	uint32_t rec_len;
+	uint8_t name_len;
+	uint8_t kind, zone;
+	__be32 addr;
+};
+
+struct kb_list {
+	struct kb_want *want; /* owned */
+	size_t n, cap;
+	uint8_t *bytes;	      /* owned */
+	size_t len, cap_bytes;
+};
+
+struct kb_revs {
+	struct kb_rev *rev; /* owned */
+	size_t n, cap;
+};
+
+struct kb_icept_want {
+	struct kb_addr addr;
+	uint16_t port;
+};
+
+/* A cluster DNS Service. */
+struct kb_dns_svc {
+	uint32_t svc;		/* its node always exists */
+	bool present;		/* its names exist and it has an address */
+	struct kb_addr *addrs;	/* owned */
+	size_t n;
+};
+
+struct kb_records {
+	struct kb_table *table; /* borrowed */
+	bool reverse_authoritative;
+	uint32_t ttl_s;
+	void (*intercept)(void *arg, bool add, const struct kb_addr *addr, uint16_t port);
+	void (*published)(void *arg, enum kb_kind kind, double trigger_time_s);
+	void (*synced_cb)(void *arg);
+	void (*warn)(void *arg, const char *line);
+	uint32_t (*now_s)(void *arg);
+	void *arg;
+
+	struct kb_domain domain[KB_DOMAINS_MAX];
+	size_t n_domains;
+	struct kb_wire rev_apex[2]; /* in-addr.arpa, ip6.arpa */
+	uint8_t rev_id[2];
+
+	struct kb_store store;
+	struct kb_reverse reverse;
+	struct kb_dns_svc dns[KB_DNS_SERVICES_MAX];
+	size_t n_dns;
+	struct kb_addr *dns_addrs; /* owned: of all of them, distinct, n4 first */
+	size_t dns_n4, dns_n6;
+	uint32_t misc; /* stands for targets of ExternalName that are no Service */
+
+	bool synced[KB_KIND_MAX], built;
+	uint32_t mark[KB_KIND_MAX]; /* of the current or last relist */
+	uint32_t walk;		    /* stamp of the last walk over dependents */
+	uint64_t n_left;	    /* names entered as ones to leave */
+	uint64_t n_lost;	    /* bad Services and slices: addresses unknown */
+	uint64_t n_refused, n_warnings;
+	uint32_t refused_from;	    /* where to look for the next one to try again */
+
+	struct kb_icept_want *icepts; /* owned, sorted */
+	size_t n_icepts;
+
+	/* Scratch: one event at a time. */
+	struct kb_svcview view, target; /* the Service at hand; where its CNAME leads */
+	/* A slice that moves changes two Services: `other` is the one it leaves. */
+	struct kb_list before, other_before, after, ptr;
+	struct kb_revs revs_before, other_revs, revs_after;
+	struct kb_render render;
+	struct kb_recbuf recbuf;
+	uint8_t body[KB_BODY_MAX];
+	uint32_t *queue; /* owned */
+	size_t n_queue, cap_queue;
+};
+
+enum kb_node_kind {
+	KB_NODE_NONE,  /* does not exist */
+	KB_NODE_OUT,   /* not ours to say */
+	KB_NODE_EMPTY, /* exists, without records */
+	KB_NODE_SERVICE,
+	KB_NODE_ENDPOINT,
+	KB_NODE_PORT,
+	KB_NODE_EXTERNAL,
+	KB_NODE_APEX, /* of a cluster domain or a reverse zone */
+	KB_NODE_NS,   /* ns.dns.Z */
+	KB_NODE_VERSION,
+	KB_NODE_PTR,
+};
+
+/* What a name is. */
+struct kb_node {
+	enum kb_node_kind kind;
+	uint8_t zone;		    /* id */
+	const struct kb_wire *apex; /* borrowed: of its zone */
+	const struct kb_domain *domain;
+	struct kb_svcview *view;	    /* borrowed: of its Service */
+	uint32_t group;		    /* KB_NODE_ENDPOINT */
+	struct kb_svcview_port port;   /* KB_NODE_PORT */
+	struct kb_wire base;	    /* S.N.svc.Z */
+	uint32_t rev_addr;	    /* KB_NODE_PTR */
+	bool rev_v6;
+};
+
+/* names.c */
+void kb_list_clear(struct kb_list *l);
+void kb_list_fini(struct kb_list *l);
+void kb_list_add(struct kb_list *l, const struct kb_wire *name, enum kb_value_kind kind,
+		 uint8_t zone, __be32 addr, const uint8_t *rec, size_t rec_len);
+static inline const uint8_t *kb_list_name(const struct kb_list *l, const struct kb_want *w)
+{
+	return l->bytes + w->name;
+}
+/* S.N.svc.Z. -ENAMETOOLONG when it has no such form. */
+int kb_names_base(const struct kb_records *r, const struct kb_svc *svc,
+		  const struct kb_domain *d, struct kb_wire *ret);
+/* All names of r->view's Service. */
+void kb_names_list(struct kb_records *r, struct kb_list *l);
+/* The names of a domain that belong to no Service. */
+void kb_names_apex(struct kb_records *r, struct kb_list *l);
+void kb_names_reverse_apex(struct kb_records *r, struct kb_list *l);
+/* N.svc.Z, if it is one. */
+void kb_names_ns(struct kb_records *r, uint32_t ns, struct kb_list *l);
+/* The PTR name of an address that has at least one target. */
+void kb_names_ptr(struct kb_records *r, uint32_t addr, bool v6, const struct kb_wire *name,
+		  struct kb_list *l);
+/* in-addr.arpa or ip6.arpa name of the first `depth` bytes or nibbles. */
+void kb_names_reverse(const struct kb_records *r, const struct kb_addr *addr, uint8_t depth,
+		      struct kb_wire *ret);
+void kb_names_rev_addr(const struct kb_records *r, uint32_t addr, bool v6,
+		       struct kb_addr *ret);
+/* Puts all records of a type into the answer section (their targets' addresses into
+ * the additional one). `owner` is the name's message offset. */
+void kb_node_put(struct kb_records *r, struct kb_node *node, uint16_t type,
+		 struct kb_render *out, uint32_t owner);
+
+/* resolve.c */
+/* What is the name (lower case)? A Service found on the way is put into `view`. */
+void kb_resolve(struct kb_records *r, const struct kb_wire *name, struct kb_svcview *view,
+		struct kb_node *ret);
+/* Writes the CNAMEs from an ExternalName Service on and says where they end: a node,
+ * KB_NODE_NONE (ret->apex: of the zone that denies it), KB_NODE_OUT, or KB_NODE_EXTERNAL for a
+ * loop or too long a chain. Returns the message offset of the last target. */
+uint32_t kb_resolve_chain(struct kb_records *r, const struct kb_svc *svc, struct kb_svcview *view,
+			  struct kb_render *out, struct kb_node *ret);
+/* The Service an external name leads to, made if need be; 0: none in our domains. */
+uint32_t kb_resolve_target(struct kb_records *r, const char *external);
+
+/* publish.c */
+void kb_publish_open(struct kb_records *r, uint32_t svc, struct kb_list *l, struct kb_revs *rv);
+void kb_publish_service(struct kb_records *r, uint32_t svc, struct kb_list *before,
+			struct kb_revs *revs_before);
+void kb_publish_namespace(struct kb_records *r, uint32_t ns, const struct kb_ns *old);
+void kb_publish_static(struct kb_records *r);
+/* Names that depend on this Service's, and the cluster DNS Services'. */
+void kb_publish_followers(struct kb_records *r, uint32_t svc);
+void kb_publish_reverse_flags(struct kb_records *r);
+void kb_publish_retry(struct kb_records *r);
+void kb_publish_all(struct kb_records *r);
+
+#endif
