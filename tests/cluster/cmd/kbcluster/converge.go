@@ -78,6 +78,7 @@ type convergence struct {
 	stop   atomic.Bool
 	// poller's counters
 	queries, lost, wentBack, failures atomic.Int64
+	wentBackTo                        atomic.Pointer[string]
 }
 
 type changeResult struct {
@@ -110,7 +111,7 @@ func cmdConverge(ctx context.Context, args []string) error {
 	fs.Float64Var(&o.backgroundRate, "background-rate", 0, "changes of other EndpointSlices per second meanwhile")
 	fs.BoolVar(&o.watchAll, "watch-all", false, "raw watch over the whole cluster instead of only the object")
 	fs.BoolVar(&o.keep, "keep", false, "leave the objects there")
-	fs.BoolVar(&o.quiet, "quiet", false, "only the summary")
+	fs.BoolVar(&o.quiet, "quiet", false, "only the summary and what timed out")
 	etcd := etcdFlag(fs)
 	parse(fs, args)
 	o.kubeconfig, o.etcd = *kubeconfig, *etcd
@@ -186,6 +187,7 @@ func (c *convergence) changeAll(ctx context.Context) ([]changeResult, error) {
 	// The first changes warm up connections on all sides and are not counted.
 	const warm = 3
 	base := rand.Intn(1 << 16)
+	lost := 0 // in a row
 	for n := -warm; n < c.o.changes; n++ {
 		var steps []func() (op, value string, err error)
 		switch c.o.kind {
@@ -219,9 +221,16 @@ func (c *convergence) changeAll(ctx context.Context) ([]changeResult, error) {
 			if n < 0 {
 				continue
 			}
+			if lost++; r.TimedOut == "" {
+				lost = 0
+			}
 			results = append(results, r)
-			if !c.o.quiet {
+			if !c.o.quiet || r.TimedOut != "" {
 				printJSON(r)
+			}
+			// A side that lags for longer than we wait never catches up.
+			if lost == 3 {
+				return results, nil
 			}
 		}
 	}
@@ -303,6 +312,9 @@ func (c *convergence) summarize(results []changeResult, rate float64) {
 		"queries_failed": c.failures.Load(),
 		// answers that showed the old value after the new one had been seen
 		"went_back": c.wentBack.Load(),
+	}
+	if w := c.wentBackTo.Load(); w != nil {
+		out["went_back_last"] = *w
 	}
 	if len(lat) > 1 {
 		by := map[string]distribution{}
@@ -595,6 +607,7 @@ func (c *convergence) poll(dst netip.AddrPort, query []byte, ready chan<- error)
 
 	buf := make([]byte, 65535)
 	var found *string // the wanted value that was seen already
+	var foundAt int64
 	for id := uint16(1); !c.stop.Load(); id++ {
 		query[0], query[1] = byte(id>>8), byte(id)
 		want := c.want.Load()
@@ -606,16 +619,25 @@ func (c *convergence) poll(dst netip.AddrPort, query []byte, ready chan<- error)
 			c.lost.Add(1)
 		} else {
 			at := nowNS()
+			// The next change may have begun meanwhile; then this answer may
+			// show it already, and says nothing about the last one.
+			before := want
+			want = c.want.Load()
 			match, valid := answers(buf[:n], want)
 			switch {
 			case !valid:
 				c.failures.Add(1)
 			case want == nil:
 			case match && found != want:
-				found = want
+				found, foundAt = want, at
 				c.answer <- sighting{*want, at, sent}
-			case !match && found == want:
+			case !match && found == want && want == before:
 				c.wentBack.Add(1)
+				var m dnsmessage.Message
+				if m.Unpack(buf[:n]) == nil {
+					s := fmt.Sprintf("%s %v instead of %s, %d us later", m.RCode, showRecords(m.Answers), *want, (at-foundAt)/1000)
+					c.wentBackTo.Store(&s)
+				}
 			}
 		}
 		if rest := sent + c.o.poll.Nanoseconds() - nowNS(); rest > 0 {

@@ -155,14 +155,18 @@ func askOnce(server string, q []byte) (map[string]any, bool, error) {
 	if err := m.Unpack(buf[:n]); err != nil {
 		return nil, false, err
 	}
-	answers := []string{}
-	for _, a := range m.Answers {
-		answers = append(answers, showRecord(a))
-	}
 	return map[string]any{
-		"rcode": strings.TrimPrefix(m.RCode.String(), "RCode"), "answers": answers,
+		"rcode": strings.TrimPrefix(m.RCode.String(), "RCode"), "answers": showRecords(m.Answers),
 		"authoritative": m.Authoritative, "truncated": m.Truncated, "us": round3(us),
 	}, m.RCode == dnsmessage.RCodeSuccess, nil
+}
+
+func showRecords(rs []dnsmessage.Resource) []string {
+	out := []string{} // an empty list in JSON, not null
+	for _, r := range rs {
+		out = append(out, showRecord(r))
+	}
+	return out
 }
 
 func showRecord(r dnsmessage.Resource) string {

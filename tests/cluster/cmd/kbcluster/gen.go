@@ -25,7 +25,7 @@ type genOptions struct {
 	seed                                      int64
 	serviceCIDR, serviceCIDR6, podCIDR        string
 	prefix                                    string
-	bare                                      bool
+	bare, noSelectors                         bool
 }
 
 // objects is what a cluster holds that a DNS server cares about.
@@ -52,6 +52,7 @@ func cmdGen(ctx context.Context, args []string) error {
 	fs.StringVar(&o.podCIDR, "pod-cidr", "10.128.0.0/9", "where endpoint addresses come from")
 	fs.StringVar(&o.prefix, "prefix", "", "put before the names of namespaces")
 	fs.BoolVar(&o.bare, "bare", false, "endpoints without nodeName and targetRef, which DNS does not need")
+	fs.BoolVar(&o.noSelectors, "no-selectors", false, "Services that a running kube-controller-manager makes no slices of its own for")
 	workers := fs.Int("workers", 32, "requests under way at once")
 	out := fs.String("out", "", "write a snapshot List to this file (- for stdout) instead of to a server")
 	etcd := etcdFlag(fs)
@@ -151,6 +152,9 @@ func genService(o *genOptions, rnd *rand.Rand, i int, pools [3]addressPool,
 			Type:     corev1.ServiceTypeClusterIP,
 			Selector: map[string]string{"app": name},
 		},
+	}
+	if o.noSelectors {
+		s.Spec.Selector = nil
 	}
 	port := func(name string, n, target int32, proto corev1.Protocol) {
 		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: name, Port: n,
