@@ -25,15 +25,15 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3 };
 #define TIMEOUT_S 10
 
 struct invocation {
-	const char *socket;	/* borrowed from argv */
+	const char *socket; /* borrowed from argv */
 	bool json, all;
-	unsigned int watch_s;	/* 0: once */
-	uint64_t for_s;		/* 0: not given */
+	unsigned int watch_s; /* 0: once */
+	uint64_t for_s;	      /* 0: not given */
 };
 
 struct command {
 	const char *name, *args, *help;
-	int min_args, max_args;	/* words after the name */
+	int min_args, max_args; /* words after the name */
 	const char *options;	/* letters of OPTIONS that it takes besides the common ones */
 	int (*run)(const struct invocation *inv, int argc, char **argv);
 };
@@ -233,7 +233,7 @@ static int run_dump(const struct invocation *inv, int argc, char **argv)
 
 static int run_bypass(const struct invocation *inv, int argc, char **argv)
 {
-	char *words[3] = { argv[0], argc > 1 ? argv[1] : NULL, NULL };
+	char *words[3] = {argv[0], argc > 1 ? argv[1] : NULL, NULL};
 	char seconds[24];
 
 	if (argc > 1 && strcmp(argv[1], "on") != 0 && strcmp(argv[1], "off") != 0)
@@ -269,18 +269,18 @@ static int run_version(const struct invocation *inv, int argc, char **argv)
 static int run_help(const struct invocation *inv, int argc, char **argv);
 
 static const struct command commands[] = {
-	{ "status", "", "state, source, age of data, counts, interfaces", 0, 0, "", run_plain },
-	{ "stats", "[--watch [SECONDS]] [--all] [PREFIX]",
-	  "counters by engine, those that are not 0 or begin with PREFIX", 0, 1, "wa", run_stats },
-	{ "lookup", "NAME [TYPE]", "what each engine answers, and where it stands", 1, 2, "",
-	  run_lookup },
-	{ "dump", "", "every name of the table", 0, 0, "", run_dump },
-	{ "tune", "[KEY[=VALUE]]", "show or change tunables", 0, 1, "", run_plain },
-	{ "bypass", "[on|off] [--for T]", "stop answering in the packet path, or go on", 0, 1, "f",
-	  run_bypass },
-	{ "version", "", "versions of kbdnsctl and kbdnsd", 0, 0, "", run_version },
-	{ "help", "", "this help", 0, 1, "", run_help },
-	{ 0 },
+	{"status", "", "state, source, age of data, counts, interfaces", 0, 0, "", run_plain},
+	{"stats", "[--watch [SECONDS]] [--all] [PREFIX]",
+	 "counters by engine, those that are not 0 or begin with PREFIX", 0, 1, "wa", run_stats},
+	{"lookup", "NAME [TYPE]", "what each engine answers, and where it stands", 1, 2, "",
+	 run_lookup},
+	{"dump", "", "every name of the table", 0, 0, "", run_dump},
+	{"tune", "[KEY[=VALUE]]", "show or change tunables", 0, 1, "", run_plain},
+	{"bypass", "[on|off] [--for T]", "stop answering in the packet path, or go on", 0, 1, "f",
+	 run_bypass},
+	{"version", "", "versions of kbdnsctl and kbdnsd", 0, 0, "", run_version},
+	{"help", "", "this help", 0, 1, "", run_help},
+	{0},
 };
 
 static int run_help(const struct invocation *inv, int argc, char **argv)
@@ -325,14 +325,10 @@ static int take_watch(struct invocation *inv, int argc, char **argv)
 static int take_options(int argc, char **argv, struct invocation *inv, char *used)
 {
 	static const struct option options[] = {
-		{ "socket", required_argument, NULL, 's' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "watch", optional_argument, NULL, 'w' },
-		{ "all", no_argument, NULL, 'a' },
-		{ "for", required_argument, NULL, 'f' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ 0 },
+		{"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
+		{"watch", optional_argument, NULL, 'w'},  {"all", no_argument, NULL, 'a'},
+		{"for", required_argument, NULL, 'f'},	  {"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},	  {0},
 	};
 	int c;
 
@@ -386,7 +382,7 @@ static int finish(int status)
 
 int main(int argc, char **argv)
 {
-	struct invocation inv = { .socket = KB_CTL_SOCKET };
+	struct invocation inv = {.socket = KB_CTL_SOCKET};
 	const struct command *cmd = commands;
 	char used[64] = "";
 	int status;

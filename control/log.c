@@ -10,11 +10,10 @@
 
 #define LINE_MAX_BYTES 2048
 
-const char *const kb_log_level_names[KB_LOG_LEVELS + 1] = { "error", "warn", "info", "debug",
-							     NULL };
+const char *const kb_log_level_names[KB_LOG_LEVELS + 1] = {"error", "warn", "info", "debug", NULL};
 
 /* sd-daemon(3) priorities, read by journald off the front of a line. */
-static const char journal_priority[KB_LOG_LEVELS] = { '3', '4', '6', '7' };
+static const char journal_priority[KB_LOG_LEVELS] = {'3', '4', '6', '7'};
 
 static _Atomic int max_level = KB_LOG_INFO;
 
@@ -57,7 +56,7 @@ static size_t put_escaped(char *line, size_t len, size_t size, const char *text)
 			line[len++] = (char)c;
 			continue;
 		}
-		if (c == '\n' && !text[1])	/* messages of libraries end in one */
+		if (c == '\n' && !text[1]) /* messages of libraries end in one */
 			break;
 		line[len++] = '\\';
 		line[len++] = 'x';

@@ -25,24 +25,23 @@ bool kb_log_wants(enum kb_log_level level);
 
 void kb_logv(enum kb_log_level level, const char *format, va_list ap)
 	__attribute__((format(printf, 2, 0)));
-void kb_log(enum kb_log_level level, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void kb_log(enum kb_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define kb_log_error(...) kb_log(KB_LOG_ERROR, __VA_ARGS__)
 #define kb_log_warn(...)  kb_log(KB_LOG_WARN, __VA_ARGS__)
 #define kb_log_info(...)  kb_log(KB_LOG_INFO, __VA_ARGS__)
-#define kb_log_debug(...)                                                                          \
-	do {                                                                                       \
-		if (kb_log_wants(KB_LOG_DEBUG))                                                    \
-			kb_log(KB_LOG_DEBUG, __VA_ARGS__);                                         \
+#define kb_log_debug(...)                                  \
+	do {                                               \
+		if (kb_log_wants(KB_LOG_DEBUG))            \
+			kb_log(KB_LOG_DEBUG, __VA_ARGS__); \
 	} while (0)
 
 /* Logs the first time only that this place is reached. */
-#define kb_log_once(level, ...)                                                                    \
-	do {                                                                                       \
-		static atomic_flag kb_log_done = ATOMIC_FLAG_INIT;                                 \
-		if (!atomic_flag_test_and_set(&kb_log_done))                                       \
-			kb_log(level, __VA_ARGS__);                                                \
+#define kb_log_once(level, ...)                                    \
+	do {                                                       \
+		static atomic_flag kb_log_done = ATOMIC_FLAG_INIT; \
+		if (!atomic_flag_test_and_set(&kb_log_done))       \
+			kb_log(level, __VA_ARGS__);                \
 	} while (0)
 
 /* Lets `burst` messages pass in each period and counts the rest. Zeroed at start. */
@@ -57,17 +56,17 @@ bool kb_log_limit_pass(struct kb_log_limit *limit, uint32_t burst, uint32_t peri
 		       uint32_t *ret_suppressed);
 
 /* At most `burst` messages from this place each ten seconds. */
-#define kb_log_limited(level, burst, ...)                                                          \
-	do {                                                                                       \
-		static struct kb_log_limit kb_log_lim;                                             \
-		uint32_t kb_log_lost;                                                              \
-		if (kb_log_wants(level) &&                                                         \
-		    kb_log_limit_pass(&kb_log_lim, burst, 10, &kb_log_lost)) {                     \
-			if (kb_log_lost)                                                           \
-				kb_log(level, "(%u messages like the next one suppressed)",        \
-				       kb_log_lost);                                               \
-			kb_log(level, __VA_ARGS__);                                                \
-		}                                                                                  \
+#define kb_log_limited(level, burst, ...)                                                   \
+	do {                                                                                \
+		static struct kb_log_limit kb_log_lim;                                      \
+		uint32_t kb_log_lost;                                                       \
+		if (kb_log_wants(level) &&                                                  \
+		    kb_log_limit_pass(&kb_log_lim, burst, 10, &kb_log_lost)) {              \
+			if (kb_log_lost)                                                    \
+				kb_log(level, "(%u messages like the next one suppressed)", \
+				       kb_log_lost);                                        \
+			kb_log(level, __VA_ARGS__);                                         \
+		}                                                                           \
 	} while (0)
 
 #endif

@@ -19,10 +19,10 @@
 #define FILE_MAX (1 << 20)
 
 struct reader {
-	struct kb_options *o;	/* borrowed */
-	const char *path;	/* borrowed */
+	struct kb_options *o; /* borrowed */
+	const char *path;     /* borrowed */
 	yaml_parser_t parser;
-	yaml_event_t event;	/* owned while has_event */
+	yaml_event_t event; /* owned while has_event */
 	bool has_event;
 	bool seen[KB_OPTIONS_ROWS_MAX];
 	char *err;
@@ -122,11 +122,10 @@ static int read_key(struct reader *rd, const struct kb_option **ret_row)
 	first = kb_options_rows(&n);
 	i = (size_t)(row - first);
 	if (rd->seen[i])
-		return kb_config_fail(-EINVAL, rd->err, rd->err_size,
-				      "%s:%zu: %s: given twice, %s", rd->path, line_of(rd),
-				      row->name,
-				      row->flags & KB_OPT_REPEAT ? "make it one list" :
-								   "remove one");
+		return kb_config_fail(-EINVAL, rd->err, rd->err_size, "%s:%zu: %s: given twice, %s",
+				      rd->path, line_of(rd), row->name,
+				      row->flags & KB_OPT_REPEAT ? "make it one list"
+								 : "remove one");
 	rd->seen[i] = true;
 	*ret_row = row;
 	return 0;
@@ -138,14 +137,14 @@ static int read_stream(struct reader *rd)
 	const struct kb_option *row = NULL;
 	int r;
 
-	do {	/* STREAM-START, DOCUMENT-START */
+	do { /* STREAM-START, DOCUMENT-START */
 		r = next_event(rd);
 		if (r < 0)
 			return r;
 	} while (rd->event.type == YAML_STREAM_START_EVENT ||
 		 rd->event.type == YAML_DOCUMENT_START_EVENT);
 	if (rd->event.type == YAML_STREAM_END_EVENT)
-		return 0;	/* empty, or comments only */
+		return 0; /* empty, or comments only */
 	if (rd->event.type != YAML_MAPPING_START_EVENT)
 		return kb_config_fail(-EINVAL, rd->err, rd->err_size,
 				      "%s:%zu: must be a list of \"option: value\" lines", rd->path,
@@ -198,7 +197,7 @@ static int open_file(const char *path, FILE **ret_file, char *err, size_t err_si
 
 int kb_config_file_read(struct kb_options *o, const char *path, char *err, size_t err_size)
 {
-	struct reader rd = { .o = o, .path = path, .err = err, .err_size = err_size };
+	struct reader rd = {.o = o, .path = path, .err = err, .err_size = err_size};
 	FILE *f = NULL;
 	int r;
 

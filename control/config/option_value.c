@@ -102,7 +102,7 @@ static int append(void *list, const void *element, size_t size, uint64_t max)
 			       sizeof(struct any) == sizeof(struct kb_addr_ports) &&
 			       sizeof(struct any) == sizeof(struct kb_cidrs),
 		       "lists have one shape");
-	for (size_t i = 0; i < l->n; i++) {	/* given twice is given once */
+	for (size_t i = 0; i < l->n; i++) { /* given twice is given once */
 		if (memcmp((char *)l->v + i * size, element, size) == 0)
 			return 0;
 	}
@@ -147,7 +147,7 @@ static int store(void *dst, const struct kb_option *row, const char *text)
 	bool b;
 	int r;
 
-	memset(&ap, 0, sizeof(ap));	/* elements are compared as bytes */
+	memset(&ap, 0, sizeof(ap)); /* elements are compared as bytes */
 	memset(&cidr, 0, sizeof(cidr));
 	switch (row->type) {
 	case KB_OPT_FLAG:
@@ -227,8 +227,9 @@ int kb_option_assign(struct kb_options *o, const struct kb_option *row, enum kb_
 	if (r == -ENOMEM)
 		return kb_config_fail(r, err, err_size, "out of memory");
 	if (r == -E2BIG)
-		return kb_config_fail(r, err, err_size, "\"%s\" is one too many, at most %" PRIu64
-				      " are possible", text, row->max);
+		return kb_config_fail(r, err, err_size,
+				      "\"%s\" is one too many, at most %" PRIu64 " are possible",
+				      text, row->max);
 	if (r == -EDOM)
 		return kb_config_fail(-EINVAL, err, err_size,
 				      "\"%s\" has bits set behind its prefix, clear them", text);

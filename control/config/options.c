@@ -34,9 +34,8 @@ static int refuse(int c, char *const *argv, const struct kb_option *rows, char *
 		return kb_config_fail(-EINVAL, err, err_size,
 				      "-%c: no such option, see kbdnsd --help", optopt);
 	like = kb_options_suggest(word + strspn(word, "-"));
-	return kb_config_fail(-EINVAL, err, err_size,
-			      "%s: no such option%s%s, see kbdnsd --help", word,
-			      like ? ", did you mean --" : "", like ? like : "");
+	return kb_config_fail(-EINVAL, err, err_size, "%s: no such option%s%s, see kbdnsd --help",
+			      word, like ? ", did you mean --" : "", like ? like : "");
 }
 
 static int parse_command_line(int argc, char *const *argv, struct kb_options *o, char *err,
@@ -60,7 +59,7 @@ static int parse_command_line(int argc, char *const *argv, struct kb_options *o,
 	}
 	letters[n_letters] = '\0';
 	opterr = 0;
-	optind = 0;	/* glibc: start anew, also when called again */
+	optind = 0; /* glibc: start anew, also when called again */
 	while ((c = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
 		const struct kb_option *row = NULL;
 
@@ -79,7 +78,8 @@ static int parse_command_line(int argc, char *const *argv, struct kb_options *o,
 	if (optind < argc)
 		return kb_config_fail(-EINVAL, err, err_size,
 				      "\"%s\": no arguments but options are taken, "
-				      "see kbdnsd --help", argv[optind]);
+				      "see kbdnsd --help",
+				      argv[optind]);
 	return 0;
 }
 
@@ -136,7 +136,8 @@ static int check_together(struct kb_options *o, char *err, size_t err_size)
 			if (strcmp(o->tc.v[i], o->xdp.v[j]) == 0)
 				return kb_config_fail(-EINVAL, err, err_size,
 						      "%s is given to both --tc and --xdp, "
-						      "give it to one", o->tc.v[i]);
+						      "give it to one",
+						      o->tc.v[i]);
 		}
 	}
 	return 0;
@@ -197,7 +198,8 @@ int kb_options_tune(struct kb_options *o, const char *key, const char *value,
 	if (!(row->flags & KB_OPT_LIVE))
 		return kb_config_fail(-EOPNOTSUPP, err, err_size,
 				      "%s acts at restart: give --%s, or put it into the --config "
-				      "file, and restart kbdnsd", row->name, row->name);
+				      "file, and restart kbdnsd",
+				      row->name, row->name);
 	assert(!(row->flags & KB_OPT_REPEAT));
 	level = *kb_option_level(o, row);
 	*kb_option_level(o, row) = KB_LEVEL_CLI;

@@ -19,15 +19,15 @@
 
 /* What is the same of every list: owned array `v`, `n` elements in use. */
 struct kb_strings {
-	char **v;	/* owned, as are the strings */
+	char **v; /* owned, as are the strings */
 	size_t n;
 };
 struct kb_addr_ports {
-	struct kb_addr_port *v;	/* owned */
+	struct kb_addr_port *v; /* owned */
 	size_t n;
 };
 struct kb_cidrs {
-	struct kb_cidr *v;	/* owned */
+	struct kb_cidr *v; /* owned */
 	size_t n;
 };
 
@@ -42,82 +42,82 @@ enum kb_on_exit { KB_ON_EXIT_DETACH, KB_ON_EXIT_KEEP };
 
 struct kb_options {
 	/* Source. Both NULL: in-cluster. */
-	char *kubeconfig;	/* owned or NULL */
-	char *snapshot;		/* owned or NULL */
+	char *kubeconfig; /* owned or NULL */
+	char *snapshot;	  /* owned or NULL */
 
 	/* Names. */
-	struct kb_strings cluster_domain;	/* lower case, no final dot; at least one */
-	unsigned int reverse;			/* enum kb_reverse */
-	struct kb_strings dns_service;		/* NS/NAME */
+	struct kb_strings cluster_domain; /* lower case, no final dot; at least one */
+	unsigned int reverse;		  /* enum kb_reverse */
+	struct kb_strings dns_service;	  /* NS/NAME */
 
 	/* Where queries come in. */
 	struct kb_addr_ports listen;
 	struct kb_addr_ports intercept;
 	struct kb_cidrs allow_from;
-	struct kb_strings tc;	/* interfaces */
-	struct kb_strings xdp;	/* interfaces */
+	struct kb_strings tc;  /* interfaces */
+	struct kb_strings xdp; /* interfaces */
 
 	/* The daemon. */
-	unsigned int on_exit;	/* enum kb_on_exit */
-	char *run_dir;		/* owned */
-	char *bpffs;		/* owned */
-	struct kb_addr_port http;	/* addr.family 0: off */
+	unsigned int on_exit;	  /* enum kb_on_exit */
+	char *run_dir;		  /* owned */
+	char *bpffs;		  /* owned */
+	struct kb_addr_port http; /* addr.family 0: off */
 	bool foreground;
-	unsigned int log_level;		/* enum kb_log_level */
-	char *config;			/* owned or NULL */
+	unsigned int log_level; /* enum kb_log_level */
+	char *config;		/* owned or NULL */
 
 	/* Tunables. */
 	uint64_t max_udp_size;
 	uint64_t ttl_s;
 	bool rotation;
 	uint64_t max_stale_s;
-	uint64_t max_age_s;		/* 0: unlimited */
-	uint64_t table_mem_max;		/* bytes; 0: no limit */
-	uint64_t replicas;		/* 0: auto */
+	uint64_t max_age_s;	/* 0: unlimited */
+	uint64_t table_mem_max; /* bytes; 0: no limit */
+	uint64_t replicas;	/* 0: auto */
 	bool latency_histogram;
 
 	/* When set, kbdnsd prints and exits 0; nothing else has been checked. */
 	bool help, version;
 
-	uint8_t level[KB_OPTIONS_ROWS_MAX];	/* private: who set each row */
+	uint8_t level[KB_OPTIONS_ROWS_MAX]; /* private: who set each row */
 };
 
 enum kb_option_type {
-	KB_OPT_FLAG,		/* bool without an argument on the command line */
-	KB_OPT_BOOL,		/* bool */
-	KB_OPT_CHOICE,		/* unsigned int, index into words */
-	KB_OPT_NUMBER,		/* uint64_t */
-	KB_OPT_NUMBER_AUTO,	/* uint64_t, "auto" is 0 */
-	KB_OPT_BYTES,		/* uint64_t */
-	KB_OPT_SECONDS,		/* uint64_t */
-	KB_OPT_PATH,		/* char * */
-	KB_OPT_DOMAIN,		/* struct kb_strings */
-	KB_OPT_NS_NAME,		/* struct kb_strings */
-	KB_OPT_IFNAME,		/* struct kb_strings */
-	KB_OPT_ADDR_PORT,	/* struct kb_addr_port */
-	KB_OPT_ADDR_PORTS,	/* struct kb_addr_ports */
-	KB_OPT_CIDR,		/* struct kb_cidrs */
+	KB_OPT_FLAG,	    /* bool without an argument on the command line */
+	KB_OPT_BOOL,	    /* bool */
+	KB_OPT_CHOICE,	    /* unsigned int, index into words */
+	KB_OPT_NUMBER,	    /* uint64_t */
+	KB_OPT_NUMBER_AUTO, /* uint64_t, "auto" is 0 */
+	KB_OPT_BYTES,	    /* uint64_t */
+	KB_OPT_SECONDS,	    /* uint64_t */
+	KB_OPT_PATH,	    /* char * */
+	KB_OPT_DOMAIN,	    /* struct kb_strings */
+	KB_OPT_NS_NAME,	    /* struct kb_strings */
+	KB_OPT_IFNAME,	    /* struct kb_strings */
+	KB_OPT_ADDR_PORT,   /* struct kb_addr_port */
+	KB_OPT_ADDR_PORTS,  /* struct kb_addr_ports */
+	KB_OPT_CIDR,	    /* struct kb_cidrs */
 };
 
 enum kb_option_flag {
-	KB_OPT_REPEAT = 1,	/* may be given more than once; a list in the file */
-	KB_OPT_TUNABLE = 2,	/* a key of `kbdnsctl tune` */
-	KB_OPT_LIVE = 4,	/* and `tune` can change it; otherwise it acts at restart */
-	KB_OPT_CLI_ONLY = 8,	/* makes no sense in the file */
+	KB_OPT_REPEAT = 1,   /* may be given more than once; a list in the file */
+	KB_OPT_TUNABLE = 2,  /* a key of `kbdnsctl tune` */
+	KB_OPT_LIVE = 4,     /* and `tune` can change it; otherwise it acts at restart */
+	KB_OPT_CLI_ONLY = 8, /* makes no sense in the file */
 };
 
 struct kb_option {
 	const char *name;
 	enum kb_option_type type;
 	uint8_t flags;
-	size_t offset;		/* of the field in struct kb_options */
-	const char *arg;	/* name of the argument in help, NULL for a flag */
-	const char *def;	/* in the option's own syntax, blanks between list elements;
-				 * NULL: none */
-	uint64_t min, max;	/* of the value; for lists max is how many */
-	const char *const *words;	/* of a choice */
-	uint16_t port;		/* default port of an address */
-	char letter;		/* short form or 0 */
+	size_t offset;		  /* of the field in struct kb_options */
+	const char *arg;	  /* name of the argument in help, NULL for a flag */
+	const char *def;	  /* in the option's own syntax, blanks between list elements;
+				   * NULL: none */
+	uint64_t min, max;	  /* of the value; for lists max is how many */
+	const char *const *words; /* of a choice */
+	uint16_t port;		  /* default port of an address */
+	char letter;		  /* short form or 0 */
 	const char *help;
 };
 

@@ -37,12 +37,12 @@ static void remarks(const struct kb_option *row, char *buf, size_t size)
 	const char *sep = " (";
 
 	*buf = '\0';
-#define REMARK(...)                                                                                \
-	do {                                                                                       \
-		size_t used = strlen(buf);                                                         \
-		used += (size_t)snprintf(buf + used, size - used, "%s", sep);                      \
-		snprintf(buf + used, size - used, __VA_ARGS__);                                    \
-		sep = "; ";                                                                        \
+#define REMARK(...)                                                           \
+	do {                                                                  \
+		size_t used = strlen(buf);                                    \
+		used += (size_t)snprintf(buf + used, size - used, "%s", sep); \
+		snprintf(buf + used, size - used, __VA_ARGS__);               \
+		sep = "; ";                                                   \
 	} while (0)
 	if (row->flags & KB_OPT_REPEAT)
 		REMARK("repeatable");
@@ -60,10 +60,9 @@ void kb_options_help(FILE *out)
 	const struct kb_option *rows;
 	size_t n;
 
-	fprintf(out,
-		"Usage: kbdnsd [OPTION]...\n"
-		"Answers cluster DNS names of a Kubernetes node in the packet path (kbdns " KB_VERSION
-		").\n\n");
+	fprintf(out, "Usage: kbdnsd [OPTION]...\n"
+		     "Answers cluster DNS names of a Kubernetes node in the packet path "
+		     "(kbdns " KB_VERSION ").\n\n");
 	rows = kb_options_rows(&n);
 	for (size_t i = 0; i < n; i++) {
 		const struct kb_option *row = &rows[i];
@@ -90,8 +89,8 @@ static size_t put_roff(FILE *out, const char *word, size_t n)
 	size_t columns = n;
 
 	for (size_t i = 0; i < n; i++) {
-		bool dashes = word[i] == '-' && ((i + 1 < n && word[i + 1] == '-') ||
-						 (i && word[i - 1] == '-'));
+		bool dashes = word[i] == '-' &&
+			      ((i + 1 < n && word[i + 1] == '-') || (i && word[i - 1] == '-'));
 
 		if (word[i] == '\\' || dashes) {
 			fputc('\\', out);

@@ -68,9 +68,9 @@ static int parse_with_unit(const char *s, const struct unit *units, uint64_t min
 int kb_parse_bytes(const char *s, uint64_t min, uint64_t max, uint64_t *ret_bytes)
 {
 	static const struct unit units[] = {
-		{ "", 1 },	    { "K", 1 << 10 },	{ "Ki", 1 << 10 }, { "KiB", 1 << 10 },
-		{ "M", 1 << 20 },   { "Mi", 1 << 20 },	{ "MiB", 1 << 20 }, { "G", 1 << 30 },
-		{ "Gi", 1 << 30 },  { "GiB", 1 << 30 }, { NULL, 0 },
+		{"", 1},	 {"K", 1 << 10},   {"Ki", 1 << 10},  {"KiB", 1 << 10},
+		{"M", 1 << 20},	 {"Mi", 1 << 20},  {"MiB", 1 << 20}, {"G", 1 << 30},
+		{"Gi", 1 << 30}, {"GiB", 1 << 30}, {NULL, 0},
 	};
 
 	return parse_with_unit(s, units, min, max, ret_bytes);
@@ -79,7 +79,7 @@ int kb_parse_bytes(const char *s, uint64_t min, uint64_t max, uint64_t *ret_byte
 int kb_parse_seconds(const char *s, uint64_t min, uint64_t max, uint64_t *ret_seconds)
 {
 	static const struct unit units[] = {
-		{ "", 1 }, { "s", 1 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 }, { NULL, 0 },
+		{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}, {NULL, 0},
 	};
 
 	return parse_with_unit(s, units, min, max, ret_seconds);
@@ -87,7 +87,7 @@ int kb_parse_seconds(const char *s, uint64_t min, uint64_t max, uint64_t *ret_se
 
 int kb_parse_bool(const char *s, bool *ret_value)
 {
-	static const char *const words[] = { "off", "on", "false", "true", "no", "yes", NULL };
+	static const char *const words[] = {"off", "on", "false", "true", "no", "yes", NULL};
 	unsigned int i;
 	int r = kb_parse_choice(s, words, &i);
 
@@ -110,7 +110,7 @@ int kb_parse_choice(const char *s, const char *const *words, unsigned int *ret_i
 
 int kb_parse_addr(const char *s, struct kb_addr *ret_addr)
 {
-	struct kb_addr addr = { 0 };
+	struct kb_addr addr = {0};
 
 	if (inet_pton(AF_INET, s, addr.b) == 1)
 		addr.family = 4;
@@ -134,7 +134,7 @@ static bool copy_n(char *dst, size_t size, const char *s, size_t n)
 
 int kb_parse_addr_port(const char *s, uint16_t default_port, struct kb_addr_port *ret)
 {
-	struct kb_addr_port ap = { .port = default_port };
+	struct kb_addr_port ap = {.port = default_port};
 	char host[INET6_ADDRSTRLEN];
 	const char *port = NULL, *end;
 	uint64_t v;
@@ -153,7 +153,7 @@ int kb_parse_addr_port(const char *s, uint16_t default_port, struct kb_addr_port
 			return -EINVAL;
 	} else {
 		end = strchr(s, ':');
-		if (end && !strchr(end + 1, ':'))	/* one colon: IPv4 and a port */
+		if (end && !strchr(end + 1, ':')) /* one colon: IPv4 and a port */
 			port = end + 1;
 		else
 			end = s + strlen(s);
@@ -175,7 +175,7 @@ int kb_parse_addr_port(const char *s, uint16_t default_port, struct kb_addr_port
 
 int kb_parse_cidr(const char *s, struct kb_cidr *ret_cidr)
 {
-	struct kb_cidr cidr = { 0 };
+	struct kb_cidr cidr = {0};
 	char host[INET6_ADDRSTRLEN];
 	const char *slash = strchr(s, '/');
 	size_t n = slash ? (size_t)(slash - s) : strlen(s);

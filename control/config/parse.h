@@ -16,7 +16,7 @@
 
 struct kb_addr_port {
 	struct kb_addr addr;
-	uint16_t port;	/* host order */
+	uint16_t port; /* host order */
 };
 
 struct kb_cidr {

@@ -12,8 +12,8 @@
 #include "control/ctl/protocol.h"
 
 struct kb_ctl_client {
-	FILE *f;	/* owned, has the socket */
-	char *line;	/* owned, getline's */
+	FILE *f;    /* owned, has the socket */
+	char *line; /* owned, getline's */
 	size_t cap;
 };
 
@@ -42,8 +42,8 @@ static int join_words(int argc, char *const *argv, char *line, size_t *ret_len)
 
 static int connect_to(const char *path, int timeout_s, int *ret_fd)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct timeval tv = { .tv_sec = timeout_s };
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct timeval tv = {.tv_sec = timeout_s};
 	int fd, r;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
@@ -107,7 +107,7 @@ int kb_ctl_client_next(struct kb_ctl_client *c, char **ret_line, size_t *ret_len
 	if (n < 0)
 		return feof(c->f) || !errno ? 0 : -errno;
 	if (c->line[n - 1] != '\n')
-		return -EPIPE;	/* broke off in the middle of a document */
+		return -EPIPE; /* broke off in the middle of a document */
 	c->line[n - 1] = '\0';
 	*ret_line = c->line;
 	*ret_len = (size_t)n - 1;

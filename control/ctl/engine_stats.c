@@ -6,7 +6,7 @@
 static const struct {
 	const char *name, *help;
 } rows[KB_CNT_MAX] = {
-#define ROW(id, name, help) { name, help },
+#define ROW(id, name, help) {name, help},
 	KB_COUNTERS(ROW)
 #undef ROW
 };

@@ -14,7 +14,7 @@
 #include "dataplane/core/counters.h"
 
 struct kb_engine_stats {
-	const char *engine;	/* "tc", "xdp", "dpdk", "socket"; borrowed */
+	const char *engine; /* "tc", "xdp", "dpdk", "socket"; borrowed */
 	uint64_t counters[KB_CNT_MAX];
 	bool has_latency;
 	uint64_t latency[KB_HIST_BUCKETS];

@@ -121,14 +121,14 @@ static size_t utf8_len(const unsigned char *s, size_t n)
 	}
 	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
 	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;	/* overlong, surrogate, above U+10FFFF */
+		return 0; /* overlong, surrogate, above U+10FFFF */
 	return len;
 }
 
 static void put_quoted(struct kb_json_out *o, const char *text, size_t n)
 {
 	const unsigned char *s = (const unsigned char *)text;
-	size_t plain = 0;	/* bytes before s that need nothing */
+	size_t plain = 0; /* bytes before s that need nothing */
 	char esc[8];
 
 	put(o, "\"", 1);
@@ -146,7 +146,7 @@ static void put_quoted(struct kb_json_out *o, const char *text, size_t n)
 		if (!len)
 			put(o, "\xef\xbf\xbd", 3);
 		else if (*s == '"' || *s == '\\')
-			put(o, (char[]){ '\\', (char)*s }, 2);
+			put(o, (char[]){'\\', (char)*s}, 2);
 		else
 			put(o, esc, (size_t)snprintf(esc, sizeof(esc), "\\u%04x", *s));
 		s++;

@@ -17,13 +17,13 @@
 #define KB_JSON_OUT_DEPTH_MAX 32
 
 struct kb_json_out {
-	char *buf;		/* owned */
-	size_t len, cap, max;	/* max: bytes the text may have */
-	int error;		/* 0, -ENOMEM or -EMSGSIZE */
+	char *buf;	      /* owned */
+	size_t len, cap, max; /* max: bytes the text may have */
+	int error;	      /* 0, -ENOMEM or -EMSGSIZE */
 	uint32_t depth;
-	uint32_t more;		/* bit d: the container at depth d has an element already */
-	uint32_t arrays;	/* bit d: it is an array */
-	bool keyed;		/* a key was written, its value is due */
+	uint32_t more;	 /* bit d: the container at depth d has an element already */
+	uint32_t arrays; /* bit d: it is an array */
+	bool keyed;	 /* a key was written, its value is due */
 };
 
 void kb_json_out_init(struct kb_json_out *o, size_t max);
@@ -38,11 +38,11 @@ void kb_json_out_open(struct kb_json_out *o, char open);
 void kb_json_out_close(struct kb_json_out *o);
 void kb_json_out_key(struct kb_json_out *o, const char *key);
 
-void kb_json_out_str(struct kb_json_out *o, const char *s);	/* NULL writes null */
+void kb_json_out_str(struct kb_json_out *o, const char *s); /* NULL writes null */
 void kb_json_out_strn(struct kb_json_out *o, const char *s, size_t n);
 void kb_json_out_u64(struct kb_json_out *o, uint64_t v);
 void kb_json_out_i64(struct kb_json_out *o, int64_t v);
-void kb_json_out_double(struct kb_json_out *o, double v);	/* not finite writes null */
+void kb_json_out_double(struct kb_json_out *o, double v); /* not finite writes null */
 void kb_json_out_bool(struct kb_json_out *o, bool v);
 void kb_json_out_null(struct kb_json_out *o);
 

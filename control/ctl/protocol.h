@@ -27,16 +27,15 @@
  *	"source": { "name": "apiserver https://10.96.0.1:443", "kinds": [ {
  *	    "kind": "services" | "endpointslices" | "namespaces", "synced": true, "watching": true,
  *	    "age_s": 0.8, "events", "relists", "reconnects", "skipped", "bytes", "error": "" } ] }
- *	"objects": { "services", "endpointslices", "namespaces", "endpoints", "skipped", "warnings" }
- *	"table": { as in stats }
- *	"interfaces": [ { "name": "veth1", "ifindex": 7, "engine": "tc" | "xdp",
- *	    "mode": "tcx" | "clsact" | "native" | "generic", "attached": true, "error": "" } ]
+ *	"objects": { "services", "endpointslices", "namespaces", "endpoints", "skipped", "warnings"
+ *} "table": { as in stats } "interfaces": [ { "name": "veth1", "ifindex": 7, "engine": "tc" |
+ *"xdp", "mode": "tcx" | "clsact" | "native" | "generic", "attached": true, "error": "" } ]
  *	"domains": [ "cluster.local" ], "listen": [ "169.254.20.10:53" ],
  *	"intercepts": [ "10.96.0.10:53" ]
  *
  * stats [PREFIX]		only members of engines whose names begin with PREFIX
- *	"engines": { "tc": { "answered_positive": 5, ... every row of KB_COUNTERS }, "xdp", "socket" }
- *	"latency_ns": { "tc": [ N, ... 32 ] }	bucket i counts [2^i, 2^(i+1)) ns; left out when off
+ *	"engines": { "tc": { "answered_positive": 5, ... every row of KB_COUNTERS }, "xdp", "socket"
+ *} "latency_ns": { "tc": [ N, ... 32 ] }	bucket i counts [2^i, 2^(i+1)) ns; left out when off
  *	"table": { "names", "buckets", "replicas", "generation", "index_bytes", "arena_bytes",
  *	    "arena_used_bytes", "records", "puts", "dels", "changes", "growths", "limbo",
  *	    "refused", "collisions" }

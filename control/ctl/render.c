@@ -56,14 +56,16 @@ static void put_table(FILE *out, json_t *array, int indent)
 	json_t *row, *v;
 	size_t i;
 
-	json_object_foreach(json_array_get(array, 0), key, v) {
+	json_object_foreach(json_array_get(array, 0), key, v)
+	{
 		if (n == COLUMNS_MAX)
 			break;
 		keys[n] = key;
 		width[n] = (int)strlen(key);
 		right[n++] = is_number(v);
 	}
-	json_array_foreach(array, i, row) {
+	json_array_foreach(array, i, row)
+	{
 		for (int c = 0; c < n; c++) {
 			int w = (int)strlen(cell(json_object_get(row, keys[c]), buf));
 
@@ -123,13 +125,15 @@ static void put_object(FILE *out, json_t *object, int indent)
 	int width = 0;
 	json_t *v;
 
-	json_object_foreach(object, key, v) {
+	json_object_foreach(object, key, v)
+	{
 		int w = (int)strlen(key);
 
 		if (!is_envelope(key, indent) && !json_is_object(v) && w > width)
 			width = w;
 	}
-	json_object_foreach(object, key, v) {
+	json_object_foreach(object, key, v)
+	{
 		if (!is_envelope(key, indent))
 			put_member(out, key, v, indent, width);
 	}
@@ -153,7 +157,8 @@ void kb_render_stats(FILE *out, json_t *reply, json_t *before, double seconds, i
 	const char *engine, *name;
 
 	fprintf(out, "%-22s", "counter");
-	json_object_foreach(engines, engine, v) {
+	json_object_foreach(engines, engine, v)
+	{
 		fprintf(out, "  %14s", engine);
 		if (before)
 			fprintf(out, "  %10s", "per_s");
@@ -161,15 +166,16 @@ void kb_render_stats(FILE *out, json_t *reply, json_t *before, double seconds, i
 	fputc('\n', out);
 	/* Every engine has the same rows: the first one's order is the table's. */
 	first = json_object_iter_value(json_object_iter(engines));
-	json_object_foreach(first, name, v) {
+	json_object_foreach(first, name, v)
+	{
 		json_int_t sum = 0;
 
-		json_object_foreach(engines, engine, v)
-			sum += counter(reply, engine, name);
+		json_object_foreach(engines, engine, v) sum += counter(reply, engine, name);
 		if (!sum && !all)
 			continue;
 		fprintf(out, "%-22s", name);
-		json_object_foreach(engines, engine, v) {
+		json_object_foreach(engines, engine, v)
+		{
 			json_int_t now = counter(reply, engine, name);
 
 			fprintf(out, "  %14" JSON_INTEGER_FORMAT, now);
@@ -191,7 +197,8 @@ static void put_section(FILE *out, const char *title, json_t *records)
 	json_t *rr;
 	size_t i;
 
-	json_array_foreach(records, i, rr) {
+	json_array_foreach(records, i, rr)
+	{
 		const char *data = json_string_value(json_object_get(rr, "data"));
 
 		if (!i)
@@ -199,7 +206,7 @@ static void put_section(FILE *out, const char *title, json_t *records)
 		fprintf(out, "      %s %s %s ", cell(json_object_get(rr, "name"), name),
 			cell(json_object_get(rr, "ttl_s"), ttl),
 			cell(json_object_get(rr, "type"), type));
-		for (; data && *data; data++)	/* longer than a cell may be */
+		for (; data && *data; data++) /* longer than a cell may be */
 			fputc((unsigned char)*data < ' ' ? '.' : *data, out);
 		fputc('\n', out);
 	}
@@ -207,8 +214,8 @@ static void put_section(FILE *out, const char *title, json_t *records)
 
 static bool same_answer(const json_t *a, const json_t *b)
 {
-	static const char *const keys[] = { "verdict",	 "rcode",     "truncated", "size_bytes",
-					    "answer", "authority", "additional" };
+	static const char *const keys[] = {"verdict", "rcode",	   "truncated", "size_bytes",
+					   "answer",  "authority", "additional"};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		json_t *x = json_object_get(a, keys[i]), *y = json_object_get(b, keys[i]);
@@ -228,7 +235,8 @@ void kb_render_lookup(FILE *out, json_t *reply)
 	fprintf(out, "%s %s\n", cell(json_object_get(reply, "name"), a),
 		cell(json_object_get(reply, "type"), b));
 	put_member(out, "where", json_object_get(reply, "where"), 0, 0);
-	json_array_foreach(engines, i, e) {
+	json_array_foreach(engines, i, e)
+	{
 		/* Engines that answer alike are one paragraph. */
 		if (i && same_answer(json_array_get(engines, i - 1), e))
 			continue;
@@ -261,7 +269,7 @@ void kb_render_entry(FILE *out, json_t *entry)
 
 	fprintf(out, "%-7s %-16s ", cell(json_object_get(entry, "kind"), kind),
 		cell(json_object_get(entry, "address"), addr));
-	for (; name && *name; name++)	/* up to 253 characters and escapes */
+	for (; name && *name; name++) /* up to 253 characters and escapes */
 		fputc((unsigned char)*name < ' ' ? '.' : *name, out);
 	fputc('\n', out);
 }

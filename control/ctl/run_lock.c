@@ -47,8 +47,10 @@ static int busy(int fd, const char *run_dir, char *err, size_t err_size)
 
 	pid[n > 0 ? n : 0] = '\0';
 	pid[strspn(pid, "0123456789")] = '\0';
-	snprintf(err, err_size, "kbdnsd already runs (pid %s) with run directory %s, "
-		 "stop it or choose another --run-dir", *pid ? pid : "unknown", run_dir);
+	snprintf(err, err_size,
+		 "kbdnsd already runs (pid %s) with run directory %s, "
+		 "stop it or choose another --run-dir",
+		 *pid ? pid : "unknown", run_dir);
 	return -EBUSY;
 }
 
@@ -67,8 +69,8 @@ int kb_run_lock_take(const char *run_dir, int *ret_fd, char *err, size_t err_siz
 		if (fd < 0)
 			return fail(-errno, path, err, err_size);
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			r = errno == EWOULDBLOCK ? busy(fd, run_dir, err, err_size) :
-						   fail(-errno, path, err, err_size);
+			r = errno == EWOULDBLOCK ? busy(fd, run_dir, err, err_size)
+						 : fail(-errno, path, err, err_size);
 			goto err;
 		}
 		r = is_current(fd, path);
@@ -99,6 +101,6 @@ void kb_run_lock_release(const char *run_dir, int fd)
 	if (fd < 0)
 		return;
 	if (lock_path(run_dir, path, sizeof(path)) == 0)
-		unlink(path);	/* while held: see is_current */
+		unlink(path); /* while held: see is_current */
 	close(fd);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE 1 /* struct ucred, strerrorname_np, setresuid */
 #include "control/ctl/server.h"
 
 #include <assert.h>
@@ -21,28 +22,28 @@
  * which stays untouched until the callback.
  */
 struct client {
-	struct kb_ctl_server *server;	/* borrowed; outlives its clients */
+	struct kb_ctl_server *server; /* borrowed; outlives its clients */
 	uv_pipe_t pipe;
 	uv_timer_t timer;
 	uv_write_t write;
-	unsigned int handles;		/* that libuv has not let go of */
+	unsigned int handles; /* that libuv has not let go of */
 	struct client *next;
 	bool closing, streaming;
-	uint64_t count;			/* documents of the stream so far */
+	uint64_t count; /* documents of the stream so far */
 	struct kb_ctl_reply reply;
 	size_t request_len;
 	char request[KB_CTL_REQUEST_MAX + 1];
 };
 
 struct kb_ctl_server {
-	uv_loop_t *loop;		/* borrowed */
+	uv_loop_t *loop; /* borrowed */
 	uv_pipe_t pipe;
-	const struct kb_ctl_cmd *cmds;	/* borrowed */
-	void *arg;			/* borrowed */
+	const struct kb_ctl_cmd *cmds; /* borrowed */
+	void *arg;		       /* borrowed */
 	uint32_t idle_ms;
-	int lock_fd;			/* owned, -1 none */
-	char *run_dir, *path;		/* owned */
-	struct client *clients;		/* owned list */
+	int lock_fd;		/* owned, -1 none */
+	char *run_dir, *path;	/* owned */
+	struct client *clients; /* owned list */
 	unsigned int n_clients;
 	bool pipe_open, closing;
 };
@@ -148,7 +149,7 @@ static void stream_fill(struct client *c)
 			else
 				c->count++;
 		}
-		if (r != 1) {	/* take the opened object back */
+		if (r != 1) { /* take the opened object back */
 			kb_json_out_reset(out);
 			out->len = mark;
 		}
@@ -282,7 +283,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	int r;
 
 	(void)buf;
-	if (n < 0) {	/* also the end of a request that has no newline */
+	if (n < 0) { /* also the end of a request that has no newline */
 		client_close(c);
 		return;
 	}
@@ -391,7 +392,7 @@ static int listen_at(struct kb_ctl_server *s, char *err, size_t err_size)
 	uv_pipe_init(s->loop, &s->pipe, 0);
 	s->pipe.data = s;
 	s->pipe_open = true;
-	old = umask(0177);	/* born with mode 0600, without a moment of another */
+	old = umask(0177); /* born with mode 0600, without a moment of another */
 	r = uv_pipe_bind(&s->pipe, s->path);
 	umask(old);
 	if (r == 0)

@@ -35,14 +35,14 @@ struct kb_ctl_stream {
 };
 
 struct kb_ctl_reply {
-	struct kb_json_out out;		/* an object is open: add members */
-	struct kb_ctl_stream stream;	/* set next to answer with a stream instead */
+	struct kb_json_out out;	     /* an object is open: add members */
+	struct kb_ctl_stream stream; /* set next to answer with a stream instead */
 	char error[512];
 };
 
 struct kb_ctl_cmd {
 	const char *name;
-	int min_args, max_args;	/* words after the command */
+	int min_args, max_args; /* words after the command */
 	const char *usage;	/* "lookup NAME [TYPE]", for the error reply */
 	/* argv[0] is the command. 0, or -errno: then members written so far are thrown
 	 * away and the error (see kb_ctl_fail) is sent. */
@@ -54,10 +54,10 @@ int kb_ctl_fail(struct kb_ctl_reply *reply, int r, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 struct kb_ctl_config {
-	const char *run_dir;		/* made (0755) if missing */
-	const struct kb_ctl_cmd *cmds;	/* borrowed; ends with name NULL */
-	void *arg;			/* for run */
-	uint32_t idle_ms;		/* 0: KB_CTL_IDLE_MS */
+	const char *run_dir;	       /* made (0755) if missing */
+	const struct kb_ctl_cmd *cmds; /* borrowed; ends with name NULL */
+	void *arg;		       /* for run */
+	uint32_t idle_ms;	       /* 0: KB_CTL_IDLE_MS */
 };
 
 /*

@@ -29,7 +29,8 @@ static void export_rcodes(struct kb_metrics *m, const struct kb_engine_stats *en
 	uint64_t noerror = 0, nxdomain = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		noerror += engines[i].counters[KB_CNT_ANSWERED] + engines[i].counters[KB_CNT_NODATA];
+		noerror +=
+			engines[i].counters[KB_CNT_ANSWERED] + engines[i].counters[KB_CNT_NODATA];
 		nxdomain += engines[i].counters[KB_CNT_NXDOMAIN];
 	}
 	kb_metrics_family(m, "coredns_dns_responses_total", KB_METRIC_COUNTER,
@@ -89,7 +90,7 @@ void kb_durations_observe(struct kb_durations *d, double seconds)
 {
 	size_t i = 0;
 
-	if (!(seconds > 0))	/* clocks of two machines, or no number at all */
+	if (!(seconds > 0)) /* clocks of two machines, or no number at all */
 		seconds = 0;
 	while (i < KB_DURATIONS_BUCKETS && seconds > duration_bound(i))
 		i++;

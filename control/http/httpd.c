@@ -17,11 +17,11 @@
  * loop; MHD_run then does what is due. Its timeouts are ours to wait for.
  */
 struct kb_httpd {
-	struct MHD_Daemon *mhd;	/* owned */
+	struct MHD_Daemon *mhd; /* owned */
 	struct kb_httpd_ops ops;
 	uv_poll_t poll;
 	uv_timer_t timer;
-	unsigned int handles;	/* that libuv has not let go of */
+	unsigned int handles; /* that libuv has not let go of */
 };
 
 static enum MHD_Result queue(struct MHD_Connection *connection, unsigned int status,
@@ -99,8 +99,8 @@ static const struct {
 	const char *path;
 	enum MHD_Result (*serve)(struct kb_httpd *httpd, struct MHD_Connection *connection);
 } routes[] = {
-	{ "/metrics", serve_metrics }, { "/healthz", serve_healthy }, { "/readyz", serve_ready },
-	{ "/health", serve_healthy },  { "/ready", serve_ready },
+	{"/metrics", serve_metrics}, {"/healthz", serve_healthy}, {"/readyz", serve_ready},
+	{"/health", serve_healthy},  {"/ready", serve_ready},
 };
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
@@ -160,7 +160,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 static int listen_socket(const struct kb_addr_port *listen_on, int *ret_fd, char *err,
 			 size_t err_size)
 {
-	struct sockaddr_storage ss = { 0 };
+	struct sockaddr_storage ss = {0};
 	char text[KB_ADDR_TEXT_MAX];
 	const char *cure = "";
 	int one = 1, fd, r;
@@ -227,7 +227,7 @@ int kb_httpd_new(uv_loop_t *loop, const struct kb_addr_port *listen_on,
 	r = -ENOMEM;
 	if (!httpd->mhd)
 		goto no_memory;
-	fd = -1;	/* MHD closes it */
+	fd = -1; /* MHD closes it */
 	info = MHD_get_daemon_info(httpd->mhd, MHD_DAEMON_INFO_EPOLL_FD);
 	r = info ? uv_poll_init(loop, &httpd->poll, info->epoll_fd) : -ENOSYS;
 	if (r < 0) {
@@ -262,7 +262,7 @@ void kb_httpd_free(struct kb_httpd *httpd)
 {
 	if (!httpd)
 		return;
-	if (httpd->handles)	/* before MHD closes the fd that is polled */
+	if (httpd->handles) /* before MHD closes the fd that is polled */
 		uv_poll_stop(&httpd->poll);
 	if (httpd->mhd)
 		MHD_stop_daemon(httpd->mhd);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const type_names[] = { "counter", "gauge", "histogram" };
+static const char *const type_names[] = {"counter", "gauge", "histogram"};
 
 void kb_metrics_init(struct kb_metrics *m)
 {
@@ -61,7 +61,7 @@ static void put_escaped(struct kb_metrics *m, const char *s, bool quotes)
 		if (*s == '\n')
 			puts_(m, "\\n");
 		else if (*s == '\\' || (quotes && *s == '"'))
-			put(m, (char[]){ '\\', *s }, 2);
+			put(m, (char[]){'\\', *s}, 2);
 		else
 			put(m, s, 1);
 	}

@@ -28,21 +28,21 @@ static void test_numbers(void **state)
 		int r;
 		uint64_t v;
 	} rows[] = {
-		{ "0", 0, 0 },
-		{ "53", 0, 53 },
-		{ "0053", 0, 53 },
-		{ "18446744073709551615", 0, UINT64_MAX },
-		{ "18446744073709551616", -ERANGE, 0 },
-		{ "99999999999999999999999", -ERANGE, 0 },
-		{ "", -EINVAL, 0 },
-		{ " 1", -EINVAL, 0 },
-		{ "1 ", -EINVAL, 0 },
-		{ "+1", -EINVAL, 0 },
-		{ "-1", -EINVAL, 0 },
-		{ "53x", -EINVAL, 0 },
-		{ "0x10", -EINVAL, 0 },
-		{ "1e3", -EINVAL, 0 },
-		{ "1\n", -EINVAL, 0 },
+		{"0", 0, 0},
+		{"53", 0, 53},
+		{"0053", 0, 53},
+		{"18446744073709551615", 0, UINT64_MAX},
+		{"18446744073709551616", -ERANGE, 0},
+		{"99999999999999999999999", -ERANGE, 0},
+		{"", -EINVAL, 0},
+		{" 1", -EINVAL, 0},
+		{"1 ", -EINVAL, 0},
+		{"+1", -EINVAL, 0},
+		{"-1", -EINVAL, 0},
+		{"53x", -EINVAL, 0},
+		{"0x10", -EINVAL, 0},
+		{"1e3", -EINVAL, 0},
+		{"1\n", -EINVAL, 0},
 	};
 	uint64_t v;
 
@@ -84,31 +84,31 @@ static void test_units(void **state)
 static void test_addresses(void **state)
 {
 	static const struct {
-		const char *s, *text;	/* NULL: refused */
+		const char *s, *text; /* NULL: refused */
 	} rows[] = {
-		{ "10.96.0.10", "10.96.0.10:53" },
-		{ "10.96.0.10:5353", "10.96.0.10:5353" },
-		{ "fd00::10", "[fd00::10]:53" },
-		{ "[fd00::10]", "[fd00::10]:53" },
-		{ "[fd00::10]:5353", "[fd00::10]:5353" },
-		{ "::", "[::]:53" },
-		{ "::ffff:1.2.3.4", "[::ffff:1.2.3.4]:53" },
-		{ "", NULL },
-		{ ":53", NULL },
-		{ "10.96.0.10:", NULL },
-		{ "10.96.0.10:0", NULL },
-		{ "10.96.0.10:65536", NULL },
-		{ "10.96.0.10:53x", NULL },
-		{ "10.96.0", NULL },
-		{ "010.1.1.1", NULL },
-		{ "1.2.3.4 ", NULL },
-		{ "[1.2.3.4]:53", NULL },
-		{ "[fd00::10", NULL },
-		{ "[fd00::10]53", NULL },
-		{ "[fd00::10]:", NULL },
-		{ "fe80::1%eth0", NULL },
-		{ "localhost", NULL },
-		{ "1111111111111111111111111111111111111111111111111111111111", NULL },
+		{"10.96.0.10", "10.96.0.10:53"},
+		{"10.96.0.10:5353", "10.96.0.10:5353"},
+		{"fd00::10", "[fd00::10]:53"},
+		{"[fd00::10]", "[fd00::10]:53"},
+		{"[fd00::10]:5353", "[fd00::10]:5353"},
+		{"::", "[::]:53"},
+		{"::ffff:1.2.3.4", "[::ffff:1.2.3.4]:53"},
+		{"", NULL},
+		{":53", NULL},
+		{"10.96.0.10:", NULL},
+		{"10.96.0.10:0", NULL},
+		{"10.96.0.10:65536", NULL},
+		{"10.96.0.10:53x", NULL},
+		{"10.96.0", NULL},
+		{"010.1.1.1", NULL},
+		{"1.2.3.4 ", NULL},
+		{"[1.2.3.4]:53", NULL},
+		{"[fd00::10", NULL},
+		{"[fd00::10]53", NULL},
+		{"[fd00::10]:", NULL},
+		{"fe80::1%eth0", NULL},
+		{"localhost", NULL},
+		{"1111111111111111111111111111111111111111111111111111111111", NULL},
 	};
 	struct kb_addr_port ap;
 	char text[KB_ADDR_TEXT_MAX];
@@ -130,20 +130,13 @@ static void test_cidrs(void **state)
 		int r;
 		const char *text;
 	} rows[] = {
-		{ "10.0.0.0/8", 0, "10.0.0.0/8" },
-		{ "0.0.0.0/0", 0, "0.0.0.0/0" },
-		{ "10.1.2.3", 0, "10.1.2.3/32" },
-		{ "fc00::/7", 0, "fc00::/7" },
-		{ "::1", 0, "::1/128" },
-		{ "10.0.0.1/8", -EDOM, NULL },
-		{ "fd00::1/64", -EDOM, NULL },
-		{ "10.0.0.0/33", -ERANGE, NULL },
-		{ "fc00::/129", -ERANGE, NULL },
-		{ "10.0.0.0/", -EINVAL, NULL },
-		{ "10.0.0.0/ 8", -EINVAL, NULL },
-		{ "10.0.0.0/8/8", -EINVAL, NULL },
-		{ "/8", -EINVAL, NULL },
-		{ "", -EINVAL, NULL },
+		{"10.0.0.0/8", 0, "10.0.0.0/8"}, {"0.0.0.0/0", 0, "0.0.0.0/0"},
+		{"10.1.2.3", 0, "10.1.2.3/32"},	 {"fc00::/7", 0, "fc00::/7"},
+		{"::1", 0, "::1/128"},		 {"10.0.0.1/8", -EDOM, NULL},
+		{"fd00::1/64", -EDOM, NULL},	 {"10.0.0.0/33", -ERANGE, NULL},
+		{"fc00::/129", -ERANGE, NULL},	 {"10.0.0.0/", -EINVAL, NULL},
+		{"10.0.0.0/ 8", -EINVAL, NULL},	 {"10.0.0.0/8/8", -EINVAL, NULL},
+		{"/8", -EINVAL, NULL},		 {"", -EINVAL, NULL},
 	};
 	char text[KB_ADDR_TEXT_MAX];
 	struct kb_cidr cidr;
@@ -207,7 +200,7 @@ static void test_names(void **state)
 /* Parses a command line given as one string; the error line in err. */
 static int parse(const char *line, struct kb_options *o, char *err)
 {
-	char text[512], *argv[64] = { (char *)"kbdnsd" }, *save = NULL;
+	char text[512], *argv[64] = {(char *)"kbdnsd"}, *save = NULL;
 	int argc = 1, r;
 
 	snprintf(text, sizeof(text), "%s", line);
@@ -239,7 +232,7 @@ static void test_defaults(void **state)
 	(void)state;
 	assert_int_equal(parse("", &o, err), 0);
 	rows = kb_options_rows(&n);
-	for (size_t i = 0; i < n; i++) {	/* each default is in its own syntax */
+	for (size_t i = 0; i < n; i++) { /* each default is in its own syntax */
 		if (rows[i].def)
 			check_value(&o, rows[i].name, rows[i].def);
 	}
@@ -262,12 +255,14 @@ static void test_command_line(void **state)
 	char err[512];
 
 	(void)state;
-	assert_int_equal(parse("--snapshot=/s.json --cluster-domain a.b --cluster-domain C.d. "
-			       "--listen 10.0.0.1 --listen [::1]:5353 --intercept 10.96.0.10 "
-			       "--tc veth1 --tc veth2 --tc veth1 --xdp eth0 --allow-from 10.0.0.0/8 "
-			       "--on-exit keep --http 127.0.0.1 --foreground --log-level debug "
-			       "--ttl 1m --replicas 2 --rotation off --ttl 30",
-			       &o, err), 0);
+	assert_int_equal(
+		parse("--snapshot=/s.json --cluster-domain a.b --cluster-domain C.d. "
+		      "--listen 10.0.0.1 --listen [::1]:5353 --intercept 10.96.0.10 "
+		      "--tc veth1 --tc veth2 --tc veth1 --xdp eth0 --allow-from 10.0.0.0/8 "
+		      "--on-exit keep --http 127.0.0.1 --foreground --log-level debug "
+		      "--ttl 1m --replicas 2 --rotation off --ttl 30",
+		      &o, err),
+		0);
 	assert_string_equal(o.snapshot, "/s.json");
 	check_value(&o, "cluster-domain", "a.b c.d");
 	check_value(&o, "listen", "10.0.0.1:53 [::1]:5353");
@@ -294,29 +289,30 @@ static void test_command_line_errors(void **state)
 	static const struct {
 		const char *line, *names[3];
 	} rows[] = {
-		{ "--ttl x", { "--ttl", "x", "0..3600" } },
-		{ "--ttl 3601", { "--ttl", "3601", "0..3600" } },
-		{ "--ttl", { "--ttl", "no value", NULL } },
-		{ "--tll 3", { "--tll", "did you mean --ttl", NULL } },
-		{ "--foreground=yes", { "--foreground", "no value", NULL } },
-		{ "-q", { "-q", NULL, NULL } },
-		{ "stray", { "stray", NULL, NULL } },
-		{ "--listen 1.2.3", { "--listen", "1.2.3", "10.96.0.10" } },
-		{ "--allow-from 10.0.0.1/8", { "--allow-from", "10.0.0.1/8", "clear" } },
-		{ "--intercept 0.0.0.0", { "--intercept", "unspecified", NULL } },
-		{ "--dns-service kube-dns", { "--dns-service", "NAMESPACE/NAME", NULL } },
-		{ "--reverse no", { "--reverse", "authoritative|leave", NULL } },
-		{ "--replicas 65", { "--replicas", "65", "auto" } },
-		{ "--replicas 0", { "--replicas", "1..64", NULL } },
-		{ "--max-udp-size 511", { "--max-udp-size", "512..1232", NULL } },
-		{ "--table-mem-max 256X", { "--table-mem-max", "256X", "256M" } },
-		{ "--snapshot a --kubeconfig b", { "--snapshot", "--kubeconfig", "one" } },
-		{ "--tc eth0 --xdp eth0", { "eth0", "--tc", "--xdp" } },
-		{ "--config /nonexistent/x.yaml", { "/nonexistent/x.yaml", "--config", NULL } },
-		{ "--config /", { "/", "--config", NULL } },
-		{ "--cluster-domain a --cluster-domain b --cluster-domain c --cluster-domain d "
-		  "--cluster-domain e --cluster-domain f --cluster-domain g --cluster-domain h "
-		  "--cluster-domain i", { "--cluster-domain", "at most 8", NULL } },
+		{"--ttl x", {"--ttl", "x", "0..3600"}},
+		{"--ttl 3601", {"--ttl", "3601", "0..3600"}},
+		{"--ttl", {"--ttl", "no value", NULL}},
+		{"--tll 3", {"--tll", "did you mean --ttl", NULL}},
+		{"--foreground=yes", {"--foreground", "no value", NULL}},
+		{"-q", {"-q", NULL, NULL}},
+		{"stray", {"stray", NULL, NULL}},
+		{"--listen 1.2.3", {"--listen", "1.2.3", "10.96.0.10"}},
+		{"--allow-from 10.0.0.1/8", {"--allow-from", "10.0.0.1/8", "clear"}},
+		{"--intercept 0.0.0.0", {"--intercept", "unspecified", NULL}},
+		{"--dns-service kube-dns", {"--dns-service", "NAMESPACE/NAME", NULL}},
+		{"--reverse no", {"--reverse", "authoritative|leave", NULL}},
+		{"--replicas 65", {"--replicas", "65", "auto"}},
+		{"--replicas 0", {"--replicas", "1..64", NULL}},
+		{"--max-udp-size 511", {"--max-udp-size", "512..1232", NULL}},
+		{"--table-mem-max 256X", {"--table-mem-max", "256X", "256M"}},
+		{"--snapshot a --kubeconfig b", {"--snapshot", "--kubeconfig", "one"}},
+		{"--tc eth0 --xdp eth0", {"eth0", "--tc", "--xdp"}},
+		{"--config /nonexistent/x.yaml", {"/nonexistent/x.yaml", "--config", NULL}},
+		{"--config /", {"/", "--config", NULL}},
+		{"--cluster-domain a --cluster-domain b --cluster-domain c --cluster-domain d "
+		 "--cluster-domain e --cluster-domain f --cluster-domain g --cluster-domain h "
+		 "--cluster-domain i",
+		 {"--cluster-domain", "at most 8", NULL}},
 	};
 	struct kb_options o;
 	char err[512];
@@ -360,11 +356,12 @@ static void test_file(void **state)
 				    "foreground: true\n"
 				    "max_stale: 20\n"
 				    "ttl: 7\n",
-				    "--ttl 8 --tc veth1 --tc veth2", &o, err), 0);
+				    "--ttl 8 --tc veth1 --tc veth2", &o, err),
+			 0);
 	check_value(&o, "snapshot", "/s.json");
 	check_value(&o, "cluster-domain", "cluster.local corp.example");
 	check_value(&o, "listen", "169.254.20.10:53 [fd00::1]:5353");
-	check_value(&o, "tc", "veth1 veth2");	/* the command line's list alone */
+	check_value(&o, "tc", "veth1 veth2"); /* the command line's list alone */
 	check_value(&o, "rotation", "off");
 	check_value(&o, "max-stale", "20");
 	check_value(&o, "ttl", "8");
@@ -387,27 +384,27 @@ static void test_file_errors(void **state)
 	static const struct {
 		const char *yaml, *line, *names[2];
 	} rows[] = {
-		{ "ttl: x\n", ":1:", { "ttl", "0..3600" } },
-		{ "ttl: 5\n\nmaxstale: 3\n", ":3:", { "maxstale", "max-stale" } },
-		{ "ttl: 5\nttl: 6\n", ":2:", { "ttl", "twice" } },
-		{ "max-stale: 5\nmax_stale: 6\n", ":2:", { "max-stale", "twice" } },
-		{ "ttl: [5]\n", ":1:", { "ttl", "plain text" } },
-		{ "ttl:\n", ":1:", { "ttl", "0..3600" } },
-		{ "listen: [[1.2.3.4]]\n", ":1:", { "listen", "plain text" } },
-		{ "listen: {a: b}\n", ":1:", { "listen", "list" } },
-		{ "listen:\n - 1.2.3.4\n - 1.2.3\n", ":3:", { "listen", "1.2.3" } },
-		{ "- ttl\n", ":1:", { "option: value", NULL } },
-		{ "just text\n", ":1:", { "option: value", NULL } },
-		{ "{[a]: b}\n", ":1:", { "name of an option", NULL } },
-		{ "config: x\n", ":1:", { "config", "command line" } },
-		{ "help: true\n", ":1:", { "help", "command line" } },
-		{ "ttl: 5\n---\nttl: 6\n", ":2:", { "second document", NULL } },
-		{ "ttl: \"5\n", ":", { "not YAML", NULL } },
-		{ "\tttl: 5\n", ":1:", { "not YAML", NULL } },
-		{ "ttl: *x\n", ":1:", { "ttl", "plain text" } },
-		{ "ttl: \"5\\0\"\n", ":1:", { "ttl", "NUL" } },
-		{ "snapshot: a\nkubeconfig: b\n", "", { "--snapshot", "--kubeconfig" } },
-		{ "\x01\n", ":", { "not YAML", NULL } },
+		{"ttl: x\n", ":1:", {"ttl", "0..3600"}},
+		{"ttl: 5\n\nmaxstale: 3\n", ":3:", {"maxstale", "max-stale"}},
+		{"ttl: 5\nttl: 6\n", ":2:", {"ttl", "twice"}},
+		{"max-stale: 5\nmax_stale: 6\n", ":2:", {"max-stale", "twice"}},
+		{"ttl: [5]\n", ":1:", {"ttl", "plain text"}},
+		{"ttl:\n", ":1:", {"ttl", "0..3600"}},
+		{"listen: [[1.2.3.4]]\n", ":1:", {"listen", "plain text"}},
+		{"listen: {a: b}\n", ":1:", {"listen", "list"}},
+		{"listen:\n - 1.2.3.4\n - 1.2.3\n", ":3:", {"listen", "1.2.3"}},
+		{"- ttl\n", ":1:", {"option: value", NULL}},
+		{"just text\n", ":1:", {"option: value", NULL}},
+		{"{[a]: b}\n", ":1:", {"name of an option", NULL}},
+		{"config: x\n", ":1:", {"config", "command line"}},
+		{"help: true\n", ":1:", {"help", "command line"}},
+		{"ttl: 5\n---\nttl: 6\n", ":2:", {"second document", NULL}},
+		{"ttl: \"5\n", ":", {"not YAML", NULL}},
+		{"\tttl: 5\n", ":1:", {"not YAML", NULL}},
+		{"ttl: *x\n", ":1:", {"ttl", "plain text"}},
+		{"ttl: \"5\\0\"\n", ":1:", {"ttl", "NUL"}},
+		{"snapshot: a\nkubeconfig: b\n", "", {"--snapshot", "--kubeconfig"}},
+		{"\x01\n", ":", {"not YAML", NULL}},
 	};
 	struct kb_options o;
 	char err[512];
@@ -539,20 +536,13 @@ static void test_log(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_units),
-		cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_cidrs),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_command_line),
-		cmocka_unit_test(test_command_line_errors),
-		cmocka_unit_test(test_file),
-		cmocka_unit_test(test_file_errors),
-		cmocka_unit_test(test_tune),
-		cmocka_unit_test(test_manual),
-		cmocka_unit_test(test_help),
-		cmocka_unit_test(test_log),
+		cmocka_unit_test(test_numbers),	     cmocka_unit_test(test_units),
+		cmocka_unit_test(test_addresses),    cmocka_unit_test(test_cidrs),
+		cmocka_unit_test(test_names),	     cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_command_line), cmocka_unit_test(test_command_line_errors),
+		cmocka_unit_test(test_file),	     cmocka_unit_test(test_file_errors),
+		cmocka_unit_test(test_tune),	     cmocka_unit_test(test_manual),
+		cmocka_unit_test(test_help),	     cmocka_unit_test(test_log),
 	};
 	int fd = mkstemp(tmp_path), r;
 

@@ -3,6 +3,7 @@
  * The control socket, server and clients: a server with made-up commands runs in a
  * thread, clients are the library's, raw sockets, and kbdnsctl's own main().
  */
+#define _GNU_SOURCE 1 /* struct ucred, strerrorname_np, setresuid */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,8 +35,8 @@ int kbdnsctl_main(int argc, char **argv);
 #include "control/kbdnsctl.c"
 #undef main
 
-#define IDLE_MS	    400
-#define DUMP_NAMES  50000
+#define IDLE_MS	   400
+#define DUMP_NAMES 50000
 
 static char dir[64], path[96];
 
@@ -80,7 +81,7 @@ static int stream(struct kb_ctl_reply *reply, unsigned int n, int end)
 	names->end = end;
 	atomic_fetch_add(&streams_open, 1);
 	reply->stream =
-		(struct kb_ctl_stream){ .state = names, .next = names_next, .free = names_free };
+		(struct kb_ctl_stream){.state = names, .next = names_next, .free = names_free};
 	return 0;
 }
 
@@ -156,7 +157,7 @@ static int run_tune_cmd(void *arg, int argc, char **argv, struct kb_ctl_reply *r
 
 static int run_stats_cmd(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
 {
-	static struct kb_engine_stats engines[2] = { { .engine = "tc" }, { .engine = "socket" } };
+	static struct kb_engine_stats engines[2] = {{.engine = "tc"}, {.engine = "socket"}};
 
 	(void)arg;
 	engines[0].counters[KB_CNT_NXDOMAIN] += 5;
@@ -168,7 +169,7 @@ static int run_stats_cmd(void *arg, int argc, char **argv, struct kb_ctl_reply *
 
 static int run_lookup_cmd(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
 {
-	static const char *const engines[] = { "tc", "xdp", "socket-udp" };
+	static const char *const engines[] = {"tc", "xdp", "socket-udp"};
 	struct kb_json_out *out = &reply->out;
 
 	(void)arg;
@@ -218,18 +219,18 @@ static int run_status_cmd(void *arg, int argc, char **argv, struct kb_ctl_reply 
 }
 
 static const struct kb_ctl_cmd cmds[] = {
-	{ "status", 0, 0, "status", run_status_cmd },
-	{ "stats", 0, 1, "stats [PREFIX]", run_stats_cmd },
-	{ "lookup", 1, 2, "lookup NAME [TYPE]", run_lookup_cmd },
-	{ "dump", 0, 0, "dump", run_dump_cmd },
-	{ "tune", 0, 1, "tune [KEY[=VALUE]]", run_tune_cmd },
-	{ "bypass", 0, 2, "bypass [on|off] [SECONDS]", run_echo },
-	{ "echo", 0, 7, "echo [WORD]...", run_echo },
-	{ "fail", 1, 1, "fail WORD", run_fail },
-	{ "huge", 0, 0, "huge", run_huge },
-	{ "endless", 0, 0, "endless", run_endless },
-	{ "broken", 0, 0, "broken", run_broken },
-	{ 0 },
+	{"status", 0, 0, "status", run_status_cmd},
+	{"stats", 0, 1, "stats [PREFIX]", run_stats_cmd},
+	{"lookup", 1, 2, "lookup NAME [TYPE]", run_lookup_cmd},
+	{"dump", 0, 0, "dump", run_dump_cmd},
+	{"tune", 0, 1, "tune [KEY[=VALUE]]", run_tune_cmd},
+	{"bypass", 0, 2, "bypass [on|off] [SECONDS]", run_echo},
+	{"echo", 0, 7, "echo [WORD]...", run_echo},
+	{"fail", 1, 1, "fail WORD", run_fail},
+	{"huge", 0, 0, "huge", run_huge},
+	{"endless", 0, 0, "endless", run_endless},
+	{"broken", 0, 0, "broken", run_broken},
+	{0},
 };
 
 /* The server's thread. */
@@ -254,7 +255,7 @@ static void *serve_loop(void *arg)
 
 static int start_server(char *err, size_t err_size)
 {
-	struct kb_ctl_config config = { .run_dir = dir, .cmds = cmds, .idle_ms = IDLE_MS };
+	struct kb_ctl_config config = {.run_dir = dir, .cmds = cmds, .idle_ms = IDLE_MS};
 	int r;
 
 	uv_loop_init(&srv.loop);
@@ -273,7 +274,7 @@ static void stop_server(void)
 {
 	uv_async_send(&srv.stop);
 	pthread_join(srv.thread, NULL);
-	assert_int_equal(uv_loop_close(&srv.loop), 0);	/* every handle has gone */
+	assert_int_equal(uv_loop_close(&srv.loop), 0); /* every handle has gone */
 	assert_int_equal(streams_open, 0);
 }
 
@@ -304,7 +305,7 @@ static int teardown(void **state)
 /* Clients. */
 static int raw_connect(void)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	strcpy(addr.sun_path, path);
@@ -402,7 +403,7 @@ static void test_half_request(void **state)
 
 	(void)state;
 	assert_int_equal(send(fd, "ech", 3, MSG_NOSIGNAL), 3);
-	text = read_all(fd);	/* the server gives up */
+	text = read_all(fd); /* the server gives up */
 	assert_string_equal(text, "");
 	free(text);
 	assert_true(now_s() - begin >= 0.9 * IDLE_MS / 1000.0);
@@ -418,7 +419,7 @@ static void test_half_request(void **state)
 
 static void test_dump(void **state)
 {
-	char *words[] = { (char *)"dump" }, *line = NULL;
+	char *words[] = {(char *)"dump"}, *line = NULL;
 	struct kb_ctl_client *client = NULL;
 	unsigned int n = 0;
 	size_t len;
@@ -477,10 +478,10 @@ static void test_slow_reader(void **state)
 	assert_true(made < 20000);
 	usleep(IDLE_MS * 1000 / 4);
 	assert_int_equal(documents, made);
-	check_raw("echo\n", 5, "");	/* others are served meanwhile */
+	check_raw("echo\n", 5, ""); /* others are served meanwhile */
 	usleep(IDLE_MS * 1000);
 	assert_int_equal(streams_open, 0);
-	text = read_all(fd);	/* what was under way, without an end */
+	text = read_all(fd); /* what was under way, without an end */
 	assert_null(strstr(text, "\"ok\""));
 	free(text);
 }
@@ -525,7 +526,7 @@ static void test_too_many_clients(void **state)
 
 static void test_second_daemon(void **state)
 {
-	struct kb_ctl_config config = { .run_dir = dir, .cmds = cmds };
+	struct kb_ctl_config config = {.run_dir = dir, .cmds = cmds};
 	struct kb_ctl_server *other = NULL;
 	char err[256], pid[32];
 	uv_loop_t loop;
@@ -538,7 +539,7 @@ static void test_second_daemon(void **state)
 	assert_non_null(strstr(err, pid));
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&loop), 0);
-	check_raw("echo\n", 5, "");	/* the first one keeps its socket */
+	check_raw("echo\n", 5, ""); /* the first one keeps its socket */
 }
 
 /* What kill -9 leaves behind is taken over. */
@@ -553,7 +554,7 @@ static void test_stale_socket(void **state)
 	stop_server();
 	pid = fork();
 	if (pid == 0) {
-		struct kb_ctl_config config = { .run_dir = dir, .cmds = cmds };
+		struct kb_ctl_config config = {.run_dir = dir, .cmds = cmds};
 		struct kb_ctl_server *ctl;
 		uv_loop_t loop;
 
@@ -573,10 +574,10 @@ static void test_stale_socket(void **state)
 
 static void test_bad_places(void **state)
 {
-	static const char *const dirs[] = { "/proc/nonexistent/x", "/dev/null",
-					    "/tmp/kbdns-test-ctl-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-					    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
-	struct kb_ctl_config config = { .cmds = cmds };
+	static const char long_dir[] = "/tmp/kbdns-test-ctl-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+				       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+	static const char *const dirs[] = {"/proc/nonexistent/x", "/dev/null", long_dir};
+	struct kb_ctl_config config = {.cmds = cmds};
 	struct kb_ctl_server *ctl;
 	char err[256];
 	uv_loop_t loop;
@@ -590,7 +591,7 @@ static void test_bad_places(void **state)
 		assert_non_null(strstr(err, dirs[i]));
 		assert_non_null(strstr(err, "--run-dir"));
 	}
-	rmdir(dirs[2]);
+	rmdir(long_dir);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
@@ -643,7 +644,7 @@ static void test_wrong_user(void **state)
 
 static void test_tune(void **state)
 {
-	char err[512], *argv[] = { (char *)"kbdnsd", NULL };
+	char err[512], *argv[] = {(char *)"kbdnsd", NULL};
 
 	(void)state;
 	assert_int_equal(kb_options_parse(1, argv, &options, err, sizeof(err)), 0);
@@ -665,7 +666,7 @@ static void test_tune(void **state)
 /* Runs kbdnsctl's main in a process of its own. Its exit status; what it wrote. */
 static int ctl(const char *line, char *out, size_t out_size)
 {
-	char text[256], file[128], *argv[16] = { (char *)"kbdnsctl", (char *)"-s", path }, *save;
+	char text[256], file[128], *argv[16] = {(char *)"kbdnsctl", (char *)"-s", path}, *save;
 	int argc = 3, status, fd;
 	ssize_t n;
 	pid_t pid;
@@ -701,34 +702,35 @@ static void test_kbdnsctl(void **state)
 		int status;
 		const char *contains, *lacks;
 	} rows[] = {
-		{ "status", 0, "state      full\nage_s      -\n", "protocol" },
-		{ "status", 0, "veth1.[31m        7\n", "\x1b" },
-		{ "--json status", 0, "{\"ok\":true,\"protocol\":1,\"state\":\"full\"", NULL },
-		{ "status --json", 0, "{\"ok\":true", NULL },
-		{ "stats", 0, "answered_nxdomain", "left_off" },
-		{ "stats --all", 0, "left_off", NULL },
-		{ "stats left_o", 0, "left_off", "answered" },
-		{ "stats --json left_o", 0, "\"left_off\":0", "answered" },
-		{ "lookup kubernetes.default", 0,
-		  "tc, xdp: answered_positive, NOERROR, 70 bytes\n    answer:\n"
-		  "      kubernetes.default 5 A 10.96.0.1\nsocket-udp:", NULL },
-		{ "dump", 0, "a       10.0.0.1         name-0.default.svc.cluster.local\n", "ok" },
-		{ "bypass on --for 10m", 0, "bypass on 600", NULL },
-		{ "bypass off", 0, "bypass off", NULL },
-		{ "bypass", 0, "bypass", NULL },
-		{ "help", 0, "lookup NAME [TYPE]", NULL },
-		{ "--help", 0, "lookup NAME [TYPE]", NULL },
-		{ "--version", 0, "kbdnsctl ", NULL },
-		{ "", 2, "no command", NULL },
-		{ "nope", 2, "nope", NULL },
-		{ "status x", 2, "usage", NULL },
-		{ "lookup", 2, "usage", NULL },
-		{ "status --watch", 2, "does not go with", NULL },
-		{ "bypass maybe", 2, "maybe", NULL },
-		{ "bypass off --for 3", 2, "--for", NULL },
-		{ "bypass on --for x", 2, "--for", NULL },
-		{ "--nope status", 2, "--nope", NULL },
-		{ "version", 1, "no such command", NULL },	/* of this server */
+		{"status", 0, "state      full\nage_s      -\n", "protocol"},
+		{"status", 0, "veth1.[31m        7\n", "\x1b"},
+		{"--json status", 0, "{\"ok\":true,\"protocol\":1,\"state\":\"full\"", NULL},
+		{"status --json", 0, "{\"ok\":true", NULL},
+		{"stats", 0, "answered_nxdomain", "left_off"},
+		{"stats --all", 0, "left_off", NULL},
+		{"stats left_o", 0, "left_off", "answered"},
+		{"stats --json left_o", 0, "\"left_off\":0", "answered"},
+		{"lookup kubernetes.default", 0,
+		 "tc, xdp: answered_positive, NOERROR, 70 bytes\n    answer:\n"
+		 "      kubernetes.default 5 A 10.96.0.1\nsocket-udp:",
+		 NULL},
+		{"dump", 0, "a       10.0.0.1         name-0.default.svc.cluster.local\n", "ok"},
+		{"bypass on --for 10m", 0, "bypass on 600", NULL},
+		{"bypass off", 0, "bypass off", NULL},
+		{"bypass", 0, "bypass", NULL},
+		{"help", 0, "lookup NAME [TYPE]", NULL},
+		{"--help", 0, "lookup NAME [TYPE]", NULL},
+		{"--version", 0, "kbdnsctl ", NULL},
+		{"", 2, "no command", NULL},
+		{"nope", 2, "nope", NULL},
+		{"status x", 2, "usage", NULL},
+		{"lookup", 2, "usage", NULL},
+		{"status --watch", 2, "does not go with", NULL},
+		{"bypass maybe", 2, "maybe", NULL},
+		{"bypass off --for 3", 2, "--for", NULL},
+		{"bypass on --for x", 2, "--for", NULL},
+		{"--nope status", 2, "--nope", NULL},
+		{"version", 1, "no such command", NULL}, /* of this server */
 	};
 	static char out[65536];
 
@@ -744,8 +746,8 @@ static void test_kbdnsctl(void **state)
 
 static void test_kbdnsctl_without_daemon(void **state)
 {
-	static const char *const lines[] = { "status", "stats",	 "lookup x", "dump", "tune",
-					     "bypass", "version" };
+	static const char *const lines[] = {"status", "stats",	"lookup x", "dump",
+					    "tune",   "bypass", "version"};
 	char out[4096];
 
 	(void)state;
@@ -762,22 +764,14 @@ static void test_kbdnsctl_without_daemon(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ROW(test_requests),
-		ROW(test_request_in_pieces),
-		ROW(test_half_request),
-		ROW(test_dump),
-		ROW(test_broken_stream),
-		ROW(test_slow_reader),
-		ROW(test_vanishing_reader),
-		ROW(test_too_many_clients),
-		ROW(test_second_daemon),
-		ROW(test_stale_socket),
-		ROW(test_bad_places),
-		ROW(test_mode),
-		ROW(test_wrong_user),
-		ROW(test_tune),
-		ROW(test_kbdnsctl),
-		ROW(test_kbdnsctl_without_daemon),
+		ROW(test_requests),	    ROW(test_request_in_pieces),
+		ROW(test_half_request),	    ROW(test_dump),
+		ROW(test_broken_stream),    ROW(test_slow_reader),
+		ROW(test_vanishing_reader), ROW(test_too_many_clients),
+		ROW(test_second_daemon),    ROW(test_stale_socket),
+		ROW(test_bad_places),	    ROW(test_mode),
+		ROW(test_wrong_user),	    ROW(test_tune),
+		ROW(test_kbdnsctl),	    ROW(test_kbdnsctl_without_daemon),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,7 @@ static void test_shapes(void **state)
 	kb_json_put_bool(&o, "b", false);
 	kb_json_out_close(&o);
 	assert_int_equal(kb_json_out_end(&o), 0);
-	kb_json_out_open(&o, '[');	/* the next document begins without a comma */
+	kb_json_out_open(&o, '['); /* the next document begins without a comma */
 	kb_json_out_close(&o);
 	assert_int_equal(kb_json_out_end(&o), 0);
 	assert_int_equal(o.len, strlen("{\"s\":\"x\",\"n\":null,\"a\":[18446744073709551615,"
@@ -56,9 +56,9 @@ static void test_shapes(void **state)
  * back as itself when it is UTF-8, and as something valid when not. */
 static void test_strings(void **state)
 {
-	static const unsigned char set[] = { 0,	   1,	 '\n', ' ',  '"',  '/',	 '\\', 'a',  0x7e,
-					     0x7f, 0x80, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf,
-					     0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf4, 0xf5, 0xff };
+	static const unsigned char set[] = {0,	  1,	'\n', ' ',  '"',  '/',	'\\', 'a',  0x7e,
+					    0x7f, 0x80, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf,
+					    0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf4, 0xf5, 0xff};
 	struct kb_json_out o;
 	char s[4] = "";
 
@@ -76,7 +76,7 @@ static void test_strings(void **state)
 		assert_ptr_equal(memchr(o.buf, '\n', o.len), o.buf + o.len - 1);
 		back = json_loadb(o.buf, o.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 		assert_non_null(back);
-		plain = json_stringn(s, 3);	/* NULL unless valid UTF-8 */
+		plain = json_stringn(s, 3); /* NULL unless valid UTF-8 */
 		if (plain)
 			assert_true(json_equal(plain, back));
 		json_decref(plain);
