@@ -190,9 +190,13 @@ func create(ctx context.Context, kubeconfig, etcd string, workers int, objs *obj
 		}
 		old := clean(&o.ObjectMeta)
 		got, err := cs[w%conns].CoreV1().Services(o.Namespace).Create(ctx, o, opts)
-		if apierrors.IsInvalid(err) && o.Name == "kubernetes" && o.Namespace == "default" {
-			// another cluster's address: ours stands
-			return apierrors.NewAlreadyExists(corev1.Resource("services"), o.Name)
+		if apierrors.IsInvalid(err) {
+			// The server looks at the address before the name. A Service of this
+			// name stands as it is, as does default/kubernetes with an address
+			// of this cluster instead of the snapshot's.
+			if _, e := cs[w%conns].CoreV1().Services(o.Namespace).Get(ctx, o.Name, metav1.GetOptions{}); e == nil {
+				return apierrors.NewAlreadyExists(corev1.Resource("services"), o.Name)
+			}
 		}
 		if err != nil {
 			if old != "" {
