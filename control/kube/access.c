@@ -40,7 +40,7 @@ static void secret_clear(struct kb_secret *s)
 		explicit_bzero(s->data, s->len);
 	free(s->data);
 	free(s->path);
-	*s = (struct kb_secret){ 0 };
+	*s = (struct kb_secret){0};
 }
 
 void kb_access_free(struct kb_access *a)
@@ -123,8 +123,8 @@ static void trim_token(struct kb_secret *s)
 
 int kb_access_refresh(struct kb_access *a, uint64_t now_ms, char *err, size_t err_size)
 {
-	struct kb_secret *all[] = { &a->ca, &a->cert, &a->key, &a->token };
-	char later[4];	/* the first error is the one to tell */
+	struct kb_secret *all[] = {&a->ca, &a->cert, &a->key, &a->token};
+	char later[4]; /* the first error is the one to tell */
 	int r = 0;
 
 	a->read_ms = now_ms;

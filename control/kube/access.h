@@ -16,20 +16,20 @@
 
 /* A credential: given inline, or read from a file. */
 struct kb_secret {
-	char *path;	/* owned; NULL when it was given inline */
-	char *data;	/* owned, NUL terminated; NULL when there is none */
+	char *path; /* owned; NULL when it was given inline */
+	char *data; /* owned, NUL terminated; NULL when there is none */
 	size_t len;
 };
 
 struct kb_access {
-	char *server;		/* owned: scheme://host:port, no slash at the end */
-	char *tls_server_name;	/* owned; NULL: the server's host */
-	char *proxy;		/* owned; NULL: as the environment says */
-	bool insecure;		/* the server's certificate is not checked */
-	struct kb_secret ca;	/* PEM; none: the system's */
-	struct kb_secret cert, key;	/* PEM; both or none */
+	char *server;		    /* owned: scheme://host:port, no slash at the end */
+	char *tls_server_name;	    /* owned; NULL: the server's host */
+	char *proxy;		    /* owned; NULL: as the environment says */
+	bool insecure;		    /* the server's certificate is not checked */
+	struct kb_secret ca;	    /* PEM; none: the system's */
+	struct kb_secret cert, key; /* PEM; both or none */
 	struct kb_secret token;
-	uint64_t read_ms;	/* when kb_access_refresh last read the files */
+	uint64_t read_ms; /* when kb_access_refresh last read the files */
 };
 
 /* Directory of the service account's token and ca.crt, for tests. */

@@ -17,28 +17,28 @@ enum {
 
 struct kb_http {
 	uv_timer_t timer;
-	CURLM *multi;			/* owned */
-	struct kb_http_request *all;	/* owned, a list */
-	unsigned handles;		/* libuv handles still to be closed */
+	CURLM *multi;		     /* owned */
+	struct kb_http_request *all; /* owned, a list */
+	unsigned handles;	     /* libuv handles still to be closed */
 	bool closing;
 };
 
 struct kb_http_request {
-	struct kb_http *http;		/* borrowed */
+	struct kb_http *http; /* borrowed */
 	struct kb_http_request *next, **prev;
-	CURL *easy;			/* owned */
-	struct curl_slist *headers;	/* owned */
-	struct curl_slist *connect_to;	/* owned */
-	const struct kb_http_ops *ops;	/* borrowed, static */
-	void *arg;			/* borrowed */
+	CURL *easy;		       /* owned */
+	struct curl_slist *headers;    /* owned */
+	struct curl_slist *connect_to; /* owned */
+	const struct kb_http_ops *ops; /* borrowed, static */
+	void *arg;		       /* borrowed */
 	bool stopped;
 	char error[CURL_ERROR_SIZE];
 };
 
 struct watched_socket {
 	uv_poll_t poll;
-	struct kb_http *http;	/* borrowed */
-	curl_socket_t fd;	/* borrowed from curl */
+	struct kb_http *http; /* borrowed */
+	curl_socket_t fd;     /* borrowed from curl */
 };
 
 static void handle_closed(struct kb_http *http)
@@ -66,7 +66,7 @@ static void request_free(struct kb_http_request *q)
 static void finish_request(struct kb_http_request *q, CURLcode code)
 {
 	const struct kb_http_ops *ops = q->ops;
-	struct kb_http_result result = { .stopped = q->stopped };
+	struct kb_http_result result = {.stopped = q->stopped};
 	char error[CURL_ERROR_SIZE];
 	curl_off_t retry_after = 0;
 	void *arg = q->arg;
@@ -78,7 +78,8 @@ static void finish_request(struct kb_http_request *q, CURLcode code)
 	if (retry_after > 0)
 		result.retry_after_s = retry_after < 86400 ? (uint32_t)retry_after : 86400;
 	if (code != CURLE_OK && !q->stopped) {
-		snprintf(error, sizeof(error), "%s", *q->error ? q->error : curl_easy_strerror(code));
+		snprintf(error, sizeof(error), "%s",
+			 *q->error ? q->error : curl_easy_strerror(code));
 		result.error = error;
 	}
 	request_free(q);
@@ -271,7 +272,8 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
 
 static int set_url(struct kb_http_request *q, const struct kb_access *a, const char *path)
 {
-	char *url = kb_access_format("%s%s", a->server, path), *host = NULL, *port = NULL, *to = NULL;
+	char *url = kb_access_format("%s%s", a->server, path), *host = NULL, *port = NULL,
+	     *to = NULL;
 	CURLU *u = NULL;
 	int r = -ENOMEM;
 
@@ -317,7 +319,7 @@ out:
 
 static void set_blob(CURL *easy, CURLoption option, const struct kb_secret *s)
 {
-	struct curl_blob blob = { .data = s->data, .len = s->len, .flags = CURL_BLOB_COPY };
+	struct curl_blob blob = {.data = s->data, .len = s->len, .flags = CURL_BLOB_COPY};
 
 	if (s->data)
 		curl_easy_setopt(easy, option, &blob);

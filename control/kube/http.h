@@ -23,7 +23,7 @@ struct kb_http_result {
 	int status;		/* of the response, 0 when there was none */
 	bool stopped;		/* the data callback ended it */
 	const char *error;	/* why the transfer failed, NULL when it ended well */
-	uint32_t retry_after_s;	/* the response's Retry-After, 0 when it had none */
+	uint32_t retry_after_s; /* the response's Retry-After, 0 when it had none */
 };
 
 struct kb_http_ops {

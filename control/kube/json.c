@@ -13,7 +13,7 @@ static bool fail(struct kb_json *j, const char *why)
 
 void kb_json_init(struct kb_json *j, const char *text, size_t len, char *arena)
 {
-	*j = (struct kb_json){ .begin = text, .p = text, .end = text + len, .arena = arena };
+	*j = (struct kb_json){.begin = text, .p = text, .end = text + len, .arena = arena};
 }
 
 static inline bool is_space(char c)
@@ -230,7 +230,7 @@ bool kb_json_string(struct kb_json *j, struct kb_json_str *ret_str)
 		return false;
 	/* Two quotes were taken for one NUL written: the arena cannot overflow. */
 	*out = 0;
-	*ret_str = (struct kb_json_str){ .s = j->arena, .len = (size_t)(out - j->arena) };
+	*ret_str = (struct kb_json_str){.s = j->arena, .len = (size_t)(out - j->arena)};
 	j->arena = out + 1;
 	return true;
 }
@@ -245,7 +245,7 @@ bool kb_json_key(struct kb_json *j, struct kb_json_str *ret_key)
 		return fail(j, "a key expected");
 	q = kb_json_scan_string(j->p + 1, j->end);
 	if (q < j->end && *q == '"') {
-		*ret_key = (struct kb_json_str){ .s = j->p + 1, .len = (size_t)(q - j->p - 1) };
+		*ret_key = (struct kb_json_str){.s = j->p + 1, .len = (size_t)(q - j->p - 1)};
 		j->p = q + 1;
 	} else if (!kb_json_string(j, ret_key)) {
 		return false;
@@ -382,8 +382,8 @@ bool kb_json_skip(struct kb_json *j)
 		for (;;) {
 			if (j->depth == base)
 				return true;
-			if (closers[j->depth - 1] == '}' ? kb_json_key(j, &key) :
-							   kb_json_element(j))
+			if (closers[j->depth - 1] == '}' ? kb_json_key(j, &key)
+							 : kb_json_element(j))
 				break;
 			if (j->error)
 				return false;

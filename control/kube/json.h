@@ -29,15 +29,15 @@
 enum { KB_JSON_DEPTH_MAX = 128 };
 
 struct kb_json {
-	const char *begin, *p, *end;	/* borrowed text and the place in it */
-	char *arena;			/* borrowed: strings are decoded to here */
-	const char *error;		/* NULL, or what is wrong at p */
+	const char *begin, *p, *end; /* borrowed text and the place in it */
+	char *arena;		     /* borrowed: strings are decoded to here */
+	const char *error;	     /* NULL, or what is wrong at p */
 	uint32_t depth;
-	bool fresh;			/* a container was entered, nothing read from it yet */
+	bool fresh; /* a container was entered, nothing read from it yet */
 };
 
 struct kb_json_str {
-	const char *s;	/* NUL terminated only when it comes from kb_json_string */
+	const char *s; /* NUL terminated only when it comes from kb_json_string */
 	size_t len;
 };
 

@@ -13,19 +13,19 @@
 #include "control/kube/json.h"
 
 enum {
-	KEY_MAX = 63,			/* longer keys are of no interest, and cut */
-	KEEP_MAX = 64 << 10,		/* a larger buffer is given back after its value */
-	RUNAWAY_DEPTH = 1 << 20,	/* nothing that deep is worth following */
+	KEY_MAX = 63,		 /* longer keys are of no interest, and cut */
+	KEEP_MAX = 64 << 10,	 /* a larger buffer is given back after its value */
+	RUNAWAY_DEPTH = 1 << 20, /* nothing that deep is worth following */
 };
 
 enum state {
-	S_TOP,		/* between documents */
-	S_FIRST_KEY,	/* a key or the closing brace */
-	S_NEXT_KEY,	/* a key, after a comma */
+	S_TOP,	     /* between documents */
+	S_FIRST_KEY, /* a key or the closing brace */
+	S_NEXT_KEY,  /* a key, after a comma */
 	S_IN_KEY,
 	S_COLON,
 	S_MEMBER,	/* a member's value */
-	S_AFTER_MEMBER,	/* a comma or the closing brace */
+	S_AFTER_MEMBER, /* a comma or the closing brace */
 	S_FIRST_ITEM,	/* an item or the closing bracket */
 	S_NEXT_ITEM,	/* an item, after a comma */
 	S_AFTER_ITEM,	/* a comma or the closing bracket */
@@ -34,27 +34,27 @@ enum state {
 };
 
 struct kb_json_split {
-	const struct kb_split_ops *ops;	/* borrowed, static */
+	const struct kb_split_ops *ops; /* borrowed, static */
 	void *arg;			/* borrowed */
 	enum kb_split_mode mode;
 	size_t max;
 	enum state state;
-	uint64_t fed;			/* bytes of earlier calls */
+	uint64_t fed; /* bytes of earlier calls */
 
 	/* the list document */
 	char key[KEY_MAX + 1];
 	size_t key_len;
-	bool key_escape;	/* after a backslash */
-	bool key_odd;		/* has escapes: none of the keys we look for */
+	bool key_escape; /* after a backslash */
+	bool key_odd;	 /* has escapes: none of the keys we look for */
 	bool has_items;
 
 	/* the value under way */
 	bool is_item, in_string, escape, scalar;
 	uint32_t depth;
-	uint64_t brackets[(KB_JSON_DEPTH_MAX + 63) / 64];	/* bit set: '[' at that depth */
-	const char *drop;		/* why it is being dropped, or NULL */
-	uint64_t start;			/* offset of its first byte */
-	char *buf;			/* owned: its bytes from earlier calls */
+	uint64_t brackets[(KB_JSON_DEPTH_MAX + 63) / 64]; /* bit set: '[' at that depth */
+	const char *drop;				  /* why it is being dropped, or NULL */
+	uint64_t start;					  /* offset of its first byte */
+	char *buf;					  /* owned: its bytes from earlier calls */
 	size_t len, cap;
 
 	const char *error;

@@ -26,8 +26,8 @@
 enum kb_split_mode { KB_SPLIT_EVENTS, KB_SPLIT_LIST };
 
 enum {
-	KB_SPLIT_OBJECT_MAX = 8 << 20,	/* default limit of one value */
-	KB_SPLIT_HEAD_MAX = 64 << 10,	/* what `skipped` gets to see of a larger one */
+	KB_SPLIT_OBJECT_MAX = 8 << 20, /* default limit of one value */
+	KB_SPLIT_HEAD_MAX = 64 << 10,  /* what `skipped` gets to see of a larger one */
 };
 
 /* Texts are borrowed for the call; `offset` counts the bytes fed before the

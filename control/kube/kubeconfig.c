@@ -15,7 +15,7 @@
 struct config {
 	const char *path;
 	yaml_document_t doc;
-	char *err;		/* borrowed */
+	char *err; /* borrowed */
 	size_t err_size;
 };
 
@@ -25,8 +25,8 @@ static yaml_node_t *member(struct config *c, yaml_node_t *map, const char *key)
 {
 	if (!map || map->type != YAML_MAPPING_NODE)
 		return NULL;
-	for (yaml_node_pair_t *p = map->data.mapping.pairs.start;
-	     p < map->data.mapping.pairs.top; p++) {
+	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top;
+	     p++) {
 		yaml_node_t *k = yaml_document_get_node(&c->doc, p->key);
 
 		if (k && k->type == YAML_SCALAR_NODE &&
@@ -59,8 +59,8 @@ static yaml_node_t *named(struct config *c, yaml_node_t *root, const char *list,
 
 	if (!seq || seq->type != YAML_SEQUENCE_NODE)
 		return NULL;
-	for (yaml_node_item_t *i = seq->data.sequence.items.start;
-	     i < seq->data.sequence.items.top; i++) {
+	for (yaml_node_item_t *i = seq->data.sequence.items.start; i < seq->data.sequence.items.top;
+	     i++) {
 		yaml_node_t *entry = yaml_document_get_node(&c->doc, *i);
 		const char *n = text(c, entry, "name");
 
@@ -142,10 +142,10 @@ static int read_user(struct config *c, yaml_node_t *user, struct kb_access *a)
 	static const struct {
 		const char *key, *name;
 	} refused[] = {
-		{ "exec", "an exec credential plugin" },
-		{ "auth-provider", "an auth-provider plugin" },
-		{ "username", "a user name and password" },
-		{ "as", "impersonation" },
+		{"exec", "an exec credential plugin"},
+		{"auth-provider", "an auth-provider plugin"},
+		{"username", "a user name and password"},
+		{"as", "impersonation"},
 	};
 	int r;
 
@@ -220,7 +220,7 @@ static int load(struct config *c, FILE *file)
 int kb_access_from_kubeconfig(const char *path, struct kb_access **ret_access, char *err,
 			      size_t err_size)
 {
-	struct config c = { .path = path, .err = err, .err_size = err_size };
+	struct config c = {.path = path, .err = err, .err_size = err_size};
 	struct kb_access *a;
 	FILE *file;
 	int r;

@@ -15,11 +15,11 @@
 
 #include "control/kube/json.h"
 
-enum { KEEP_MAX = 64 << 10 };	/* larger buffers are given back */
+enum { KEEP_MAX = 64 << 10 }; /* larger buffers are given back */
 
 /* A list that grows; its memory is used again by the next object. */
 struct vec {
-	void *v;	/* owned */
+	void *v; /* owned */
 	size_t n, cap;
 };
 
@@ -32,13 +32,13 @@ struct raw {
 	const char *cluster_ip, *type, *external_name;
 	bool initial_events_end;
 	int64_t code;
-	const char *bad;	/* the first absurd field */
-	const char *bad_address;/* the same, unless it is a slice of host names */
-	uint8_t families;	/* of the endpoints: bit 4, bit 6 */
+	const char *bad;	 /* the first absurd field */
+	const char *bad_address; /* the same, unless it is a slice of host names */
+	uint8_t families;	 /* of the endpoints: bit 4, bit 6 */
 };
 
 struct kb_object_parser {
-	char *arena;		/* owned */
+	char *arena; /* owned */
 	size_t arena_cap;
 	struct vec ips, ports, spec_ports, endpoints;
 	struct raw raw;
@@ -73,7 +73,7 @@ static void vec_reset(struct vec *v, size_t size)
 	v->n = 0;
 	if (v->cap * size > KEEP_MAX) {
 		free(v->v);
-		*v = (struct vec){ 0 };
+		*v = (struct vec){0};
 	}
 }
 
@@ -120,7 +120,7 @@ static int begin(struct kb_object_parser *p, const char *text, size_t len)
 		p->arena = arena;
 		p->arena_cap = cap;
 	}
-	p->raw = (struct raw){ 0 };
+	p->raw = (struct raw){0};
 	p->oom = false;
 	kb_json_init(&p->json, text, len, p->arena);
 	return 0;
@@ -208,7 +208,7 @@ static void read_ports(struct kb_object_parser *p, struct vec *ports, bool needs
 		return;
 	while (kb_json_element(&p->json)) {
 		const char *name = "", *protocol = NULL;
-		struct kb_port port = { 0 }, *slot;
+		struct kb_port port = {0}, *slot;
 		bool has_number = false;
 
 		if (!open_object(p, "a port is not an object"))
@@ -253,7 +253,7 @@ static void read_addresses(struct kb_object_parser *p)
 	while (kb_json_element(&p->json)) {
 		const char *text = NULL;
 		struct kb_endpoint *e;
-		struct kb_addr addr = { 0 };
+		struct kb_addr addr = {0};
 
 		read_string(p, &text, "an address is not a string");
 		if (!text)
@@ -346,7 +346,7 @@ static void read_endpoints(struct kb_object_parser *p)
 
 static void add_cluster_ip(struct kb_object_parser *p, const char *text)
 {
-	struct kb_addr addr = { 0 }, *slot;
+	struct kb_addr addr = {0}, *slot;
 
 	if (!parse_address(text, &addr)) {
 		absurd(p, "a cluster IP is not an IP address");
@@ -515,7 +515,7 @@ static void read_event(struct kb_object_parser *p)
 /* RFC 3339, as Go prints it; 0 for anything else. */
 static double trigger_time(const char *text)
 {
-	struct tm tm = { 0 };
+	struct tm tm = {0};
 	double fraction = 0, scale = 1;
 	int n = 0, hours, minutes;
 	char sign;
@@ -534,8 +534,7 @@ static double trigger_time(const char *text)
 		}
 	}
 	off = 0;
-	if (sscanf(text, "%c%2d:%2d", &sign, &hours, &minutes) == 3 &&
-	    (sign == '+' || sign == '-'))
+	if (sscanf(text, "%c%2d:%2d", &sign, &hours, &minutes) == 3 && (sign == '+' || sign == '-'))
 		off = (hours * 3600L + minutes * 60L) * (sign == '+' ? 1 : -1);
 	else if (strcmp(text, "Z") != 0)
 		return 0;
@@ -581,12 +580,12 @@ static void fill_slice(struct kb_object_parser *p, struct kb_slice *s)
 	s->ports = p->ports.v;
 	s->n_ports = p->ports.n;
 	if (!strcmp(type, "FQDN"))
-		return;	/* host names, which cluster DNS has no records for */
+		return; /* host names, which cluster DNS has no records for */
 	if (raw->bad_address)
 		absurd(p, raw->bad_address);
-	if (!strcmp(type, "IPv4") ? raw->families & (1u << 6) :
-	    !strcmp(type, "IPv6") ? raw->families & (1u << 4) :
-				    0)
+	if (!strcmp(type, "IPv4")   ? raw->families & (1u << 6)
+	    : !strcmp(type, "IPv6") ? raw->families & (1u << 4)
+				    : 0)
 		absurd(p, "an address is not of the slice's addressType");
 	else if (*type && strcmp(type, "IPv4") && strcmp(type, "IPv6"))
 		absurd(p, "addressType is unknown");
@@ -597,9 +596,9 @@ static void fill_slice(struct kb_object_parser *p, struct kb_slice *s)
 static const struct {
 	const char *kind, *api_version;
 } kinds[KB_KIND_MAX] = {
-	[KB_SERVICE] = { "Service", "v1" },
-	[KB_SLICE] = { "EndpointSlice", "discovery.k8s.io/v1" },
-	[KB_NAMESPACE] = { "Namespace", "v1" },
+	[KB_SERVICE] = {"Service", "v1"},
+	[KB_SLICE] = {"EndpointSlice", "discovery.k8s.io/v1"},
+	[KB_NAMESPACE] = {"Namespace", "v1"},
 };
 
 /* What the text says it is; what it does not say, the caller's word stands for. */
@@ -607,8 +606,8 @@ static enum kb_kind find_kind(const struct raw *raw, enum kb_kind wanted)
 {
 	for (int k = 0; k < KB_KIND_MAX; k++) {
 		bool is = raw->kind ? !strcmp(raw->kind, kinds[k].kind) : (int)wanted == k;
-		bool of = raw->api_version ? !strcmp(raw->api_version, kinds[k].api_version) :
-					     (int)wanted == k;
+		bool of = raw->api_version ? !strcmp(raw->api_version, kinds[k].api_version)
+					   : (int)wanted == k;
 
 		if (is && of)
 			return (enum kb_kind)k;
@@ -688,7 +687,7 @@ int kb_object_parse(struct kb_object_parser *p, enum kb_kind kind, const char *t
 
 	if (r < 0)
 		return r;
-	*ret_parsed = (struct kb_parsed){ .resource_version = "", .status_message = "" };
+	*ret_parsed = (struct kb_parsed){.resource_version = "", .status_message = ""};
 	read_object(p);
 	return finish(p, kind, bad, ret_parsed);
 }
@@ -696,10 +695,8 @@ int kb_object_parse(struct kb_object_parser *p, enum kb_kind kind, const char *t
 static enum kb_event_type event_type(const char *type)
 {
 	static const char *const names[] = {
-		[KB_EVENT_ADDED] = "ADDED",
-		[KB_EVENT_MODIFIED] = "MODIFIED",
-		[KB_EVENT_DELETED] = "DELETED",
-		[KB_EVENT_BOOKMARK] = "BOOKMARK",
+		[KB_EVENT_ADDED] = "ADDED",	[KB_EVENT_MODIFIED] = "MODIFIED",
+		[KB_EVENT_DELETED] = "DELETED", [KB_EVENT_BOOKMARK] = "BOOKMARK",
 		[KB_EVENT_ERROR] = "ERROR",
 	};
 
@@ -717,7 +714,7 @@ int kb_object_parse_event(struct kb_object_parser *p, enum kb_kind kind, const c
 
 	if (r < 0)
 		return r;
-	*ret_parsed = (struct kb_parsed){ .resource_version = "", .status_message = "" };
+	*ret_parsed = (struct kb_parsed){.resource_version = "", .status_message = ""};
 	read_event(p);
 	ret_parsed->event = event_type(p->raw.event);
 	return finish(p, kind, bad, ret_parsed);

@@ -16,9 +16,9 @@
 #include "control/records/object.h"
 
 enum kb_parse_result {
-	KB_PARSE_OBJECT,	/* obj is filled, and may be bad */
-	KB_PARSE_IGNORED,	/* proper JSON of a kind that is none of ours */
-	KB_PARSE_UNNAMED,	/* cannot be named; the reason is in `why` */
+	KB_PARSE_OBJECT,  /* obj is filled, and may be bad */
+	KB_PARSE_IGNORED, /* proper JSON of a kind that is none of ours */
+	KB_PARSE_UNNAMED, /* cannot be named; the reason is in `why` */
 };
 
 enum kb_event_type {
@@ -33,16 +33,16 @@ enum kb_event_type {
 /* All pointers are borrowed from the parser until its next call. */
 struct kb_parsed {
 	enum kb_parse_result result;
-	struct kb_object obj;		/* with KB_PARSE_OBJECT */
-	const char *why;		/* with KB_PARSE_UNNAMED, static */
-	bool malformed;			/* the text is not JSON (or is only a beginning) */
-	size_t error_at;		/* where, when malformed */
+	struct kb_object obj; /* with KB_PARSE_OBJECT */
+	const char *why;      /* with KB_PARSE_UNNAMED, static */
+	bool malformed;	      /* the text is not JSON (or is only a beginning) */
+	size_t error_at;      /* where, when malformed */
 
-	const char *resource_version;	/* "" when there is none */
-	enum kb_event_type event;	/* of kb_object_parse_event only */
-	bool initial_events_end;	/* the bookmark that ends the initial list */
-	int status_code;		/* of a Status: 410 and so on, 0 when absent */
-	const char *status_message;	/* of a Status: "" when absent */
+	const char *resource_version; /* "" when there is none */
+	enum kb_event_type event;     /* of kb_object_parse_event only */
+	bool initial_events_end;      /* the bookmark that ends the initial list */
+	int status_code;	      /* of a Status: 410 and so on, 0 when absent */
+	const char *status_message;   /* of a Status: "" when absent */
 };
 
 struct kb_object_parser;

@@ -16,12 +16,12 @@
 enum { PIECE = 64 << 10 };
 
 struct pass {
-	struct kb_object_parser *parser;	/* borrowed */
-	const struct kb_sink *sink;		/* borrowed; NULL in the first pass */
+	struct kb_object_parser *parser; /* borrowed */
+	const struct kb_sink *sink;	 /* borrowed; NULL in the first pass */
 	struct kb_snapshot_counts counts;
-	uint64_t hash;				/* of all bytes read */
+	uint64_t hash; /* of all bytes read */
 	unsigned lists;
-	const char *why;			/* what is wrong with the file, static */
+	const char *why; /* what is wrong with the file, static */
 	uint64_t where;
 };
 
@@ -235,8 +235,7 @@ static int open_file(const char *path, char *err, size_t err_size)
 		r = -EINVAL;
 	if (!r)
 		return fd;
-	snprintf(err, err_size, "%s: %s", path,
-		 r == -EINVAL ? "not a regular file" : strerror(-r));
+	snprintf(err, err_size, "%s: %s", path, r == -EINVAL ? "not a regular file" : strerror(-r));
 	if (fd >= 0)
 		close(fd);
 	return r;
@@ -245,7 +244,7 @@ static int open_file(const char *path, char *err, size_t err_size)
 int kb_snapshot_read(const char *path, struct kb_object_parser *parser, const struct kb_sink *sink,
 		     struct kb_snapshot_counts *ret_counts, char *err, size_t err_size)
 {
-	struct pass check = { .parser = parser }, hand = { .parser = parser, .sink = sink };
+	struct pass check = {.parser = parser}, hand = {.parser = parser, .sink = sink};
 	int fd, r;
 
 	fd = open_file(path, err, err_size);

@@ -13,11 +13,11 @@
 #include "control/records/object.h"
 
 struct kb_snapshot_counts {
-	uint64_t objects[KB_KIND_MAX];	/* handed over, the bad ones included */
-	uint64_t bad[KB_KIND_MAX];	/* handed over as bad */
-	uint64_t unnamed;		/* could not be handed over: no name, too large */
+	uint64_t objects[KB_KIND_MAX]; /* handed over, the bad ones included */
+	uint64_t bad[KB_KIND_MAX];     /* handed over as bad */
+	uint64_t unnamed;	       /* could not be handed over: no name, too large */
 	uint64_t bytes;
-	char note[160];			/* about the first unnamed one, "" without */
+	char note[160]; /* about the first unnamed one, "" without */
 };
 
 /* Brackets each kind with relist_begin and relist_end. A file that cannot be read

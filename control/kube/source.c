@@ -14,19 +14,19 @@
 #include "control/kube/watch.h"
 
 struct kb_source {
-	uv_loop_t *loop;		/* borrowed */
+	uv_loop_t *loop; /* borrowed */
 	struct kb_sink sink;
-	struct kb_object_parser *parser;/* owned */
-	char *name;			/* owned */
+	struct kb_object_parser *parser; /* owned */
+	char *name;			 /* owned */
 
-	char *snapshot;			/* owned; NULL with an API server */
-	uv_timer_t alive;		/* of a snapshot, when alive_open */
+	char *snapshot;	  /* owned; NULL with an API server */
+	uv_timer_t alive; /* of a snapshot, when alive_open */
 	bool alive_open;
 	struct kb_source_kind_status file[KB_KIND_MAX];
 
-	char *kubeconfig;		/* owned; NULL: in-cluster */
-	struct kb_watch_server server;	/* owns its access and http here */
-	struct kb_watch *watches[KB_KIND_MAX];	/* owned */
+	char *kubeconfig;		       /* owned; NULL: in-cluster */
+	struct kb_watch_server server;	       /* owns its access and http here */
+	struct kb_watch *watches[KB_KIND_MAX]; /* owned */
 };
 
 static int out_of_memory(char *err, size_t err_size)

@@ -14,11 +14,11 @@ enum {
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 30000,
 	RETRY_AFTER_MAX_MS = 60000,
-	WATCH_TIMEOUT_MIN_S = 300,	/* the API server ends a watch after a random */
-	WATCH_TIMEOUT_MAX_S = 600,	/* time between these, as informers ask it to */
-	STEADY_MS = 5000,		/* a watch that lasted that long was no failure */
+	WATCH_TIMEOUT_MIN_S = 300, /* the API server ends a watch after a random */
+	WATCH_TIMEOUT_MAX_S = 600, /* time between these, as informers ask it to */
+	STEADY_MS = 5000,	   /* a watch that lasted that long was no failure */
 	CREDENTIALS_MAX_AGE_MS = 60000,
-	LIST_FOR_MS = 30 * 60 * 1000,	/* how long a refusal of watch-list is believed */
+	LIST_FOR_MS = 30 * 60 * 1000, /* how long a refusal of watch-list is believed */
 	ERROR_BODY_MAX = 4096,
 	VERSION_MAX = 128,
 };
@@ -29,29 +29,29 @@ enum phase { IDLE, INITIAL, LIST, WATCH };
 enum stop { NOT_STOPPED, STOP_GONE, STOP_ERROR };
 
 struct kb_watch {
-	struct kb_watch_server *server;	/* borrowed */
+	struct kb_watch_server *server; /* borrowed */
 	enum kb_kind kind;
 	uv_timer_t retry, silence;
-	unsigned handles;		/* timers still to be closed */
-	struct kb_http_request *request;/* owned while it runs */
-	struct kb_json_split *split;	/* owned */
+	unsigned handles;		 /* timers still to be closed */
+	struct kb_http_request *request; /* owned while it runs */
+	struct kb_json_split *split;	 /* owned */
 
 	enum phase phase;
-	bool in_list;			/* relist_begin was called, its end was not */
-	bool whole_list;		/* no pages: a continue token expired */
-	bool fresh;			/* the next request needs its own connection */
+	bool in_list;	 /* relist_begin was called, its end was not */
+	bool whole_list; /* no pages: a continue token expired */
+	bool fresh;	 /* the next request needs its own connection */
 	bool retried_401;
-	bool has_items;			/* the list's document came, and was a list */
-	bool watched;			/* a watch since the last list: the next reconnects */
+	bool has_items; /* the list's document came, and was a list */
+	bool watched;	/* a watch since the last list: the next reconnects */
 	enum stop stop;
 	char version[VERSION_MAX];	/* to resume from; "" means list first */
-	char list_version[VERSION_MAX];	/* of the list under way */
+	char list_version[VERSION_MAX]; /* of the list under way */
 	char *next_page;		/* owned: the continue token, NULL at the start */
 	uint64_t list_until_ms;		/* until then, lists instead of watch-lists */
 	uint64_t started_ms, last_item_ms, timeout_ms;
-	unsigned failures;		/* in a row, for the back-off */
+	unsigned failures; /* in a row, for the back-off */
 
-	char body[ERROR_BODY_MAX];	/* of a response that is not 200 */
+	char body[ERROR_BODY_MAX]; /* of a response that is not 200 */
 	size_t body_len;
 	struct kb_source_kind_status status;
 };
@@ -59,9 +59,9 @@ struct kb_watch {
 static const struct {
 	const char *path, *name;
 } resources[KB_KIND_MAX] = {
-	[KB_SERVICE] = { "/api/v1/services", "services" },
-	[KB_SLICE] = { "/apis/discovery.k8s.io/v1/endpointslices", "endpointslices" },
-	[KB_NAMESPACE] = { "/api/v1/namespaces", "namespaces" },
+	[KB_SERVICE] = {"/api/v1/services", "services"},
+	[KB_SLICE] = {"/apis/discovery.k8s.io/v1/endpointslices", "endpointslices"},
+	[KB_NAMESPACE] = {"/api/v1/namespaces", "namespaces"},
 };
 
 static void attempt(struct kb_watch *w);
@@ -118,7 +118,7 @@ static void list_abort(struct kb_watch *w)
 
 static void list_end(struct kb_watch *w, const char *version)
 {
-	list_begin(w);	/* an empty list has had no reason to begin yet */
+	list_begin(w); /* an empty list has had no reason to begin yet */
 	w->in_list = false;
 	w->whole_list = false;
 	w->failures = 0;
@@ -342,9 +342,9 @@ static int on_data(void *arg, int status, const char *bytes, size_t len)
 	}
 	r = kb_json_split_feed(w->split, bytes, len);
 	if (r < 0) {
-		set_error(w, r == -EBADMSG && *kb_json_split_error(w->split) ?
-				     kb_json_split_error(w->split) :
-				     strerror(-r));
+		set_error(w, r == -EBADMSG && *kb_json_split_error(w->split)
+				     ? kb_json_split_error(w->split)
+				     : strerror(-r));
 		w->stop = STOP_ERROR;
 	}
 	return r;
@@ -376,7 +376,7 @@ static bool refuses_watch_list(int status)
 /* A response that is not 200: what to do next, and how long to wait before. */
 static uint64_t on_refusal(struct kb_watch *w, const struct kb_http_result *result)
 {
-	struct kb_parsed parsed = { .status_message = "" };
+	struct kb_parsed parsed = {.status_message = ""};
 	uint64_t delay, asked = result->retry_after_s * 1000ULL;
 	char what[220];
 
@@ -391,7 +391,7 @@ static uint64_t on_refusal(struct kb_watch *w, const struct kb_http_result *resu
 	w->status.failures++;
 	if (result->status == 401 && !w->retried_401) {
 		w->retried_401 = true;
-		w->server->access->read_ms = 0;	/* the token may have rotated */
+		w->server->access->read_ms = 0; /* the token may have rotated */
 		list_abort(w);
 		return random_between(0, BACKOFF_MIN_MS);
 	}
@@ -480,8 +480,8 @@ static char *list_path(struct kb_watch *w)
 		return kb_access_format("%s?limit=%d", resources[w->kind].path, PAGE_SIZE_OBJECTS);
 	token = kb_http_escape(w->next_page);
 	path = token ? kb_access_format("%s?limit=%d&continue=%s", resources[w->kind].path,
-					PAGE_SIZE_OBJECTS, token) :
-		       NULL;
+					PAGE_SIZE_OBJECTS, token)
+		     : NULL;
 	free(token);
 	return path;
 }
@@ -496,11 +496,10 @@ static char *watch_path(struct kb_watch *w)
 					  "&resourceVersion=%s%s",
 					  resources[w->kind].path, (unsigned long long)timeout_s,
 					  version,
-					  w->phase == INITIAL ?
-						  "&sendInitialEvents=true"
-						  "&resourceVersionMatch=NotOlderThan" :
-						  "") :
-			 NULL;
+					  w->phase == INITIAL ? "&sendInitialEvents=true"
+								"&resourceVersionMatch=NotOlderThan"
+							      : "")
+		       : NULL;
 	free(version);
 	return path;
 }
@@ -548,8 +547,8 @@ static void attempt(struct kb_watch *w)
 	kb_json_split_reset(w->split, w->phase == LIST ? KB_SPLIT_LIST : KB_SPLIT_EVENTS);
 	path = w->phase == LIST ? list_path(w) : watch_path(w);
 	r = path ? kb_http_get(w->server->http, w->server->access, path, w->fresh, &http_ops, w,
-			       &w->request) :
-		   -ENOMEM;
+			       &w->request)
+		 : -ENOMEM;
 	free(path);
 	if (r < 0) {
 		set_error(w, strerror(-r));

@@ -49,11 +49,11 @@ static int on_document(void *arg, int has_items)
 	return 0;
 }
 
-static const struct kb_split_ops ops = { on_item, on_field, on_skipped, on_document };
+static const struct kb_split_ops ops = {on_item, on_field, on_skipped, on_document};
 
 static struct outcome run(enum kb_split_mode mode, const char *text, size_t len, size_t piece)
 {
-	struct outcome o = { 0 };
+	struct outcome o = {0};
 	struct kb_json_split *s;
 
 	if (kb_json_split_new(mode, 256, &ops, &o, &s) < 0)

@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!parser && kb_object_parser_new(&parser) < 0)
 		abort();
 	kind = (enum kb_kind)(data[0] & 3);
-	text = malloc(size);	/* of exactly that size, for the sanitizer's sake */
+	text = malloc(size); /* of exactly that size, for the sanitizer's sake */
 	if (!text)
 		abort();
 	memcpy(text, data + 1, size - 1);
