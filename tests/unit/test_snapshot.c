@@ -24,7 +24,7 @@ static struct {
 	unsigned applied, alive;
 } seen;
 
-static void say(const char *format, int kind, const char *name)
+static void say(const char *format, enum kb_kind kind, const char *name)
 {
 	size_t n = strlen(seen.log);
 
@@ -34,26 +34,26 @@ static void say(const char *format, int kind, const char *name)
 static void on_begin(void *arg, enum kb_kind kind)
 {
 	(void)arg;
-	say("begin%d%s ", kind, "");
+	say("begin%u%s ", kind, "");
 }
 
 static void on_end(void *arg, enum kb_kind kind)
 {
 	(void)arg;
-	say("end%d%s ", kind, "");
+	say("end%u%s ", kind, "");
 }
 
 static void on_abort(void *arg, enum kb_kind kind)
 {
 	(void)arg;
-	say("abort%d%s ", kind, "");
+	say("abort%u%s ", kind, "");
 }
 
 static void on_apply(void *arg, const struct kb_object *obj)
 {
 	(void)arg;
 	seen.applied++;
-	say(obj->bad ? "!%d:%s " : "+%d:%s ", obj->kind, obj->name);
+	say(obj->bad ? "!%u:%s " : "+%u:%s ", obj->kind, obj->name);
 }
 
 static void on_gone(void *arg, enum kb_kind kind, const char *ns, const char *name)
