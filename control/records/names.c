@@ -37,6 +37,16 @@ static size_t add_bytes(struct kb_list *l, const void *p, size_t len)
 	return at;
 }
 
+/* Records stay aligned, as whoever takes them may read them as what they are. */
+static size_t add_record(struct kb_list *l, const uint8_t *rec, size_t len)
+{
+	static const uint8_t pad[8];
+
+	if (len && l->len % sizeof(pad))
+		add_bytes(l, pad, sizeof(pad) - l->len % sizeof(pad));
+	return add_bytes(l, rec, len);
+}
+
 void kb_list_add(struct kb_list *l, const struct kb_wire *name, enum kb_value_kind kind,
 		 uint8_t zone, __be32 addr, const uint8_t *rec, size_t rec_len)
 {
@@ -48,7 +58,7 @@ void kb_list_add(struct kb_list *l, const struct kb_wire *name, enum kb_value_ki
 	    memcmp(l->bytes + last->rec, rec, rec_len) == 0)
 		at = last->rec;
 	else
-		at = add_bytes(l, rec, rec_len);
+		at = add_record(l, rec, rec_len);
 	l->want = kb_grow(l->want, &l->cap, l->n + 1, sizeof(*l->want));
 	w = &l->want[l->n++];
 	w->rec = at;

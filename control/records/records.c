@@ -487,7 +487,7 @@ struct zone_spec {
 	uint8_t id, flags;
 };
 
-/* Zones that answer come first, in the order of their ids; then those that leave. */
+/* In the order of their ids; then those that leave. */
 static size_t zone_specs(const struct kb_records *r, struct zone_spec specs[KB_ZONES_MAX])
 {
 	uint8_t reverse = r->reverse_authoritative ? KB_ZONE_ANSWER : 0;
@@ -506,6 +506,17 @@ static size_t zone_specs(const struct kb_records *r, struct zone_spec specs[KB_Z
 	return n;
 }
 
+static bool has_zone(const struct kb_header *hdr, const struct zone_spec *spec)
+{
+	size_t i;
+
+	for (i = 0; i < hdr->n_zones; i++)
+		if (hdr->zone[i].len == spec->name.len && hdr->zone[i].id == spec->id &&
+		    memcmp(hdr->zone[i].name, spec->name.b, spec->name.len) == 0)
+			return true;
+	return false;
+}
+
 static int enter_zones(struct kb_records *r)
 {
 	const struct kb_header *hdr = kb_table_header(r->table);
@@ -514,9 +525,8 @@ static int enter_zones(struct kb_records *r)
 	int err;
 
 	/* Readers of an adopted table may be at work: the same zones stay as they are. */
-	for (i = 0; i < n && i < hdr->n_zones; i++)
-		if (hdr->zone[i].len != specs[i].name.len || hdr->zone[i].id != specs[i].id ||
-		    memcmp(hdr->zone[i].name, specs[i].name.b, specs[i].name.len) != 0)
+	for (i = 0; i < n; i++)
+		if (!has_zone(hdr, &specs[i]))
 			break;
 	if (i == n)
 		return 0;

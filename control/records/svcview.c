@@ -294,7 +294,7 @@ static void srv_finish(struct kb_svcview *v, size_t matches)
 {
 	size_t i, out = 0;
 
-	v->weight = matches && matches < 100 ? (uint16_t)(100 / matches) : 1;
+	v->weight = (uint16_t)(matches && matches < 100 ? 100 / matches : 1);
 	if (v->n_srv > 1)
 		qsort(v->srv, v->n_srv, sizeof(*v->srv), srv_compare);
 	for (i = 0; i < v->n_srv; i++)
