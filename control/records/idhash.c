@@ -39,8 +39,8 @@ static inline void sip_round(uint64_t v[4])
 
 uint32_t kb_siphash(const struct kb_sipkey *key, const void *data, size_t len)
 {
-	uint64_t v[4] = { key->k0 ^ 0x736f6d6570736575ULL, key->k1 ^ 0x646f72616e646f6dULL,
-			  key->k0 ^ 0x6c7967656e657261ULL, key->k1 ^ 0x7465646279746573ULL };
+	uint64_t v[4] = {key->k0 ^ 0x736f6d6570736575ULL, key->k1 ^ 0x646f72616e646f6dULL,
+			 key->k0 ^ 0x6c7967656e657261ULL, key->k1 ^ 0x7465646279746573ULL};
 	const uint8_t *p = data;
 	uint64_t m = (uint64_t)len << 56;
 	size_t i, left = len;

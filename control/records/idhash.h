@@ -23,7 +23,7 @@ uint32_t kb_siphash(const struct kb_sipkey *key, const void *data, size_t len);
 struct kb_idhash {
 	struct {
 		uint32_t id, hash;
-	} *slot;	/* owned, mask + 1 entries */
+	} * slot; /* owned, mask + 1 entries */
 	uint32_t mask, used;
 };
 
@@ -39,10 +39,10 @@ void kb_idhash_fini(struct kb_idhash *ix);
 /* Zeroed elements of one size with ids from 1 up; an element stays where it is, and
  * reads as zeros after it was given back. */
 struct kb_pool {
-	uint8_t **chunk;	/* owned */
+	uint8_t **chunk; /* owned */
 	size_t n_chunks, cap_chunks, size;
-	uint32_t top, used;	/* highest id given out so far; elements in use */
-	uint32_t *free;		/* owned: ids given back */
+	uint32_t top, used; /* highest id given out so far; elements in use */
+	uint32_t *free;	    /* owned: ids given back */
 	size_t n_free, cap_free;
 };
 

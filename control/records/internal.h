@@ -39,7 +39,7 @@ struct kb_want {
 struct kb_list {
 	struct kb_want *want; /* owned */
 	size_t n, cap;
-	uint8_t *bytes;	      /* owned */
+	uint8_t *bytes; /* owned */
 	size_t len, cap_bytes;
 };
 
@@ -55,9 +55,9 @@ struct kb_icept_want {
 
 /* A cluster DNS Service. */
 struct kb_dns_svc {
-	uint32_t svc;		/* its node always exists */
-	bool present;		/* its names exist and it has an address */
-	struct kb_addr *addrs;	/* owned */
+	uint32_t svc;	       /* its node always exists */
+	bool present;	       /* its names exist and it has an address */
+	struct kb_addr *addrs; /* owned */
 	size_t n;
 };
 
@@ -91,7 +91,7 @@ struct kb_records {
 	uint64_t n_left;	    /* names entered as ones to leave */
 	uint64_t n_lost;	    /* bad Services and slices: addresses unknown */
 	uint64_t n_refused, n_warnings;
-	uint32_t refused_from;	    /* where to look for the next one to try again */
+	uint32_t refused_from; /* where to look for the next one to try again */
 
 	struct kb_icept_want *icepts; /* owned, sorted */
 	size_t n_icepts;
@@ -128,11 +128,11 @@ struct kb_node {
 	uint8_t zone;		    /* id */
 	const struct kb_wire *apex; /* borrowed: of its zone */
 	const struct kb_domain *domain;
-	struct kb_svcview *view;	    /* borrowed: of its Service */
-	uint32_t group;		    /* KB_NODE_ENDPOINT */
-	struct kb_svcview_port port;   /* KB_NODE_PORT */
-	struct kb_wire base;	    /* S.N.svc.Z */
-	uint32_t rev_addr;	    /* KB_NODE_PTR */
+	struct kb_svcview *view;     /* borrowed: of its Service */
+	uint32_t group;		     /* KB_NODE_ENDPOINT */
+	struct kb_svcview_port port; /* KB_NODE_PORT */
+	struct kb_wire base;	     /* S.N.svc.Z */
+	uint32_t rev_addr;	     /* KB_NODE_PTR */
 	bool rev_v6;
 };
 
@@ -146,8 +146,8 @@ static inline const uint8_t *kb_list_name(const struct kb_list *l, const struct 
 	return l->bytes + w->name;
 }
 /* S.N.svc.Z. -ENAMETOOLONG when it has no such form. */
-int kb_names_base(const struct kb_records *r, const struct kb_svc *svc,
-		  const struct kb_domain *d, struct kb_wire *ret);
+int kb_names_base(const struct kb_records *r, const struct kb_svc *svc, const struct kb_domain *d,
+		  struct kb_wire *ret);
 /* All names of r->view's Service. */
 void kb_names_list(struct kb_records *r, struct kb_list *l);
 /* The names of a domain that belong to no Service. */
@@ -155,18 +155,19 @@ void kb_names_apex(struct kb_records *r, struct kb_list *l);
 void kb_names_reverse_apex(struct kb_records *r, struct kb_list *l);
 /* N.svc.Z, if it is one. */
 void kb_names_ns(struct kb_records *r, uint32_t ns, struct kb_list *l);
+/* Asked for the CNAME itself: that one alone (RFC 1034 section 3.6.2). */
+void kb_names_cname(const struct kb_records *r, const struct kb_svc *svc, struct kb_render *out);
 /* The PTR name of an address that has at least one target. */
 void kb_names_ptr(struct kb_records *r, uint32_t addr, bool v6, const struct kb_wire *name,
 		  struct kb_list *l);
 /* in-addr.arpa or ip6.arpa name of the first `depth` bytes or nibbles. */
 void kb_names_reverse(const struct kb_records *r, const struct kb_addr *addr, uint8_t depth,
 		      struct kb_wire *ret);
-void kb_names_rev_addr(const struct kb_records *r, uint32_t addr, bool v6,
-		       struct kb_addr *ret);
+void kb_names_rev_addr(const struct kb_records *r, uint32_t addr, bool v6, struct kb_addr *ret);
 /* Puts all records of a type into the answer section (their targets' addresses into
  * the additional one). `owner` is the name's message offset. */
-void kb_node_put(struct kb_records *r, struct kb_node *node, uint16_t type,
-		 struct kb_render *out, uint32_t owner);
+void kb_node_put(struct kb_records *r, struct kb_node *node, uint16_t type, struct kb_render *out,
+		 uint32_t owner);
 
 /* resolve.c */
 /* What is the name (lower case)? A Service found on the way is put into `view`. */

@@ -11,7 +11,7 @@
 
 #define VERSION_TTL 28800 /* the specification's example, and CoreDNS's */
 
-static const char *const proto_label[] = { "_tcp", "_udp", "_sctp" };
+static const char *const proto_label[] = {"_tcp", "_udp", "_sctp"};
 
 void kb_list_clear(struct kb_list *l)
 {
@@ -168,7 +168,7 @@ static void put_srv(struct kb_records *r, struct kb_node *n, struct kb_render *o
 static void put_ns(struct kb_records *r, struct kb_node *n, struct kb_render *out, uint32_t owner)
 {
 	const struct kb_domain *d = n->domain ? n->domain : &r->domain[0];
-	uint32_t at[KB_DNS_SERVICES_MAX] = { 0 };
+	uint32_t at[KB_DNS_SERVICES_MAX] = {0};
 	struct kb_wire name;
 	size_t i, k, rr, found = 0;
 
@@ -379,7 +379,8 @@ static void want_hosts(struct kb_records *r, struct kb_node *n, const struct kb_
 		addr = addr ? addr : self;
 	}
 	len = kb_recbuf_end(&r->recbuf);
-	kb_list_add(l, name, n4 == 1 ? KB_VALUE_A : KB_VALUE_REC, n->zone, addr, r->recbuf.rec, len);
+	kb_list_add(l, name, n4 == 1 ? KB_VALUE_A : KB_VALUE_REC, n->zone, addr, r->recbuf.rec,
+		    len);
 }
 
 /* A name all of whose sets are in wire form. */
@@ -400,18 +401,30 @@ static void want_empty(const struct kb_wire *name, uint8_t zone, struct kb_list 
 	kb_list_add(l, name, KB_VALUE_REC, zone, 0, NULL, 0);
 }
 
+void kb_names_cname(const struct kb_records *r, const struct kb_svc *svc, struct kb_render *out)
+{
+	struct kb_wire target;
+	size_t rr;
+
+	if (kb_wire_parse(kb_strings_text(&r->store.strings, svc->obj->external), false, &target))
+		return;
+	rr = kb_render_rr(out, KB_AN, KB_OWNER_Q, KB_TYPE_CNAME, -1);
+	kb_render_name(out, &target);
+	kb_render_end(out, rr);
+}
+
 /* ExternalName: the CNAME, and for each type of its target the whole chain (RFC 6604
  * for the rcode of one that leads nowhere). */
 static void want_external(struct kb_records *r, const struct kb_wire *name, uint8_t zone,
 			  struct kb_list *l)
 {
-	static const uint16_t types[] = { KB_TYPE_A,  KB_TYPE_AAAA, KB_TYPE_SRV, KB_TYPE_TXT,
-					  KB_TYPE_NS, KB_TYPE_SOA };
+	static const uint16_t types[] = {KB_TYPE_A,   KB_TYPE_AAAA, KB_TYPE_SRV,
+					 KB_TYPE_TXT, KB_TYPE_NS,   KB_TYPE_SOA};
 	const struct kb_svc *svc = r->view.svc;
 	struct kb_render *out = &r->render;
 	struct kb_node end;
 	uint32_t owner;
-	size_t i, rr, len;
+	size_t i, len;
 
 	kb_recbuf_start(&r->recbuf);
 	kb_render_start(out, name, r->body, sizeof(r->body));
@@ -439,17 +452,8 @@ static void want_external(struct kb_records *r, const struct kb_wire *name, uint
 		if (out->an > cnames)
 			kb_recbuf_wire(&r->recbuf, types[i], out);
 	}
-	/* Asked for the CNAME itself: that one alone (RFC 1034 section 3.6.2). */
 	kb_render_start(out, name, r->body, sizeof(r->body));
-	rr = kb_render_rr(out, KB_AN, KB_OWNER_Q, KB_TYPE_CNAME, -1);
-	{
-		struct kb_wire target;
-
-		if (kb_wire_parse(kb_strings_text(&r->store.strings, svc->obj->external), false,
-				  &target) == 0)
-			kb_render_name(out, &target);
-	}
-	kb_render_end(out, rr);
+	kb_names_cname(r, svc, out);
 	kb_recbuf_wire(&r->recbuf, KB_TYPE_CNAME, out);
 	len = kb_recbuf_end(&r->recbuf);
 	kb_list_add(l, name, KB_VALUE_REC, zone, 0, r->recbuf.rec, len);
@@ -475,7 +479,7 @@ int kb_names_base(const struct kb_records *r, const struct kb_svc *svc, const st
 static void list_ports(struct kb_records *r, struct kb_node *n, struct kb_list *l)
 {
 	struct kb_svcview *v = n->view;
-	bool proto[3] = { false };
+	bool proto[3] = {false};
 	size_t i;
 
 	n->kind = KB_NODE_PORT;
@@ -503,7 +507,7 @@ static void list_ports(struct kb_records *r, struct kb_node *n, struct kb_list *
 
 static void list_domain(struct kb_records *r, const struct kb_domain *d, struct kb_list *l)
 {
-	struct kb_node n = { .zone = d->id, .apex = &d->apex, .domain = d, .view = &r->view };
+	struct kb_node n = {.zone = d->id, .apex = &d->apex, .domain = d, .view = &r->view};
 	struct kb_svcview *v = &r->view;
 	size_t i;
 
@@ -562,13 +566,13 @@ void kb_names_ns(struct kb_records *r, uint32_t id, struct kb_list *l)
 
 void kb_names_apex(struct kb_records *r, struct kb_list *l)
 {
-	static const uint16_t apex_types[] = { KB_TYPE_SOA, KB_TYPE_NS };
-	static const uint16_t version_types[] = { KB_TYPE_TXT };
+	static const uint16_t apex_types[] = {KB_TYPE_SOA, KB_TYPE_NS};
+	static const uint16_t version_types[] = {KB_TYPE_TXT};
 	size_t i;
 
 	for (i = 0; i < r->n_domains; i++) {
 		const struct kb_domain *d = &r->domain[i];
-		struct kb_node n = { .zone = d->id, .apex = &d->apex, .domain = d };
+		struct kb_node n = {.zone = d->id, .apex = &d->apex, .domain = d};
 		struct kb_wire name = d->apex;
 
 		n.kind = KB_NODE_APEX;
@@ -588,13 +592,12 @@ void kb_names_apex(struct kb_records *r, struct kb_list *l)
 
 void kb_names_reverse_apex(struct kb_records *r, struct kb_list *l)
 {
-	static const uint16_t apex_types[] = { KB_TYPE_SOA, KB_TYPE_NS };
+	static const uint16_t apex_types[] = {KB_TYPE_SOA, KB_TYPE_NS};
 	size_t i;
 
 	for (i = 0; i < 2; i++) {
-		struct kb_node n = { .kind = KB_NODE_APEX,
-				     .zone = r->rev_id[i],
-				     .apex = &r->rev_apex[i] };
+		struct kb_node n = {
+			.kind = KB_NODE_APEX, .zone = r->rev_id[i], .apex = &r->rev_apex[i]};
 
 		want_types(r, &n, &r->rev_apex[i], apex_types, 2, l);
 	}
@@ -631,8 +634,8 @@ void kb_names_reverse(const struct kb_records *r, const struct kb_addr *addr, ui
 			pos += *len;
 		} else {
 			ret->b[pos++] = 1;
-			ret->b[pos++] = (uint8_t)"0123456789abcdef"[i % 2 ? addr->b[i / 2] & 15 :
-									     addr->b[i / 2] >> 4];
+			ret->b[pos++] = (uint8_t) "0123456789abcdef"[i % 2 ? addr->b[i / 2] & 15
+									   : addr->b[i / 2] >> 4];
 		}
 	}
 	memcpy(ret->b + pos, apex->b, apex->len);
@@ -642,7 +645,7 @@ void kb_names_reverse(const struct kb_records *r, const struct kb_addr *addr, ui
 void kb_names_ptr(struct kb_records *r, uint32_t addr, bool v6, const struct kb_wire *name,
 		  struct kb_list *l)
 {
-	struct kb_node n = { .kind = KB_NODE_PTR, .rev_addr = addr, .rev_v6 = v6 };
+	struct kb_node n = {.kind = KB_NODE_PTR, .rev_addr = addr, .rev_v6 = v6};
 	struct kb_wire base, *t;
 	size_t count, len;
 

@@ -15,8 +15,7 @@
 static void put(struct kb_records *r, const struct kb_list *l, const struct kb_want *w,
 		bool *ret_refused)
 {
-	struct kb_entry e = { .kind = (enum kb_value_kind)w->kind, .zone = w->zone,
-			      .addr = w->addr };
+	struct kb_entry e = {.kind = (enum kb_value_kind)w->kind, .zone = w->zone, .addr = w->addr};
 	int err = 0;
 
 	if (w->rec_len)
@@ -74,8 +73,8 @@ static void diff(struct kb_records *r, struct kb_list *before, struct kb_list *a
 	for (i = k = 0; i < after->n; i++) {
 		int c = 1;
 
-		while (k < before->n && (c = want_compare(before, &before->want[k], after,
-							  &after->want[i])) < 0)
+		while (k < before->n &&
+		       (c = want_compare(before, &before->want[k], after, &after->want[i])) < 0)
 			k++;
 		if (all || k == before->n || c != 0 ||
 		    !want_same(before, &before->want[k], after, &after->want[i]))
@@ -84,8 +83,8 @@ static void diff(struct kb_records *r, struct kb_list *before, struct kb_list *a
 	for (i = k = 0; i < before->n; i++) {
 		int c = 1;
 
-		while (k < after->n && (c = want_compare(after, &after->want[k], before,
-							 &before->want[i])) < 0)
+		while (k < after->n &&
+		       (c = want_compare(after, &after->want[k], before, &before->want[i])) < 0)
 			k++;
 		if (k == after->n || c != 0)
 			kb_table_del(r->table, kb_list_name(before, &before->want[i]),
@@ -228,7 +227,7 @@ static void count_ents(struct kb_records *r, const struct kb_addr *addr, bool ad
 {
 	uint8_t depth, max = addr->family == 4 ? 4 : 32;
 	struct kb_wire name;
-	struct kb_entry e = { .kind = KB_VALUE_REC };
+	struct kb_entry e = {.kind = KB_VALUE_REC};
 
 	if (!r->reverse_authoritative)
 		return;
@@ -275,13 +274,13 @@ static bool same_addr(const struct kb_rev *a, const struct kb_rev *b)
  * publishes each address that was concerned once. */
 static void settle(struct kb_records *r, struct kb_revs *before, struct kb_revs *after)
 {
-	struct kb_revs changed = { 0 };
+	struct kb_revs changed = {0};
 	size_t i = 0, k = 0, end;
 
 	while (i < before->n || k < after->n) {
-		int c = i == before->n ? 1 :
-			k == after->n  ? -1 :
-					 kb_rev_compare(&before->rev[i], &after->rev[k]);
+		int c = i == before->n	? 1
+			: k == after->n ? -1
+					: kb_rev_compare(&before->rev[i], &after->rev[k]);
 
 		if (c == 0) {
 			i++;
@@ -309,8 +308,8 @@ static void settle(struct kb_records *r, struct kb_revs *before, struct kb_revs 
 		for (end = i; end < changed.n && same_addr(&changed.rev[i], &changed.rev[end]);
 		     end++) {
 			uint32_t at = changed.rev[end].host;
-			struct kb_rev e = at & KB_EP_V6 ? after->rev[at & ~KB_EP_V6] :
-							  before->rev[at];
+			struct kb_rev e =
+				at & KB_EP_V6 ? after->rev[at & ~KB_EP_V6] : before->rev[at];
 
 			if (at & KB_EP_V6)
 				kb_reverse_add(&r->reverse, &e);
@@ -329,6 +328,40 @@ static void settle(struct kb_records *r, struct kb_revs *before, struct kb_revs 
 	free(changed.rev);
 }
 
+static void collect_dns(struct kb_records *r)
+{
+	size_t i, n = 0, cap = 0, n4;
+
+	for (i = 0; i < r->n_dns; i++) {
+		struct kb_dns_svc *d = &r->dns[i];
+		struct kb_svcview *v = &r->view;
+
+		kb_svcview_collect(v, &r->store, d->svc);
+		free(d->addrs);
+		d->addrs = NULL;
+		d->n = 0;
+		d->present = v->kind == KB_VIEW_CLUSTER || v->kind == KB_VIEW_HEADLESS;
+		if (d->present) {
+			d->n = v->n4 + v->n6;
+			d->addrs = kb_zalloc(d->n, sizeof(*d->addrs));
+			if (d->n)
+				memcpy(d->addrs, v->addrs, d->n * sizeof(*d->addrs));
+			d->present = d->n > 0;
+		}
+		n += d->n;
+	}
+	r->dns_addrs = kb_grow(r->dns_addrs, &cap, n ? n : 1, sizeof(*r->dns_addrs));
+	for (i = n = 0; i < r->n_dns; i++) {
+		if (r->dns[i].n)
+			memcpy(r->dns_addrs + n, r->dns[i].addrs,
+			       r->dns[i].n * sizeof(*r->dns_addrs));
+		n += r->dns[i].n;
+	}
+	n = kb_addrs_unique(r->dns_addrs, n, &n4);
+	r->dns_n4 = n4;
+	r->dns_n6 = n - n4;
+}
+
 void kb_publish_open(struct kb_records *r, uint32_t svc, struct kb_list *l, struct kb_revs *rv)
 {
 	kb_list_clear(l);
@@ -343,6 +376,8 @@ void kb_publish_service(struct kb_records *r, uint32_t svc, struct kb_list *befo
 	struct kb_svc *s = kb_store_svc(&r->store, svc);
 	bool was = s->left, is, refused = false;
 
+	if (s->dns)
+		collect_dns(r); /* it may be an ExternalName for ns.dns.Z itself */
 	kb_publish_open(r, svc, &r->after, &r->revs_after);
 	is = has_leave(&r->after);
 	s->left = is;
@@ -389,9 +424,8 @@ static int icept_compare(const void *a, const void *b)
 	return c ? c : (x->port > y->port) - (x->port < y->port);
 }
 
-static void add_icepts(struct kb_icept_want **w, size_t *n, size_t *cap,
-		       const struct kb_addr *addr, const struct kb_port_rec *ports,
-		       uint32_t n_ports)
+static void add_icepts(struct kb_icept_want **w, size_t *n, size_t *cap, const struct kb_addr *addr,
+		       const struct kb_port_rec *ports, uint32_t n_ports)
 {
 	uint32_t i;
 
@@ -420,8 +454,8 @@ static void publish_icepts(struct kb_records *r)
 		for (k = 0; k < o->n_ips; k++)
 			add_icepts(&w, &n, &cap, &kb_svc_ips(o)[k], o->ports, o->n_ports);
 		for (k = 0; k < r->view.n_eps; k++)
-			add_icepts(&w, &n, &cap, &r->view.eps[k].addr,
-				   r->view.eps[k].slice->ports, r->view.eps[k].slice->n_ports);
+			add_icepts(&w, &n, &cap, &r->view.eps[k].addr, r->view.eps[k].slice->ports,
+				   r->view.eps[k].slice->n_ports);
 	}
 	if (n > 1)
 		qsort(w, n, sizeof(*w), icept_compare);
@@ -445,40 +479,6 @@ static void publish_icepts(struct kb_records *r)
 	free(r->icepts);
 	r->icepts = w;
 	r->n_icepts = n;
-}
-
-static void collect_dns(struct kb_records *r)
-{
-	size_t i, n = 0, cap = 0, n4;
-
-	for (i = 0; i < r->n_dns; i++) {
-		struct kb_dns_svc *d = &r->dns[i];
-		struct kb_svcview *v = &r->view;
-
-		kb_svcview_collect(v, &r->store, d->svc);
-		free(d->addrs);
-		d->addrs = NULL;
-		d->n = 0;
-		d->present = v->kind == KB_VIEW_CLUSTER || v->kind == KB_VIEW_HEADLESS;
-		if (d->present) {
-			d->n = v->n4 + v->n6;
-			d->addrs = kb_zalloc(d->n, sizeof(*d->addrs));
-			if (d->n)
-				memcpy(d->addrs, v->addrs, d->n * sizeof(*d->addrs));
-			d->present = d->n > 0;
-		}
-		n += d->n;
-	}
-	r->dns_addrs = kb_grow(r->dns_addrs, &cap, n ? n : 1, sizeof(*r->dns_addrs));
-	for (i = n = 0; i < r->n_dns; i++) {
-		if (r->dns[i].n)
-			memcpy(r->dns_addrs + n, r->dns[i].addrs,
-			       r->dns[i].n * sizeof(*r->dns_addrs));
-		n += r->dns[i].n;
-	}
-	n = kb_addrs_unique(r->dns_addrs, n, &n4);
-	r->dns_n4 = n4;
-	r->dns_n6 = n - n4;
 }
 
 void kb_publish_static(struct kb_records *r)
@@ -635,6 +635,7 @@ void kb_publish_all(struct kb_records *r)
 			kb_reverse_add(&r->reverse, &r->revs_after.rev[i]);
 		r->revs_after.n = 0; /* the index keeps the references */
 	}
+	collect_dns(r); /* ExternalName Services may lead to ns.dns.Z */
 	names += r->store.ns.used * r->n_domains + r->reverse.used;
 	kb_table_reserve(r->table, names);
 	for (id = 1; id <= r->store.ns.top; id++) {
@@ -664,8 +665,7 @@ void kb_publish_all(struct kb_records *r)
 		uint32_t pos = 0;
 
 		/* Once for each address: at the first of its entries. */
-		if (e->svc &&
-		    kb_reverse_next(&r->reverse, e->addr, e->svc & KB_REV_V6, &pos) == e)
+		if (e->svc && kb_reverse_next(&r->reverse, e->addr, e->svc & KB_REV_V6, &pos) == e)
 			publish_ptr(r, e->addr, e->svc & KB_REV_V6, false);
 	}
 	kb_publish_reverse_flags(r);

@@ -14,13 +14,12 @@
 #include "control/records/alloc.h"
 #include "control/records/internal.h"
 
-static const char *const kind_name[KB_KIND_MAX] = { "Service", "EndpointSlice", "Namespace" };
+static const char *const kind_name[KB_KIND_MAX] = {"Service", "EndpointSlice", "Namespace"};
 
 /* --- warnings and checks ------------------------------------------------------ */
 
-__attribute__((format(printf, 3, 4))) static void warn(struct kb_records *r,
-						       const struct kb_object *obj,
-						       const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void
+warn(struct kb_records *r, const struct kb_object *obj, const char *format, ...)
 {
 	char what[256], line[512];
 	va_list ap;
@@ -194,8 +193,7 @@ static uint32_t relink(struct kb_records *r, uint32_t svc)
 	s->far = false;
 	if (s->obj && !s->obj->reason && s->obj->type == KB_EXTERNAL_NAME)
 		target = kb_resolve_target(r, kb_strings_text(&st->strings, s->obj->external));
-	if (target && target != former &&
-	    kb_store_svc(st, target)->n_deps >= KB_DEPENDENTS_MAX) {
+	if (target && target != former && kb_store_svc(st, target)->n_deps >= KB_DEPENDENTS_MAX) {
 		kb_store_trim_svc(st, target);
 		s->far = true;
 		target = 0;
@@ -334,8 +332,8 @@ static void apply_slice(struct kb_records *r, const struct kb_object *obj)
 	const struct kb_slice *v = &obj->u.slice;
 	const char *reason = slice_reason(obj);
 	struct kb_slice_obj *block = kb_slice_obj_new(st, v, reason);
-	uint32_t slice = kb_store_get_slice(st, kb_store_get_ns(st, obj->ns, strlen(obj->ns)),
-					    obj->name);
+	uint32_t slice =
+		kb_store_get_slice(st, kb_store_get_ns(st, obj->ns, strlen(obj->ns)), obj->name);
 	struct kb_slice_node *n = kb_store_slice(st, slice);
 
 	n->mark = r->mark[KB_SLICE];
@@ -451,8 +449,7 @@ static void sink_relist_end(void *arg, enum kb_kind kind)
 
 	sweep(r, kind);
 	r->synced[kind] = true;
-	if (r->built || !r->synced[KB_SERVICE] || !r->synced[KB_SLICE] ||
-	    !r->synced[KB_NAMESPACE])
+	if (r->built || !r->synced[KB_SERVICE] || !r->synced[KB_SLICE] || !r->synced[KB_NAMESPACE])
 		return;
 	kb_publish_all(r);
 	if (r->store.n_services || r->store.n_slices)
@@ -494,12 +491,11 @@ static size_t zone_specs(const struct kb_records *r, struct zone_spec specs[KB_Z
 	size_t i, n = 0;
 
 	for (i = 0; i < r->n_domains; i++)
-		specs[n++] = (struct zone_spec){ r->domain[i].apex, r->domain[i].id,
-						 KB_ZONE_ANSWER };
+		specs[n++] = (struct zone_spec){r->domain[i].apex, r->domain[i].id, KB_ZONE_ANSWER};
 	for (i = 0; i < 2; i++)
-		specs[n++] = (struct zone_spec){ r->rev_apex[i], r->rev_id[i], reverse };
+		specs[n++] = (struct zone_spec){r->rev_apex[i], r->rev_id[i], reverse};
 	for (i = 0; i < r->n_domains; i++) {
-		specs[n] = (struct zone_spec){ r->domain[i].apex, 0, 0 };
+		specs[n] = (struct zone_spec){r->domain[i].apex, 0, 0};
 		if (kb_wire_prepend(&specs[n].name, "pod", 3) == 0)
 			n++;
 	}
@@ -577,9 +573,8 @@ static int add_dns(struct kb_records *r, const char *text, char *err, size_t err
 			 text);
 		return -EINVAL;
 	}
-	svc = kb_store_get_svc(&r->store,
-			       kb_store_get_ns(&r->store, text, (size_t)(slash - text)), slash + 1,
-			       strlen(slash + 1));
+	svc = kb_store_get_svc(&r->store, kb_store_get_ns(&r->store, text, (size_t)(slash - text)),
+			       slash + 1, strlen(slash + 1));
 	for (i = 0; i < r->n_dns; i++)
 		if (r->dns[i].svc == svc)
 			return 0;
@@ -694,10 +689,10 @@ static int each_one(const struct kb_records *r, const uint8_t *name, size_t len,
 	char text[KB_TEXT_MAX];
 	uint32_t bucket, slot;
 	uint64_t v = kb_table_get(r->table, name, len, &bucket, &slot) & ~KB_VALUE_OVERFLOW;
-	struct kb_entry e = { .kind = (enum kb_value_kind)kb_value_kind(v),
-			      .zone = (uint8_t)kb_value_zone(v),
-			      .ref = kb_value_ref(v),
-			      .addr = kb_value_addr(v) };
+	struct kb_entry e = {.kind = (enum kb_value_kind)kb_value_kind(v),
+			     .zone = (uint8_t)kb_value_zone(v),
+			     .ref = kb_value_ref(v),
+			     .addr = kb_value_addr(v)};
 
 	if (e.kind == KB_VALUE_NONE)
 		return 0;
@@ -740,7 +735,7 @@ static int each_reverse(struct kb_records *r, each_fn each, void *arg)
 
 		if (!e->count)
 			continue;
-		a = (struct kb_addr){ .family = e->family };
+		a = (struct kb_addr){.family = e->family};
 		memcpy(a.b, e->b, 16);
 		kb_names_reverse(r, &a, e->depth, &name);
 		rc = each_one(r, name.b, name.len, each, arg);
@@ -750,7 +745,7 @@ static int each_reverse(struct kb_records *r, each_fn each, void *arg)
 
 int kb_records_each_name(struct kb_records *r, each_fn each, void *arg)
 {
-	struct kb_list l = { 0 };
+	struct kb_list l = {0};
 	uint32_t id;
 	int rc;
 

@@ -43,7 +43,7 @@ void kb_render_bytes(struct kb_render *r, const void *p, size_t len)
 
 void kb_render_u16(struct kb_render *r, uint16_t v)
 {
-	uint8_t b[2] = { (uint8_t)(v >> 8), (uint8_t)v };
+	uint8_t b[2] = {(uint8_t)(v >> 8), (uint8_t)v};
 
 	kb_render_bytes(r, b, 2);
 }
@@ -228,7 +228,7 @@ void kb_render_addr(struct kb_render *r, enum kb_section section, uint32_t owner
 
 void kb_render_soa(struct kb_render *r, enum kb_section section, const struct kb_wire *apex)
 {
-	static const struct kb_wire root = { .len = 1 };
+	static const struct kb_wire root = {.len = 1};
 	uint32_t owner = find_name(r, apex->b);
 	size_t rr;
 
@@ -272,8 +272,7 @@ void kb_recbuf_start(struct kb_recbuf *rb)
 }
 
 /* Opens a set; the header is zero but for the form. NULL when there are too many. */
-static uint8_t *set_open(struct kb_recbuf *rb, uint16_t type, enum kb_form form,
-			 struct kb_set *set)
+static uint8_t *set_open(struct kb_recbuf *rb, uint16_t type, enum kb_form form, struct kb_set *set)
 {
 	if (rb->n_sets == KB_RECBUF_SETS)
 		return NULL;
@@ -350,8 +349,8 @@ void kb_recbuf_addrs(struct kb_recbuf *rb, uint16_t type, const struct kb_addr *
 	set_close(rb, &set, n * rr);
 }
 
-void kb_recbuf_srv_self(struct kb_recbuf *rb, uint16_t skip, uint16_t weight,
-			const uint16_t *ports, size_t n)
+void kb_recbuf_srv_self(struct kb_recbuf *rb, uint16_t skip, uint16_t weight, const uint16_t *ports,
+			size_t n)
 {
 	struct kb_set set;
 	uint8_t *at = set_open(rb, KB_TYPE_SRV, KB_FORM_SRV_SELF, &set), *p;
@@ -388,7 +387,7 @@ size_t kb_recbuf_end(struct kb_recbuf *rb)
 {
 	size_t head = (sizeof(struct kb_rec) + rb->n_sets * sizeof(struct kb_dir) + KB_UNIT - 1) &
 		      ~(size_t)(KB_UNIT - 1);
-	struct kb_rec rec = { .n_sets = (uint8_t)rb->n_sets, .flags = rb->flags };
+	struct kb_rec rec = {.n_sets = (uint8_t)rb->n_sets, .flags = rb->flags};
 	uint32_t i;
 
 	if (!rb->n_sets && !rb->flags)
@@ -397,8 +396,8 @@ size_t kb_recbuf_end(struct kb_recbuf *rb)
 	rec.units = (uint16_t)((head + rb->len) / KB_UNIT);
 	memcpy(rb->rec, &rec, sizeof(rec));
 	for (i = 0; i < rb->n_sets; i++) {
-		struct kb_dir dir = { .type = kb_swap16(rb->type[i]),
-				      .unit = (uint16_t)(rb->unit[i] + head / KB_UNIT) };
+		struct kb_dir dir = {.type = kb_swap16(rb->type[i]),
+				     .unit = (uint16_t)(rb->unit[i] + head / KB_UNIT)};
 
 		memcpy(rb->rec + sizeof(rec) + i * sizeof(dir), &dir, sizeof(dir));
 	}

@@ -32,13 +32,13 @@ struct kb_patch_at {
 };
 
 struct kb_render {
-	uint8_t *b;		/* borrowed, cap bytes */
+	uint8_t *b; /* borrowed, cap bytes */
 	size_t len, cap;
-	bool full;		/* something did not fit; the contents are of no use */
-	bool drop_extra;	/* leave additional addresses out when they do not fit */
+	bool full;	 /* something did not fit; the contents are of no use */
+	bool drop_extra; /* leave additional addresses out when they do not fit */
 	uint16_t an, ns, ar;
 	uint8_t rcode;
-	struct kb_wire q;	/* the question's name, lower case */
+	struct kb_wire q;	   /* the question's name, lower case */
 	struct kb_patch_at *patch; /* owned, grows */
 	size_t n_patch, cap_patch;
 	uint32_t name[KB_RENDER_NAMES]; /* message offsets of names written so far */
@@ -72,7 +72,7 @@ void kb_render_fill(struct kb_render *r, const __be32 live[KB_PATCH_MAX]);
 #define KB_RECBUF_SETS 8
 
 struct kb_recbuf {
-	size_t len;	/* of the sets so far, a multiple of KB_UNIT */
+	size_t len; /* of the sets so far, a multiple of KB_UNIT */
 	uint32_t n_sets;
 	uint8_t flags;
 	uint16_t type[KB_RECBUF_SETS]; /* host order, 0: other types */
@@ -88,8 +88,8 @@ void kb_recbuf_wire(struct kb_recbuf *rb, uint16_t type, const struct kb_render 
 /* All A or AAAA records of the question's name, cut to what fits. */
 void kb_recbuf_addrs(struct kb_recbuf *rb, uint16_t type, const struct kb_addr *addrs, size_t n);
 /* KB_FORM_SRV_SELF; ports in host order. */
-void kb_recbuf_srv_self(struct kb_recbuf *rb, uint16_t skip, uint16_t weight,
-			const uint16_t *ports, size_t n);
+void kb_recbuf_srv_self(struct kb_recbuf *rb, uint16_t skip, uint16_t weight, const uint16_t *ports,
+			size_t n);
 /* KB_FORM_PTR_DASHED. */
 void kb_recbuf_ptr_dashed(struct kb_recbuf *rb, const struct kb_wire *base);
 /* Finishes rb->rec. Returns its length, 0 when there is nothing in it. */

@@ -37,14 +37,13 @@ static size_t split(const struct kb_wire *name, int end, struct label labels[LAB
 
 static int proto_of(const struct label *l)
 {
-	return label_is(l, "_tcp")  ? KB_TCP :
-	       label_is(l, "_udp")  ? KB_UDP :
-	       label_is(l, "_sctp") ? KB_SCTP :
-				      -1;
+	return label_is(l, "_tcp")    ? KB_TCP
+	       : label_is(l, "_udp")  ? KB_UDP
+	       : label_is(l, "_sctp") ? KB_SCTP
+				      : -1;
 }
 
-static void resolve_port(struct kb_records *r, const struct label *l, size_t n,
-			 struct kb_node *ret)
+static void resolve_port(struct kb_records *r, const struct label *l, size_t n, struct kb_node *ret)
 {
 	int proto = proto_of(&l[n - 1]);
 	size_t i;
@@ -60,8 +59,8 @@ static void resolve_port(struct kb_records *r, const struct label *l, size_t n,
 		}
 		if (l[0].len < 2 || l[0].s[0] != '_' ||
 		    l[0].len - 1 != kb_strings_len(&r->store.strings, p->name) ||
-		    memcmp(l[0].s + 1, kb_strings_text(&r->store.strings, p->name),
-			   l[0].len - 1) != 0)
+		    memcmp(l[0].s + 1, kb_strings_text(&r->store.strings, p->name), l[0].len - 1) !=
+			    0)
 			continue;
 		ret->kind = KB_NODE_PORT;
 		ret->port = *p;
@@ -219,7 +218,7 @@ static bool zone_denies(const struct kb_records *r, const struct kb_wire *name)
 
 	for (i = 0; i < hdr->n_zones && i < KB_ZONES_MAX; i++) {
 		const struct kb_zone *z = &hdr->zone[i];
-		struct kb_wire zone = { .len = z->len };
+		struct kb_wire zone = {.len = z->len};
 
 		memcpy(zone.b, z->name, z->len);
 		if (z->len <= best || kb_wire_below(name, &zone) < 0)
@@ -320,9 +319,9 @@ uint32_t kb_resolve_target(struct kb_records *r, const char *external)
 	}
 	if (end < 0)
 		return kb_wire_below(&name, &r->rev_apex[0]) >= 0 ||
-				       kb_wire_below(&name, &r->rev_apex[1]) >= 0 ?
-			       r->misc :
-			       0;
+				       kb_wire_below(&name, &r->rev_apex[1]) >= 0
+			       ? r->misc
+			       : 0;
 	n = split(&name, end, labels);
 	if (n < 3 || n > 5 || !label_is(&labels[n - 1], "svc"))
 		return r->misc;
@@ -336,8 +335,8 @@ int kb_records_render(const struct kb_records *records, const uint8_t *qname, si
 {
 	/* Only scratch is written; every call is on the main loop's thread. */
 	struct kb_records *r = (struct kb_records *)(uintptr_t)records;
-	struct kb_svcview view = { 0 };
-	struct kb_render rd = { 0 };
+	struct kb_svcview view = {0};
+	struct kb_render rd = {0};
 	struct kb_node node;
 	struct kb_wire name;
 	uint32_t owner = KB_OWNER_Q;
@@ -349,12 +348,7 @@ int kb_records_render(const struct kb_records *records, const uint8_t *qname, si
 	kb_render_start(&rd, &name, out, cap > KB_ANSWER_MAX ? KB_ANSWER_MAX : cap);
 	rd.drop_extra = true;
 	if (node.kind == KB_NODE_EXTERNAL && qtype == KB_TYPE_CNAME) {
-		struct kb_node end;
-
-		/* Rendered for its first record, which is the answer. */
-		kb_resolve_chain(r, view.svc, &r->target, &rd, &end);
-		if (rd.an > 1)
-			goto out; /* the table has the CNAME alone */
+		kb_names_cname(r, view.svc, &rd);
 	} else if (node.kind == KB_NODE_EXTERNAL && qtype != KB_TYPE_ANY) {
 		owner = kb_resolve_chain(r, view.svc, &r->target, &rd, &node);
 		if (node.kind != KB_NODE_OUT && node.kind != KB_NODE_EXTERNAL) {
@@ -381,7 +375,6 @@ int kb_records_render(const struct kb_records *records, const uint8_t *qname, si
 		ret->rcode = rd.rcode;
 		ret->len = rd.len;
 	}
-out:
 	kb_svcview_fini(&view);
 	kb_render_fini(&rd);
 	return err;

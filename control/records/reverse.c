@@ -22,7 +22,7 @@ void kb_reverse_fini(struct kb_reverse *rv)
 
 static uint32_t home(const struct kb_reverse *rv, uint32_t addr, uint32_t svc)
 {
-	uint32_t k[2] = { addr, svc & KB_REV_V6 };
+	uint32_t k[2] = {addr, svc & KB_REV_V6};
 
 	return kb_siphash(&rv->key, k, sizeof(k)) & rv->mask;
 }

@@ -15,9 +15,9 @@
 #include "control/records/idhash.h"
 #include "control/records/object.h"
 
-#define KB_REV_V6	0x80000000U
-#define KB_REV_CLUSTER	0x40000000U /* a clusterIP, otherwise a ready endpoint */
-#define KB_REV_SVC	0x3fffffffU
+#define KB_REV_V6      0x80000000U
+#define KB_REV_CLUSTER 0x40000000U /* a clusterIP, otherwise a ready endpoint */
+#define KB_REV_SVC     0x3fffffffU
 
 struct kb_rev {
 	uint32_t addr; /* IPv4 in network order, or the string id of an IPv6 address */

@@ -59,7 +59,7 @@ static uint32_t lower_get(struct kb_store *s, const char *name, size_t len)
 
 static uint32_t pair_hash(const struct kb_store *s, uint32_t a, uint32_t b)
 {
-	uint32_t pair[2] = { a, b };
+	uint32_t pair[2] = {a, b};
 
 	return kb_siphash(&s->strings.key, pair, sizeof(pair));
 }

@@ -21,7 +21,7 @@
 #include "control/records/strings.h"
 
 struct kb_port_rec {
-	uint32_t name;	/* string id, 0: no name, or one that DNS cannot carry */
+	uint32_t name; /* string id, 0: no name, or one that DNS cannot carry */
 	uint16_t port;
 	uint8_t proto;
 	uint8_t pad;
@@ -54,7 +54,7 @@ struct kb_slice_obj {
 	uint32_t reason;
 	uint32_t service; /* string id, lower case; 0: no Service */
 	uint32_t n_ports, n_eps;
-	uint32_t n_all;	  /* endpoints of the object, ready or not */
+	uint32_t n_all;		    /* endpoints of the object, ready or not */
 	struct kb_port_rec ports[]; /* followed by n_eps struct kb_ep_rec */
 };
 
@@ -74,27 +74,27 @@ struct kb_ns {
 };
 
 struct kb_svc {
-	uint32_t ns, name;	    /* kb_ns id, string id in lower case */
-	uint32_t ns_next, ns_prev;  /* the namespace's list */
-	uint32_t slices;	    /* first */
-	uint32_t target;	    /* ExternalName: the kb_svc it leads to, 0: none of ours */
-	uint32_t deps;		    /* first ExternalName Service that leads here */
+	uint32_t ns, name;	   /* kb_ns id, string id in lower case */
+	uint32_t ns_next, ns_prev; /* the namespace's list */
+	uint32_t slices;	   /* first */
+	uint32_t target;	   /* ExternalName: the kb_svc it leads to, 0: none of ours */
+	uint32_t deps;		   /* first ExternalName Service that leads here */
 	uint32_t dep_next, dep_prev;
 	uint32_t mark;
-	uint32_t seen;		    /* stamp of the last walk over dependents */
+	uint32_t seen; /* stamp of the last walk over dependents */
 	uint16_t n_deps;
-	bool pinned;		    /* never freed */
-	bool dns;		    /* one of the configured cluster DNS Services */
-	bool far;		    /* ExternalName whose target has too many dependents */
-	bool refused;		    /* the table did not take all of its names */
-	bool left;		    /* its names are entered as ones to leave */
-	struct kb_svc_obj *obj;	    /* owned, NULL: only referred to */
+	bool pinned;		/* never freed */
+	bool dns;		/* one of the configured cluster DNS Services */
+	bool far;		/* ExternalName whose target has too many dependents */
+	bool refused;		/* the table did not take all of its names */
+	bool left;		/* its names are entered as ones to leave */
+	struct kb_svc_obj *obj; /* owned, NULL: only referred to */
 };
 
 struct kb_slice_node {
-	uint32_t ns, name;	/* kb_ns id, string id */
-	uint32_t svc;		/* 0: none */
-	uint32_t next, prev;	/* the Service's list */
+	uint32_t ns, name;   /* kb_ns id, string id */
+	uint32_t svc;	     /* 0: none */
+	uint32_t next, prev; /* the Service's list */
 	uint32_t mark;
 	struct kb_slice_obj *obj; /* owned */
 };

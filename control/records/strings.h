@@ -21,10 +21,10 @@ struct kb_str {
 struct kb_strings {
 	struct kb_sipkey key;
 	struct kb_idhash index;
-	struct kb_str **str;	/* owned, by id; NULL if free */
+	struct kb_str **str; /* owned, by id; NULL if free */
 	size_t cap;
 	uint32_t top;
-	uint32_t *free;		/* owned */
+	uint32_t *free; /* owned */
 	size_t n_free, cap_free;
 };
 

@@ -140,8 +140,7 @@ static void collect_groups(struct kb_svcview *v)
 			v->groups[v->n_groups - 1].n++;
 			continue;
 		}
-		v->groups = kb_grow(v->groups, &v->cap_groups, v->n_groups + 1,
-				    sizeof(*v->groups));
+		v->groups = kb_grow(v->groups, &v->cap_groups, v->n_groups + 1, sizeof(*v->groups));
 		g = &v->groups[v->n_groups++];
 		g->first = (uint32_t)i;
 		g->n = 1;
@@ -258,8 +257,8 @@ void kb_svcview_group_addrs(struct kb_svcview *v, uint32_t group, size_t *ret_n4
 	const struct kb_svcview_group *g = &v->groups[group];
 	size_t i, n = 0;
 
-	v->group_addrs = kb_grow(v->group_addrs, &v->cap_group_addrs, g->n,
-				 sizeof(*v->group_addrs));
+	v->group_addrs =
+		kb_grow(v->group_addrs, &v->cap_group_addrs, g->n, sizeof(*v->group_addrs));
 	*ret_n4 = 0;
 	for (i = g->first; i < g->first + g->n; i++) {
 		const struct kb_addr *a = &v->eps[i].addr;

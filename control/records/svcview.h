@@ -10,8 +10,8 @@
 #include "control/records/wirename.h"
 
 enum kb_svcview_kind {
-	KB_VIEW_NONE,	  /* no names */
-	KB_VIEW_LEFT,	  /* an object is bad: the name, and all below, is left alone */
+	KB_VIEW_NONE, /* no names */
+	KB_VIEW_LEFT, /* an object is bad: the name, and all below, is left alone */
 	KB_VIEW_CLUSTER,
 	KB_VIEW_HEADLESS, /* with at least one ready endpoint */
 	KB_VIEW_EXTERNAL,
@@ -43,18 +43,18 @@ struct kb_svcview_srv {
 #define KB_VIEW_SELF UINT32_MAX
 
 struct kb_svcview {
-	const struct kb_svc *svc;	/* borrowed */
+	const struct kb_svc *svc; /* borrowed */
 	enum kb_svcview_kind kind;
-	bool ptr;			/* its addresses have PTR records, namespace or not */
-	struct kb_svcview_ep *eps;		/* owned; sorted by label, then address */
-	struct kb_svcview_group *groups;	/* owned */
-	struct kb_svcview_port *ports;	/* owned; distinct named ports */
-	struct kb_addr *addrs;		/* owned; of the Service's name: n4, then n6, distinct */
-	struct kb_addr *group_addrs;	/* owned; scratch of kb_svcview_group_addrs */
-	struct kb_svcview_srv *srv;	/* owned; scratch of kb_svcview_srv_* */
+	bool ptr;			 /* its addresses have PTR records, namespace or not */
+	struct kb_svcview_ep *eps;	 /* owned; sorted by label, then address */
+	struct kb_svcview_group *groups; /* owned */
+	struct kb_svcview_port *ports;	 /* owned; distinct named ports */
+	struct kb_addr *addrs;		 /* owned; of the Service's name: n4, then n6, distinct */
+	struct kb_addr *group_addrs;	 /* owned; scratch of kb_svcview_group_addrs */
+	struct kb_svcview_srv *srv;	 /* owned; scratch of kb_svcview_srv_* */
 	size_t n_eps, n_groups, n_ports, n4, n6, n_srv;
 	size_t cap_eps, cap_groups, cap_ports, cap_addrs, cap_group_addrs, cap_srv;
-	uint16_t weight;		/* of the records in srv */
+	uint16_t weight; /* of the records in srv */
 };
 
 void kb_svcview_collect(struct kb_svcview *v, const struct kb_store *s, uint32_t svc);

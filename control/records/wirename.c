@@ -30,7 +30,7 @@ bool kb_label_valid(const char *s, size_t len)
 
 int kb_wire_parse(const char *text, bool fold, struct kb_wire *ret)
 {
-	struct kb_wire w = { 0 };
+	struct kb_wire w = {0};
 	size_t pos = 0;
 
 	while (*text) {

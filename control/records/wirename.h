@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KB_WIRE_MAX  255  /* with the root byte */
+#define KB_WIRE_MAX  255 /* with the root byte */
 #define KB_LABEL_MAX 63
 #define KB_TEXT_MAX  1024 /* every byte escaped, dots, end */
 

@@ -100,8 +100,8 @@ size_t ask_query(const char *qname, const char *qtype, bool edns, unsigned char 
 	buf[pos++] = 0;
 	buf[pos++] = 1;
 	if (edns) {
-		static const unsigned char opt[] = { 0, 0, 41, 1232 >> 8, 1232 & 255, 0, 0, 0, 0,
-						     0, 0 };
+		static const unsigned char opt[] = {0, 0, 41, 1232 >> 8, 1232 & 255, 0,
+						    0, 0, 0,  0,	 0};
 
 		buf[11] = 1;
 		memcpy(buf + pos, opt, sizeof(opt));
@@ -115,8 +115,8 @@ void ask_core(const struct kb_table *table, const char *qname, const char *qtype
 {
 	static struct kb_scratch s;
 	const struct kb_header *hdr = kb_table_header(table);
-	struct kb_env env = { .table = table };
-	struct kb_view view = { .env = &env, .hdr = hdr, .state = hdr->state };
+	struct kb_env env = {.table = table};
+	struct kb_view view = {.env = &env, .hdr = hdr, .state = hdr->state};
 	unsigned char msg[4096];
 	size_t qlen, len;
 

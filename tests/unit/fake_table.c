@@ -20,11 +20,11 @@ struct kb_table {
 	struct kb_bucket *bucket;
 	uint32_t n_buckets;
 	struct kb_page *page[KB_PAGES_MAX];
-	uint32_t n_pages, unit;	/* next free unit */
+	uint32_t n_pages, unit; /* next free unit */
 	struct rec *rec;
 	uint32_t n_recs, cap_recs;
 	uint32_t head[REC_HEADS];
-	uint32_t *rec_of;	/* by ref */
+	uint32_t *rec_of; /* by ref */
 	uint64_t names, records, changes, budget;
 };
 
@@ -143,8 +143,8 @@ int kb_table_intern(struct kb_table *t, const void *rec, size_t len, uint32_t *r
 		t->rec = realloc(t->rec, t->cap_recs * sizeof(*t->rec));
 	}
 	i = t->n_recs++;
-	t->rec[i] = (struct rec){ .ref = t->unit, .refs = 1, .next = *head,
-				  .len = (uint32_t)len, .hash = h };
+	t->rec[i] = (struct rec){
+		.ref = t->unit, .refs = 1, .next = *head, .len = (uint32_t)len, .hash = h};
 	*head = i;
 	t->rec_of[t->unit] = i;
 	memcpy(t->page[t->unit / KB_PAGE_UNITS]->b + t->unit % KB_PAGE_UNITS * KB_UNIT, rec, len);
@@ -165,8 +165,8 @@ void kb_table_release(struct kb_table *t, uint32_t ref)
 
 static uint64_t hash_of(const struct kb_table *t, const uint8_t *name, size_t len)
 {
-	uint8_t buf[264 + KB_DNS_HDR] = { 0 };
-	struct kb_name_scan scan = { 0 };
+	uint8_t buf[264 + KB_DNS_HDR] = {0};
+	struct kb_name_scan scan = {0};
 	size_t i;
 
 	assert(len <= KB_NAME_MAX);
@@ -256,8 +256,7 @@ void kb_table_sweep(struct kb_table *t)
 void kb_table_set_ttl(struct kb_table *t, uint32_t ttl_s)
 {
 	t->hdr.patch[KB_PATCH_TTL] = kb_swap32(ttl_s);
-	t->hdr.patch[KB_PATCH_SOA_TTL] =
-		kb_swap32(ttl_s < KB_SOA_TTL_MAX ? ttl_s : KB_SOA_TTL_MAX);
+	t->hdr.patch[KB_PATCH_SOA_TTL] = kb_swap32(ttl_s < KB_SOA_TTL_MAX ? ttl_s : KB_SOA_TTL_MAX);
 }
 
 void kb_table_set_serial(struct kb_table *t, uint32_t serial)
@@ -269,7 +268,7 @@ int kb_table_zone_add(struct kb_table *t, const uint8_t *name, size_t len, uint8
 		      uint8_t flags)
 {
 	struct kb_zone *z = t->hdr.zone;
-	uint8_t tail[8] = { 0 }, mask[8] = { 0 };
+	uint8_t tail[8] = {0}, mask[8] = {0};
 	size_t i;
 
 	/* Sorted by falling length. */

@@ -43,9 +43,9 @@ static size_t parse_ports(char *text)
 		*proto++ = '\0';
 		*port++ = '\0';
 		ports[n].name = item;
-		ports[n].proto = !strcmp(proto, "udp")	? KB_UDP :
-				 !strcmp(proto, "sctp") ? KB_SCTP :
-							  KB_TCP;
+		ports[n].proto = !strcmp(proto, "udp")	  ? KB_UDP
+				 : !strcmp(proto, "sctp") ? KB_SCTP
+							  : KB_TCP;
 		ports[n++].port = (uint16_t)atoi(port);
 	}
 	return n;
@@ -90,9 +90,7 @@ static size_t parse_eps(char *text)
 
 static enum kb_kind parse_kind(const char *text)
 {
-	return !strcmp(text, "ns")  ? KB_NAMESPACE :
-	       !strcmp(text, "svc") ? KB_SERVICE :
-				      KB_SLICE;
+	return !strcmp(text, "ns") ? KB_NAMESPACE : !strcmp(text, "svc") ? KB_SERVICE : KB_SLICE;
 }
 
 static void parse_service(struct kb_object *obj, char **word, size_t n, const char *line)
@@ -130,8 +128,8 @@ static void parse_slice(struct kb_object *obj, char **word, size_t n, const char
 
 void fixture_apply(const struct kb_sink *sink, const char *line)
 {
-	char *copy = strdup(line), *word[8] = { NULL }, *save = NULL, *slash;
-	struct kb_object obj = { .ns = "" };
+	char *copy = strdup(line), *word[8] = {NULL}, *save = NULL, *slash;
+	struct kb_object obj = {.ns = ""};
 	size_t n = 0;
 	bool bad, gone;
 
@@ -179,9 +177,9 @@ void fixture_list(const struct kb_sink *sink, const char *const *lines)
 		sink->relist_begin(sink->arg, kind);
 		for (i = 0; lines[i]; i++) {
 			const char *l = !strncmp(lines[i], "bad ", 4) ? lines[i] + 4 : lines[i];
-			enum kb_kind is = !strncmp(l, "ns ", 3)	 ? KB_NAMESPACE :
-					  !strncmp(l, "svc ", 4) ? KB_SERVICE :
-								   KB_SLICE;
+			enum kb_kind is = !strncmp(l, "ns ", 3)	   ? KB_NAMESPACE
+					  : !strncmp(l, "svc ", 4) ? KB_SERVICE
+								   : KB_SLICE;
 
 			if (is == kind)
 				fixture_apply(sink, lines[i]);
@@ -209,7 +207,8 @@ const char *const fixture_cluster[] = {
 	"svc data/redis headless redis:tcp:6379,sentinel:tcp:26379",
 	"svc default/echo cluster 10.96.11.66,fd00:10:96::1776 :tcp:7",
 	"svc default/kubernetes cluster 10.96.0.1 https:tcp:443",
-	"svc kube-system/kube-dns cluster 10.96.0.10,fd00:10:96::a dns:udp:53,dns-tcp:tcp:53,metrics:tcp:9153",
+	"svc kube-system/kube-dns cluster 10.96.0.10,fd00:10:96::a "
+	"dns:udp:53,dns-tcp:tcp:53,metrics:tcp:9153",
 	"svc kube-system/kubelet headless https-metrics:tcp:10250",
 	"svc kube-system/metrics-server cluster 10.96.13.72,fd00:10:96::1998 https:tcp:443",
 	"svc legacy/billing cluster 10.96.15.141 http:tcp:80",
@@ -231,25 +230,36 @@ const char *const fixture_cluster[] = {
 	"svc shop/payments external payments.example.com",
 	"svc shop/recommendation cluster 10.96.14.96,fd00:10:96::2220 http:tcp:80",
 	"svc shop/sessions cluster fd00:10:96::2331 redis:tcp:6379",
-	"slice data/kafka-854mz kafka broker:tcp:9092,controller:tcp:9093 10.244.0.36=kafka-0,10.244.1.37=kafka-1,10.244.2.38=kafka-2",
+	"slice data/kafka-854mz kafka broker:tcp:9092,controller:tcp:9093 "
+	"10.244.0.36=kafka-0,10.244.1.37=kafka-1,10.244.2.38=kafka-2",
 	"slice data/kafka-bootstrap-74n87 kafka-bootstrap broker:tcp:9092 10.244.0.39,10.244.1.40",
-	"slice data/kafka-bootstrap-snkbk kafka-bootstrap broker:tcp:9092 fd00:10:244:0::27,fd00:10:244:1::28",
-	"slice data/kafka-jexpj kafka broker:tcp:9092,controller:tcp:9093 fd00:10:244:0::24=kafka-0,fd00:10:244:1::25=kafka-1,fd00:10:244:2::26=kafka-2",
-	"slice data/minio-465k6 minio s3:tcp:9000,console:tcp:9001 fd00:10:244:2::2c,fd00:10:244:0::2d",
+	"slice data/kafka-bootstrap-snkbk kafka-bootstrap broker:tcp:9092 "
+	"fd00:10:244:0::27,fd00:10:244:1::28",
+	"slice data/kafka-jexpj kafka broker:tcp:9092,controller:tcp:9093 "
+	"fd00:10:244:0::24=kafka-0,fd00:10:244:1::25=kafka-1,fd00:10:244:2::26=kafka-2",
+	"slice data/minio-465k6 minio s3:tcp:9000,console:tcp:9001 "
+	"fd00:10:244:2::2c,fd00:10:244:0::2d",
 	"slice data/minio-kprrz minio s3:tcp:9000,console:tcp:9001 10.244.2.44,10.244.0.45",
-	"slice data/postgres-4nc7r postgres postgresql:tcp:5432 fd00:10:244:0::1e=postgres-0,fd00:10:244:1::1f=postgres-1,fd00:10:244:2::20=postgres-2",
-	"slice data/postgres-6cqqb postgres postgresql:tcp:5432 10.244.0.30=postgres-0,10.244.1.31=postgres-1,10.244.2.32=postgres-2",
+	"slice data/postgres-4nc7r postgres postgresql:tcp:5432 "
+	"fd00:10:244:0::1e=postgres-0,fd00:10:244:1::1f=postgres-1,fd00:10:244:2::20=postgres-2",
+	"slice data/postgres-6cqqb postgres postgresql:tcp:5432 "
+	"10.244.0.30=postgres-0,10.244.1.31=postgres-1,10.244.2.32=postgres-2",
 	"slice data/postgres-ro-k4dnz postgres-ro postgresql:tcp:5432 10.244.1.34,10.244.2.35",
-	"slice data/postgres-ro-vxkh7 postgres-ro postgresql:tcp:5432 fd00:10:244:1::22,fd00:10:244:2::23",
+	"slice data/postgres-ro-vxkh7 postgres-ro postgresql:tcp:5432 "
+	"fd00:10:244:1::22,fd00:10:244:2::23",
 	"slice data/postgres-rw-9qxh4 postgres-rw postgresql:tcp:5432 fd00:10:244:0::21",
 	"slice data/postgres-rw-b79gk postgres-rw postgresql:tcp:5432 10.244.0.33",
-	"slice data/redis-55942 redis redis:tcp:6379,sentinel:tcp:26379 fd00:10:244:2::29,fd00:10:244:0::2a,fd00:10:244:1::2b",
-	"slice data/redis-qcr2t redis redis:tcp:6379,sentinel:tcp:26379 10.244.2.41,10.244.0.42,10.244.1.43",
+	"slice data/redis-55942 redis redis:tcp:6379,sentinel:tcp:26379 "
+	"fd00:10:244:2::29,fd00:10:244:0::2a,fd00:10:244:1::2b",
+	"slice data/redis-qcr2t redis redis:tcp:6379,sentinel:tcp:26379 "
+	"10.244.2.41,10.244.0.42,10.244.1.43",
 	"slice default/echo-2btqw echo :tcp:7 fd00:10:244:2::b,fd00:10:244:0::c",
 	"slice default/echo-zwwd2 echo :tcp:7 10.244.2.11,10.244.0.12",
 	"slice default/kubernetes kubernetes https:tcp:6443 172.18.0.2",
-	"slice kube-system/kube-dns-p4aqv kube-dns dns:udp:53,dns-tcp:tcp:53,metrics:tcp:9153 fd00:10:244:1::d,fd00:10:244:2::e",
-	"slice kube-system/kube-dns-wq9tg kube-dns dns:udp:53,dns-tcp:tcp:53,metrics:tcp:9153 10.244.1.13,10.244.2.14",
+	"slice kube-system/kube-dns-p4aqv kube-dns dns:udp:53,dns-tcp:tcp:53,metrics:tcp:9153 "
+	"fd00:10:244:1::d,fd00:10:244:2::e",
+	"slice kube-system/kube-dns-wq9tg kube-dns dns:udp:53,dns-tcp:tcp:53,metrics:tcp:9153 "
+	"10.244.1.13,10.244.2.14",
 	"slice kube-system/kubelet-gwbfb kubelet - -",
 	"slice kube-system/kubelet-q8pss kubelet - -",
 	"slice kube-system/metrics-server-26pcf metrics-server https:tcp:10250 fd00:10:244:0::f",
@@ -259,26 +269,33 @@ const char *const fixture_cluster[] = {
 	"slice legacy/retired-k6t4r retired - -",
 	"slice legacy/retired-xvfcg retired - -",
 	"slice legacy/sctp-gateway-vs2d9 sctp-gateway diameter:sctp:3868 10.244.0.54",
-	"slice monitoring/alertmanager-chj6d alertmanager web:tcp:9093,mesh:udp:9094 10.244.2.47=alertmanager-0,10.244.0.48=alertmanager-1",
-	"slice monitoring/alertmanager-rjrgw alertmanager web:tcp:9093,mesh:udp:9094 fd00:10:244:2::2f=alertmanager-0,fd00:10:244:0::30=alertmanager-1",
+	"slice monitoring/alertmanager-chj6d alertmanager web:tcp:9093,mesh:udp:9094 "
+	"10.244.2.47=alertmanager-0,10.244.0.48=alertmanager-1",
+	"slice monitoring/alertmanager-rjrgw alertmanager web:tcp:9093,mesh:udp:9094 "
+	"fd00:10:244:2::2f=alertmanager-0,fd00:10:244:0::30=alertmanager-1",
 	"slice monitoring/grafana-5stgs grafana http:tcp:3000 10.244.1.49",
 	"slice monitoring/grafana-f844v grafana http:tcp:3000 fd00:10:244:1::31",
-	"slice monitoring/node-exporter-rw6a9 node-exporter metrics:tcp:9100 10.244.2.50,10.244.0.51,10.244.1.52",
+	"slice monitoring/node-exporter-rw6a9 node-exporter metrics:tcp:9100 "
+	"10.244.2.50,10.244.0.51,10.244.1.52",
 	"slice monitoring/prometheus-cfne7 prometheus web:tcp:9090 10.244.1.46",
 	"slice monitoring/prometheus-mmf9n prometheus web:tcp:9090 fd00:10:244:1::2e",
 	"slice monitoring/statsd-4xhrk statsd statsd:udp:8125 10.244.2.53",
 	"slice monitoring/statsd-e7599 statsd statsd:udp:8125 fd00:10:244:2::35",
 	"slice shop/cart-7eke6 cart grpc:tcp:7070 fd00:10:244:1::13,fd00:10:244:2::14",
 	"slice shop/cart-ww2c5 cart grpc:tcp:7070 10.244.1.19,10.244.2.20",
-	"slice shop/catalog-7q9bs catalog http:tcp:8080,grpc:tcp:9000 fd00:10:244:0::15,fd00:10:244:1::16,fd00:10:244:2::17!",
-	"slice shop/catalog-a4b8x catalog http:tcp:8080,grpc:tcp:9000 10.244.0.21,10.244.1.22,10.244.2.23!",
+	"slice shop/catalog-7q9bs catalog http:tcp:8080,grpc:tcp:9000 "
+	"fd00:10:244:0::15,fd00:10:244:1::16,fd00:10:244:2::17!",
+	"slice shop/catalog-a4b8x catalog http:tcp:8080,grpc:tcp:9000 "
+	"10.244.0.21,10.244.1.22,10.244.2.23!",
 	"slice shop/checkout-cz4tq checkout http:tcp:8080 fd00:10:244:0::18,fd00:10:244:1::19",
 	"slice shop/checkout-nmzhh checkout http:tcp:8080 10.244.0.24,10.244.1.25",
 	"slice shop/currency-4tdxm currency grpc:tcp:7000 10.244.2.26",
 	"slice shop/email-4pw5s email smtp:tcp:2525,submission:tcp:2587 10.244.0.27",
 	"slice shop/email-ar2r7 email smtp:tcp:2525,submission:tcp:2587 fd00:10:244:0::1b",
-	"slice shop/frontend-4nmvv frontend http:tcp:8080,metrics:tcp:9102 fd00:10:244:1::10,fd00:10:244:2::11,fd00:10:244:0::12",
-	"slice shop/frontend-pva6x frontend http:tcp:8080,metrics:tcp:9102 10.244.1.16,10.244.2.17,10.244.0.18",
+	"slice shop/frontend-4nmvv frontend http:tcp:8080,metrics:tcp:9102 "
+	"fd00:10:244:1::10,fd00:10:244:2::11,fd00:10:244:0::12",
+	"slice shop/frontend-pva6x frontend http:tcp:8080,metrics:tcp:9102 "
+	"10.244.1.16,10.244.2.17,10.244.0.18",
 	"slice shop/recommendation-pwh7n recommendation http:tcp:8080 fd00:10:244:1::1c!",
 	"slice shop/recommendation-td4xs recommendation http:tcp:8080 10.244.1.28!",
 	"slice shop/sessions-pwcpq sessions redis:tcp:6379 fd00:10:244:2::1d",

@@ -25,7 +25,7 @@ struct world {
 	struct kb_table *table;
 	struct kb_records *records;
 	struct kb_sink sink;
-	char icepts[4096];	/* sorted lines "+ADDR PORT", as they came */
+	char icepts[4096]; /* sorted lines "+ADDR PORT", as they came */
 	char warnings[8192];
 	unsigned int published, synced;
 	double trigger;
@@ -101,7 +101,7 @@ static struct world *world_with(const char *const *lines, struct kb_records_conf
 
 static struct world *world_new(const char *const *lines)
 {
-	return world_with(lines, (struct kb_records_config){ 0 });
+	return world_with(lines, (struct kb_records_config){0});
 }
 
 static void world_free(struct world *w)
@@ -152,7 +152,7 @@ static void expect_case(struct world *w, const struct answer_case *c)
 static void expect(struct world *w, const char *qname, const char *qtype, const char *rcode,
 		   const char *answer, const char *authority, const char *additional)
 {
-	struct answer_case c = { qname, qtype, rcode, 0, answer, authority, additional };
+	struct answer_case c = {qname, qtype, rcode, 0, answer, authority, additional};
 
 	expect_case(w, &c);
 }
@@ -169,7 +169,7 @@ static void expect_nodata(struct world *w, const char *qname, const char *qtype)
 
 static void expect_left(struct world *w, const char *qname, const char *qtype)
 {
-	struct answer_case c = { qname, qtype, "", CASE_LEAVE, "", "", "" };
+	struct answer_case c = {qname, qtype, "", CASE_LEAVE, "", "", ""};
 
 	expect_case(w, &c);
 }
@@ -202,8 +202,8 @@ static int render(struct world *w, const char *qname, const char *qtype, struct 
 	int err;
 
 	memset(r, 0, sizeof(*r));
-	err = kb_records_render(w->records, msg + 12, qlen, (uint16_t)type, msg + len,
-				65535 - len, &rd);
+	err = kb_records_render(w->records, msg + 12, qlen, (uint16_t)type, msg + len, 65535 - len,
+				&rd);
 	if (err)
 		return err;
 	msg[2] = 0x84;
@@ -288,7 +288,7 @@ static void test_before_sync(void **state)
 	world_free(w);
 }
 
-static const char *const nothing[] = { NULL };
+static const char *const nothing[] = {NULL};
 
 static void test_order(void **state)
 {
@@ -322,8 +322,7 @@ static void test_order(void **state)
 	ev(w, "slice a/x-2 x web:tcp:8080 10.1.0.1");
 	ev(w, "slice a/x-1 x web:tcp:8080 10.1.0.1,10.1.0.2=h!");
 	expect_a(w, x, "10.1.0.1");
-	expect(w, x, "SRV", "NOERROR",
-	       RR("x.a.svc." Z, "SRV", "0 50 8080 10-1-0-1.x.a.svc." Z), "",
+	expect(w, x, "SRV", "NOERROR", RR("x.a.svc." Z, "SRV", "0 50 8080 10-1-0-1.x.a.svc." Z), "",
 	       RR("10-1-0-1.x.a.svc." Z, "A", "10.1.0.1"));
 	expect_ptr(w, "1.0.1.10.in-addr.arpa", "10-1-0-1.x.a.svc.cluster.local", NULL);
 	ev(w, "gone slice a/x-1");
@@ -400,28 +399,40 @@ static void test_ptr_sharing(void **state)
 	world_free(w);
 }
 
-#define NX4(name, type) { name, type, "NXDOMAIN", 0, "", SOA_4, "" }
-#define ND4(name, type) { name, type, "NOERROR", 0, "", SOA_4, "" }
+#define NX4(name, type)                                  \
+	{                                                \
+		name, type, "NXDOMAIN", 0, "", SOA_4, "" \
+	}
+#define ND4(name, type)                                 \
+	{                                               \
+		name, type, "NOERROR", 0, "", SOA_4, "" \
+	}
 
 static void test_reverse_authoritative(void **state)
 {
 	static const struct answer_case there[] = {
-		ND4("0.0.10.in-addr.arpa", "PTR"), ND4("0.10.in-addr.arpa", "A"),
-		ND4("10.in-addr.arpa", "A"),	   ND4("1.10.in-addr.arpa", "A"),
-		NX4("2.0.0.10.in-addr.arpa", "PTR"), NX4("01.0.0.10.in-addr.arpa", "PTR"),
-		NX4("1.0.0.10.10.in-addr.arpa", "PTR"), NX4("11.in-addr.arpa", "PTR"),
-		{ "in-addr.arpa", "SOA", "NOERROR", 0, SOA_4, "", "" },
-		{ "in-addr.arpa", "NS", "NOERROR", 0, RR("in-addr.arpa.", "NS", "ns.dns." Z), "",
-		  "" },
-		{ "d.f.ip6.arpa", "PTR", "NOERROR", 0, "", SOA_6, "" },
-		{ "e.f.ip6.arpa", "PTR", "NXDOMAIN", 0, "", SOA_6, "" },
+		ND4("0.0.10.in-addr.arpa", "PTR"),
+		ND4("0.10.in-addr.arpa", "A"),
+		ND4("10.in-addr.arpa", "A"),
+		ND4("1.10.in-addr.arpa", "A"),
+		NX4("2.0.0.10.in-addr.arpa", "PTR"),
+		NX4("01.0.0.10.in-addr.arpa", "PTR"),
+		NX4("1.0.0.10.10.in-addr.arpa", "PTR"),
+		NX4("11.in-addr.arpa", "PTR"),
+		{"in-addr.arpa", "SOA", "NOERROR", 0, SOA_4, "", ""},
+		{"in-addr.arpa", "NS", "NOERROR", 0, RR("in-addr.arpa.", "NS", "ns.dns." Z), "",
+		 ""},
+		{"d.f.ip6.arpa", "PTR", "NOERROR", 0, "", SOA_6, ""},
+		{"e.f.ip6.arpa", "PTR", "NXDOMAIN", 0, "", SOA_6, ""},
 	};
 	static const struct answer_case gone[] = {
-		NX4("0.0.10.in-addr.arpa", "PTR"), NX4("0.10.in-addr.arpa", "A"),
-		ND4("10.in-addr.arpa", "A"),	   ND4("1.10.in-addr.arpa", "A"),
+		NX4("0.0.10.in-addr.arpa", "PTR"),
+		NX4("0.10.in-addr.arpa", "A"),
+		ND4("10.in-addr.arpa", "A"),
+		ND4("1.10.in-addr.arpa", "A"),
 	};
-	struct world *w = world_with(nothing,
-				     (struct kb_records_config){ .reverse_authoritative = true });
+	struct world *w =
+		world_with(nothing, (struct kb_records_config){.reverse_authoritative = true});
 	size_t i;
 
 	(void)state;
@@ -473,15 +484,18 @@ static void test_external(void **state)
 	/* Through another one, whose target changes. */
 	ev(w, "svc a/f external E.a.svc.cluster.local");
 	expect(w, "f.a.svc.cluster.local", "A", "NOERROR",
-	       CN("f", "E.a.svc." Z) "E.a.svc." Z " 5 IN CNAME t.a.svc." Z "\n"
-	       RR("t.a.svc." Z, "A", "10.0.0.1"), "", "");
+	       CN("f", "E.a.svc." Z) "E.a.svc." Z " 5 IN CNAME t.a.svc." Z
+				     "\n" RR("t.a.svc." Z, "A", "10.0.0.1"),
+	       "", "");
 	ev(w, "svc a/t headless web:tcp:80");
 	expect(w, "f.a.svc.cluster.local", "A", "NXDOMAIN",
 	       CN("f", "E.a.svc." Z) "E.a.svc." Z " 5 IN CNAME t.a.svc." Z "\n", SOA_Z, "");
 	ev(w, "slice a/t-1 t web:tcp:8080 10.1.0.1=h,10.1.0.2");
 	expect(w, "f.a.svc.cluster.local", "A", "NOERROR",
-	       CN("f", "E.a.svc." Z) "E.a.svc." Z " 5 IN CNAME t.a.svc." Z "\n"
-	       RR("t.a.svc." Z, "A", "10.1.0.1") RR("t.a.svc." Z, "A", "10.1.0.2"), "", "");
+	       CN("f", "E.a.svc." Z) "E.a.svc." Z " 5 IN CNAME t.a.svc." Z
+				     "\n" RR("t.a.svc." Z, "A", "10.1.0.1")
+					     RR("t.a.svc." Z, "A", "10.1.0.2"),
+	       "", "");
 	ev(w, "svc a/f external h.t.a.svc.cluster.local");
 	expect(w, "f.a.svc.cluster.local", "A", "NOERROR",
 	       CN("f", "h.t.a.svc." Z) RR("h.t.a.svc." Z, "A", "10.1.0.1"), "", "");
@@ -517,7 +531,8 @@ static void test_external(void **state)
 		      CN("f", "e.a.svc." Z) CN("e", "www.example.com."));
 	/* A chain of more than eleven ends in CNAMEs. */
 	for (i = 1; i <= 14; i++) {
-		snprintf(line, sizeof(line), "svc a/c%d external c%d.a.svc.cluster.local", i, i + 1);
+		snprintf(line, sizeof(line), "svc a/c%d external c%d.a.svc.cluster.local", i,
+			 i + 1);
 		ev(w, line);
 	}
 	ev(w, "svc a/c15 cluster 10.0.0.15 -");
@@ -685,7 +700,7 @@ static void test_intercepts(void **state)
 	assert_string_equal(w->icepts, "");
 	expect(w, "cluster.local", "NS", "NOERROR", RR(Z, "NS", "kube-dns.kube-system.svc." Z), "",
 	       RR("kube-dns.kube-system.svc." Z, "A", "10.96.0.10")
-	       RR("kube-dns.kube-system.svc." Z, "AAAA", "fd00::a"));
+		       RR("kube-dns.kube-system.svc." Z, "AAAA", "fd00::a"));
 	ev(w, "gone svc kube-system/kube-dns");
 	assert_string_equal(w->icepts, "-10.1.0.3 5353\n-10.96.0.10 53\n-6:000a 53\n");
 	expect(w, "cluster.local", "NS", "NOERROR", RR(Z, "NS", "ns.dns." Z), "", "");
@@ -694,9 +709,9 @@ static void test_intercepts(void **state)
 
 static void test_relist(void **state)
 {
-	static const char *const two[] = { "ns a", "svc a/x cluster 10.0.0.1 -",
-					   "svc a/y cluster 10.0.0.2 -", NULL };
-	static const char *const one[] = { "ns a", "svc a/x cluster 10.0.0.1 -", NULL };
+	static const char *const two[] = {"ns a", "svc a/x cluster 10.0.0.1 -",
+					  "svc a/y cluster 10.0.0.2 -", NULL};
+	static const char *const one[] = {"ns a", "svc a/x cluster 10.0.0.1 -", NULL};
 	struct world *w = world_new(two);
 
 	(void)state;
@@ -806,8 +821,8 @@ static void test_refused(void **state)
 /* Everything that came goes again. */
 static void test_nothing_left(void **state)
 {
-	struct world *w = world_with(nothing,
-				     (struct kb_records_config){ .reverse_authoritative = true });
+	struct world *w =
+		world_with(nothing, (struct kb_records_config){.reverse_authoritative = true});
 	uint64_t names = fake_table_names(w->table), records = fake_table_records(w->table);
 	size_t i;
 	char line[256];
@@ -829,8 +844,8 @@ static void test_nothing_left(void **state)
 
 static void test_domains(void **state)
 {
-	struct kb_records_config config = { .domains = { "cluster.local", "other.example." },
-					    .n_domains = 2 };
+	struct kb_records_config config = {.domains = {"cluster.local", "other.example."},
+					   .n_domains = 2};
 	struct world *w = world_with(nothing, config);
 	char err[128];
 	struct kb_records *none;
@@ -869,7 +884,7 @@ static int count_name(void *arg, const char *name, const struct kb_entry *entry)
 static void test_each_name(void **state)
 {
 	struct world *w = world_with(fixture_cluster,
-				     (struct kb_records_config){ .reverse_authoritative = true });
+				     (struct kb_records_config){.reverse_authoritative = true});
 	size_t n = 0;
 
 	(void)state;
@@ -903,26 +918,16 @@ static void test_wirename(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_wirename),
-		cmocka_unit_test(test_cases),
-		cmocka_unit_test(test_render),
-		cmocka_unit_test(test_before_sync),
-		cmocka_unit_test(test_order),
-		cmocka_unit_test(test_type_in_place),
-		cmocka_unit_test(test_ptr_sharing),
-		cmocka_unit_test(test_reverse_authoritative),
-		cmocka_unit_test(test_external),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_large),
-		cmocka_unit_test(test_intercepts),
-		cmocka_unit_test(test_relist),
-		cmocka_unit_test(test_serial),
-		cmocka_unit_test(test_minimal),
-		cmocka_unit_test(test_shared_records),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_nothing_left),
-		cmocka_unit_test(test_domains),
-		cmocka_unit_test(test_each_name),
+		cmocka_unit_test(test_wirename),    cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_render),	    cmocka_unit_test(test_before_sync),
+		cmocka_unit_test(test_order),	    cmocka_unit_test(test_type_in_place),
+		cmocka_unit_test(test_ptr_sharing), cmocka_unit_test(test_reverse_authoritative),
+		cmocka_unit_test(test_external),    cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_large),	    cmocka_unit_test(test_intercepts),
+		cmocka_unit_test(test_relist),	    cmocka_unit_test(test_serial),
+		cmocka_unit_test(test_minimal),	    cmocka_unit_test(test_shared_records),
+		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_nothing_left),
+		cmocka_unit_test(test_domains),	    cmocka_unit_test(test_each_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
