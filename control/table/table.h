@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dataplane/core/packet.h"
+#include "dataplane/core/layout.h"
 
 struct kb_table;
 

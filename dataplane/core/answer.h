@@ -40,28 +40,22 @@ struct kb_scratch {
 	struct kb_labels labels;
 };
 
-/* Which replica and generation a packet uses: fixed once, when it is first seen. */
-struct kb_view {
-	__u64 state;
-	__u32 replica;
-};
-
 /* Bytes of out that this client leaves for records, the OPT record set aside. */
 KB_INLINE __u32 kb_room(const struct kb_query *q)
 {
 	return (__u32)q->limit - q->end - (q->has_opt ? (__u32)KB_OPT_LEN : 0);
 }
 
-KB_INLINE void kb_put_rr(__u8 *out, __u32 owner, __u32 type, __u32 ttl, __u32 rdlen)
+KB_INLINE void kb_put_rr(__u8 *out, __u32 owner, __u32 type, __be32 ttl, __u32 rdlen)
 {
 	kb_store16(out, kb_swap16(0xc000 | owner));
 	kb_store16(out + 2, kb_swap16(type));
 	kb_store16(out + 4, kb_swap16(1)); /* IN */
-	kb_store32(out + 6, kb_swap32(ttl));
+	kb_store32(out + 6, ttl);
 	kb_store16(out + 10, kb_swap16(rdlen));
 }
 
-KB_INLINE void kb_put_a(__u8 *out, __u32 owner, __u32 ttl, __be32 addr)
+KB_INLINE void kb_put_a(__u8 *out, __u32 owner, __be32 ttl, __be32 addr)
 {
 	kb_put_rr(out, owner, KB_TYPE_A, ttl, 4);
 	kb_store32(out + 12, addr);
@@ -71,21 +65,20 @@ KB_INLINE void kb_put_a(__u8 *out, __u32 owner, __u32 ttl, __be32 addr)
  * hostmaster.APEX by pointers, so that it has one length for all zones. */
 KB_INLINE void kb_put_soa(__u8 *out, __u32 apex, const struct kb_header *hdr)
 {
-	__u32 ttl = hdr->ttl_s, ptr = kb_swap16(0xc000 | apex);
+	__u32 ptr = kb_swap16(0xc000 | apex);
 
-	kb_put_rr(out, apex, KB_TYPE_SOA, ttl < KB_SOA_TTL_MAX ? ttl : KB_SOA_TTL_MAX,
-		  KB_SOA_LEN - 12);
+	kb_put_rr(out, apex, KB_TYPE_SOA, hdr->patch[KB_PATCH_SOA_TTL], KB_SOA_LEN - 12);
 	kb_store32(out + 12, 0x03736e02U); /* 2 n s 3 */
 	kb_store32(out + 16, 0x00736e64U); /* d n s */
 	kb_store16(out + 19, (__u16)ptr);
 	kb_store64(out + 21, 0x616d74736f680aULL | (__u64)'s' << 56); /* 10 h o s t m a s */
 	kb_store32(out + 29, 0x00726574U);			       /* t e r */
 	kb_store16(out + 32, (__u16)ptr);
-	kb_store32(out + 34, kb_swap32(hdr->serial));
+	kb_store32(out + 34, hdr->patch[KB_PATCH_SERIAL]);
 	kb_store32(out + 38, kb_swap32(KB_SOA_REFRESH));
 	kb_store32(out + 42, kb_swap32(KB_SOA_RETRY));
 	kb_store32(out + 46, kb_swap32(KB_SOA_EXPIRE));
-	kb_store32(out + 50, kb_swap32(ttl));
+	kb_store32(out + 50, hdr->patch[KB_PATCH_TTL]);
 }
 
 /* Copies `len` bytes, up to seven more are written behind them. */
@@ -94,14 +87,15 @@ KB_LEAF void kb_copy_from_page(__u8 *out, __u32 pos, const struct kb_page *page,
 {
 	__u32 i;
 
+	KB_BOUND(len, KB_OUT_MASK);
+	KB_BOUND(off, KB_PAGE_SIZE - 1);
 	for (i = 0; i < KB_BODY_MAX; i += 8) {
-		__u32 to = pos + i, from = off + i;
+		__u32 to = pos + i;
 
 		if (i >= len)
 			break;
 		KB_BOUND(to, KB_OUT_MASK);
-		KB_BOUND(from, KB_PAGE_SIZE + KB_PAGE_GUARD / 2 - 1);
-		kb_store64(out + to, kb_load64(page->b + from));
+		kb_store64(out + to, kb_load64(page->b + off + i));
 	}
 }
 
@@ -110,6 +104,7 @@ KB_LEAF void kb_copy_name(__u8 *out, __u32 pos, const __u8 *msg, __u32 off, __u3
 {
 	__u32 i;
 
+	KB_BOUND(len, 255);
 	for (i = 0; i < KB_NAME_MAX + 1; i += 8) {
 		__u32 to = pos + i, from = off + i;
 
@@ -131,6 +126,7 @@ KB_LEAF __u64 kb_out_sum(__u8 *out, __u32 len)
 
 	KB_BOUND(end, KB_OUT_MASK);
 	kb_store64(out + end, 0);
+	KB_BOUND(len, KB_OUT_MASK);
 	for (i = 0; i < KB_OUT_MASK + 1; i += 8) {
 		__u64 w;
 
@@ -148,6 +144,7 @@ KB_LEAF void kb_patch_ttls(__u8 *out, __u32 n, __u32 rr_len, __be32 ttl)
 {
 	__u32 i, at = 6;
 
+	KB_BOUND(n, 255);
 	for (i = 0; i < KB_BODY_MAX / 16; i++) {
 		if (i >= n)
 			break;
@@ -163,21 +160,17 @@ KB_LEAF void kb_patch_list(__u8 *out, const struct kb_page *page, __u32 off, __u
 {
 	__u32 i;
 
+	KB_BOUND(n, 255);
+	KB_BOUND(off, KB_PAGE_SIZE - 1);
 	for (i = 0; i < KB_PATCHES_MAX; i++) {
-		__u32 from = off + 2 * i, patch, at, v;
+		__u32 patch, at;
 
 		if (i >= n)
 			break;
-		KB_BOUND(from, KB_PAGE_SIZE + KB_PAGE_GUARD / 2 - 1);
-		patch = kb_load16(page->b + from);
+		patch = kb_load16(page->b + off + 2 * i);
 		at = kb_patch_off(patch);
 		KB_BOUND(at, KB_OUT_MASK);
-		v = hdr->ttl_s;
-		if (kb_patch_kind(patch) == KB_PATCH_SERIAL)
-			v = hdr->serial;
-		else if (kb_patch_kind(patch) == KB_PATCH_SOA_TTL && v > KB_SOA_TTL_MAX)
-			v = KB_SOA_TTL_MAX;
-		kb_store32(out + at, kb_swap32(v));
+		kb_store32(out + at, hdr->patch[kb_patch_kind(patch) & (KB_PATCH_MAX - 1)]);
 	}
 }
 
@@ -262,41 +255,62 @@ KB_LEAF void kb_build_wire(struct kb_scratch *s, const struct kb_header *hdr,
 		n = room / rr_len;
 		r->an = (__u16)n;
 	}
-	kb_patch_ttls(s->out, n, rr_len, kb_swap32(hdr->ttl_s));
+	kb_patch_ttls(s->out, n, rr_len, hdr->patch[KB_PATCH_TTL]);
 	r->len = (__u16)(n * rr_len);
+}
+
+struct kb_srv_self {
+	struct kb_scratch *s;
+	const struct kb_header *hdr;
+	const struct kb_page *page;
+	__u32 off;  /* of the set */
+	__u32 skip; /* bytes of the question's name that the target does not have */
+	__u32 tlen; /* of the target */
+	__u32 pos;  /* in out */
+};
+
+/* Writes SRV record i. */
+KB_LEAF long kb_srv_self_step(__u32 i, void *arg)
+{
+	struct kb_srv_self *v = arg;
+	__u32 pos = v->pos, off = v->off, tlen = v->tlen;
+	__u8 *out = v->s->out;
+
+	KB_BOUND(pos, KB_OUT_MASK);
+	KB_BOUND(off, KB_PAGE_SIZE - 1);
+	KB_BOUND(i, KB_SRV_SELF_MAX - 1);
+	kb_put_rr(out + pos, KB_DNS_HDR, KB_TYPE_SRV, v->hdr->patch[KB_PATCH_TTL], 6 + tlen);
+	kb_store32(out + pos + 12, kb_load32(v->page->b + off + 16 + 6 * i));
+	kb_store16(out + pos + 16, kb_load16(v->page->b + off + 20 + 6 * i));
+	kb_copy_name(out, pos + 18, v->s->msg, KB_DNS_HDR + v->skip, tlen);
+	v->pos = pos + 18 + tlen;
+	return 0;
 }
 
 /* KB_FORM_SRV_SELF: see layout.h. */
 KB_LEAF void kb_build_srv_self(struct kb_scratch *s, const struct kb_header *hdr,
 			       const struct kb_page *page, __u32 off, __be32 addr)
 {
+	struct kb_srv_self v = {.s = s, .hdr = hdr, .page = page, .off = off};
 	struct kb_reply *r = &s->r;
-	__u32 n, skip, tlen, i, pos = 0;
+	__u32 n, pos;
 
 	KB_BOUND(off, KB_PAGE_SIZE - 1);
 	n = kb_load16(page->b + off + 4);
-	skip = kb_load16(page->b + off + 14);
-	tlen = s->q.name.len - skip;
+	v.skip = kb_load16(page->b + off + 14);
+	v.tlen = s->q.name.len - v.skip;
 	r->rcode = 0;
 	r->ns = r->an = r->ar = 0;
 	r->len = 0;
-	if (skip >= s->q.name.len || n > KB_SRV_SELF_MAX ||
-	    n * (18 + tlen) + 16 > kb_room(&s->q)) {
+	if (v.skip >= s->q.name.len || n > KB_SRV_SELF_MAX ||
+	    n * (18 + v.tlen) + 16 > kb_room(&s->q)) {
 		r->tc = 1;
 		return;
 	}
-	for (i = 0; i < KB_SRV_SELF_MAX; i++) {
-		if (i >= n)
-			break;
-		KB_BOUND(pos, KB_OUT_MASK);
-		kb_put_rr(s->out + pos, KB_DNS_HDR, KB_TYPE_SRV, hdr->ttl_s, 6 + tlen);
-		kb_store32(s->out + pos + 12, kb_load32(page->b + off + 16 + 6 * i));
-		kb_store16(s->out + pos + 16, kb_load16(page->b + off + 20 + 6 * i));
-		kb_copy_name(s->out, pos + 18, s->msg, KB_DNS_HDR + skip, tlen);
-		pos += 18 + tlen;
-	}
+	kb_env_loop(n, kb_srv_self_step, &v);
+	pos = v.pos;
 	KB_BOUND(pos, KB_OUT_MASK);
-	kb_put_a(s->out + pos, KB_DNS_HDR + skip, hdr->ttl_s, addr);
+	kb_put_a(s->out + pos, KB_DNS_HDR + v.skip, hdr->patch[KB_PATCH_TTL], addr);
 	r->an = (__u16)n;
 	r->ar = 1;
 	r->len = (__u16)(pos + 16);
@@ -341,7 +355,7 @@ KB_LEAF void kb_build_ptr_dashed(struct kb_scratch *s, const struct kb_header *h
 	s->out[pos++ & KB_OUT_MASK] = '-';
 	pos += kb_put_decimal(s->out, pos, addr >> 24);
 	s->out[12] = (__u8)(pos - 13);
-	kb_put_rr(s->out, KB_DNS_HDR, KB_TYPE_PTR, hdr->ttl_s, pos - 12 + len);
+	kb_put_rr(s->out, KB_DNS_HDR, KB_TYPE_PTR, hdr->patch[KB_PATCH_TTL], pos - 12 + len);
 	kb_copy_from_page(s->out, pos, page, off + sizeof(struct kb_set), len);
 	r->an = 1;
 	r->len = (__u16)(pos + len);
@@ -371,9 +385,9 @@ KB_INLINE void kb_build_opt(struct kb_scratch *s, const struct kb_header *hdr)
 }
 
 /* The name is not in the table: what does that mean? */
-KB_LEAF int kb_answer_miss(const struct kb_env *env, const struct kb_header *hdr,
-			   const struct kb_view *view, struct kb_scratch *s)
+KB_LEAF int kb_answer_miss(const struct kb_view *view, struct kb_scratch *s)
 {
+	const struct kb_header *hdr = view->hdr;
 	__u32 len = s->q.name.len, zi;
 	const struct kb_zone *zone;
 
@@ -389,36 +403,26 @@ KB_LEAF int kb_answer_miss(const struct kb_env *env, const struct kb_header *hdr
 	if (kb_state_of(view->state) != KB_FULL)
 		return KB_CNT_HITS_ONLY;
 	if ((zone->flags & KB_ZONE_SKIPS) &&
-	    (kb_skipped(env, hdr, view->state, view->replica, s->msg, len, &s->labels, 3) ||
-	     kb_skipped(env, hdr, view->state, view->replica, s->msg, len, &s->labels, 2)))
+	    (kb_skipped(view, s->msg, len, &s->labels, 3) ||
+	     kb_skipped(view, s->msg, len, &s->labels, 2)))
 		return KB_CNT_NAME_LEAVE;
 	kb_build_negative(s, hdr, KB_DNS_HDR + len - zone->len, KB_RCODE_NXDOMAIN);
 	return 0;
-}
-
-/* Length of the zone with this id, 0 if there is none. Zones that answer come first
- * in the table, at index id - 1. */
-KB_INLINE __u32 kb_zone_len(const struct kb_header *hdr, __u32 id)
-{
-	__u32 i = id - 1;
-
-	KB_BOUND(i, 15);
-	return hdr->zone[i].len;
 }
 
 /*
  * Builds the answer to s->q from `value` (kb_lookup's) into s->out and s->r. Returns 0
  * or the counter that says why not.
  */
-KB_INLINE int kb_answer_value(const struct kb_env *env, const struct kb_header *hdr,
-			      const struct kb_view *view, struct kb_scratch *s, __u64 value)
+KB_INLINE int kb_answer_value(const struct kb_view *view, struct kb_scratch *s, __u64 value)
 {
+	const struct kb_header *hdr = view->hdr;
 	__u32 kind = kb_value_kind(value), ref = kb_value_ref(value), set = 0;
 	__u32 qtype = s->q.qtype;
 
 	s->r.tc = 0;
 	if (kind == KB_VALUE_A && qtype == KB_TYPE_A) {
-		kb_put_a(s->out, KB_DNS_HDR, hdr->ttl_s, kb_value_addr(value));
+		kb_put_a(s->out, KB_DNS_HDR, hdr->patch[KB_PATCH_TTL], kb_value_addr(value));
 		s->r.an = 1;
 		s->r.ns = 0;
 		s->r.ar = 0;
@@ -427,7 +431,7 @@ KB_INLINE int kb_answer_value(const struct kb_env *env, const struct kb_header *
 		goto opt;
 	}
 	if (kind == KB_VALUE_NONE) {
-		int why = kb_answer_miss(env, hdr, view, s);
+		int why = kb_answer_miss(view, s);
 
 		if (why)
 			return why;
@@ -438,7 +442,7 @@ KB_INLINE int kb_answer_value(const struct kb_env *env, const struct kb_header *
 	if (kind > KB_VALUE_LEAVE)
 		return KB_CNT_INCOMPLETE;
 	if (ref) {
-		const struct kb_page *page = kb_env_page(env, ref / KB_PAGE_UNITS);
+		const struct kb_page *page = kb_env_page(view->env, ref / KB_PAGE_UNITS);
 		__u32 form;
 
 		if (!page)
@@ -460,7 +464,7 @@ KB_INLINE int kb_answer_value(const struct kb_env *env, const struct kb_header *
 		}
 	}
 	if (!set) {
-		__u32 zlen = kb_zone_len(hdr, kb_value_zone(value));
+		__u32 zlen = hdr->zone_len[kb_value_zone(value)];
 
 		if (zlen == 0 || zlen > s->q.name.len)
 			return KB_CNT_INCOMPLETE;

@@ -81,6 +81,7 @@ KB_LEAF void kb_name_scan(const __u8 *msg, __u32 off, __u32 avail, const struct 
 
 	ret->len = 0;
 	KB_BOUND(off, 511);
+	KB_BOUND(avail, 511);
 	for (i = 0; i < KB_NAME_BLOCKS; i++) {
 		__u64 w, raw, z, mask = ~0ULL;
 		__u32 lo, hi;

@@ -175,6 +175,7 @@ enum kb_patch {
 	KB_PATCH_TTL = 0,     /* the live ttl */
 	KB_PATCH_SERIAL = 1,  /* the zones' serial */
 	KB_PATCH_SOA_TTL = 2, /* TTL of an SOA: at most KB_SOA_TTL_MAX */
+	KB_PATCH_MAX = 4,
 };
 #define KB_PATCH(kind, off) ((__u16)((kind) << 12 | (off)))
 #define kb_patch_kind(p)    ((p) >> 12)
@@ -188,8 +189,8 @@ enum kb_patch {
 #define KB_SOA_EXPIRE  86400
 
 /*
- * Zones, for what a miss means. The longest match wins; ids 1..15 belong to
- * zones that answer, and stand in values.
+ * Zones, for what a miss means. The longest match wins, so they are sorted by falling
+ * length; ids 1..15 belong to zones that answer, and stand in values.
  */
 #define KB_ZONES_MAX 64
 
@@ -208,10 +209,11 @@ struct kb_zone {
 	__u8 id;	 /* 1..15, 0 for zones that only leave */
 	__u8 flags;
 	__u8 pad[5];
-	__u8 name[KB_NAME_MAX + 9]; /* lower case, zero padded */
+	__u64 name[KB_NAME_BLOCKS]; /* lower case wire bytes, zero padded */
+	__u64 mask[KB_NAME_BLOCKS]; /* which bytes of name[] count */
 };
 
-_Static_assert(sizeof(struct kb_zone) == 288, "zone layout");
+_Static_assert(sizeof(struct kb_zone) == 536, "zone layout");
 
 /* Source prefixes that are served. */
 #define KB_ALLOW_MAX 64
@@ -251,19 +253,19 @@ struct kb_header {
 	__u64 deadline;	   /* jiffies64 after which nothing is answered */
 	__u64 icept_ports; /* bit (port & 63) is set if some intercept has such a port */
 	__u64 shape[2];	   /* by generation & 1: buckets per replica | replicas << 32 */
-	__u32 ttl_s;
-	__u32 serial;
+	__be32 patch[KB_PATCH_MAX]; /* what a patch of each kind is filled with */
 	__u16 udp_max;
 	__u8 flags;
 	__u8 n_zones;
 	__u8 n_allow4;
 	__u8 n_allow6;
-	__u8 pad1[10];
+	__u8 pad1[2];
 
 	struct kb_hash_key key;
 	struct kb_allow4 allow4[KB_ALLOW_MAX];
 	struct kb_allow6 allow6[KB_ALLOW_MAX];
 	struct kb_zone zone[KB_ZONES_MAX];
+	__u8 zone_len[KB_VALUE_ZONE_MAX + 1]; /* by id, 0 if there is none */
 
 	/* For the writer that adopts the table; readers do not look here. */
 	__u32 arena_pages;

@@ -2,12 +2,13 @@
 /*
  * From a hash to a value, and from a miss to what it means.
  *
- * The engine gives access to the table by four functions, declared here and
- * defined by it before it includes answer.h (in BPF they are map look-ups, elsewhere
- * pointer arithmetic):
+ * The engine gives access to the table by three functions, declared here and defined by
+ * it (in BPF they are map look-ups and a helper, elsewhere pointer arithmetic and a loop;
+ * control/table/env.h has the latter):
  *
  *   kb_env_bucket(env, gen, n)  bucket n of that generation, NULL if there is none
  *   kb_env_page(env, n)         arena page n, NULL if there is none (yet)
+ *   kb_env_loop(n, step, arg)   calls step(i, arg) up to n times, until it returns 1
  */
 #ifndef KB_CORE_LOOKUP_H
 #define KB_CORE_LOOKUP_H
@@ -18,6 +19,16 @@ struct kb_env; /* the engine's own */
 
 static inline const struct kb_bucket *kb_env_bucket(const struct kb_env *env, __u32 gen, __u32 n);
 static inline const struct kb_page *kb_env_page(const struct kb_env *env, __u32 n);
+static inline void kb_env_loop(__u32 n, long (*step)(__u32 i, void *arg), void *arg);
+
+/* The table as one packet sees it: fixed once, when the packet is first looked at. */
+struct kb_view {
+	const struct kb_env *env;
+	const struct kb_header *hdr;
+	__u64 state;
+	__u32 replica;
+	__u32 pad;
+};
 
 /* A scan ran past KB_PROBE_MAX buckets or met a missing one. No value has this
  * kind, so it can be told apart from every answer. */
@@ -28,16 +39,15 @@ static inline const struct kb_page *kb_env_page(const struct kb_env *env, __u32 
  * home bucket's tags and values are loaded in any order; see layout.h for why no
  * order gives another name's value.
  */
-KB_LEAF __u64 kb_lookup(const struct kb_env *env, const struct kb_header *hdr, __u64 state,
-			__u32 replica, __u64 hash)
+KB_LEAF __u64 kb_lookup(const struct kb_view *view, __u64 hash)
 {
-	__u32 gen = kb_gen_of(state);
-	__u64 shape = kb_read_once(hdr->shape[gen & 1]);
-	__u32 n = (__u32)shape, base = replica * n, b = kb_home_bucket(hash, n);
+	__u32 gen = kb_gen_of(view->state);
+	__u64 shape = kb_read_once(view->hdr->shape[gen & 1]);
+	__u32 n = (__u32)shape, base = view->replica * n, b = kb_home_bucket(hash, n);
 	__u32 i;
 
 	for (i = 0; i < KB_PROBE_MAX; i++) {
-		const struct kb_bucket *bucket = kb_env_bucket(env, gen, base + b);
+		const struct kb_bucket *bucket = kb_env_bucket(view->env, gen, base + b);
 		__u64 v0, v1, v2, v3;
 
 		if (!bucket)
@@ -63,11 +73,16 @@ KB_LEAF __u64 kb_lookup(const struct kb_env *env, const struct kb_header *hdr, _
 
 #define KB_LABELS_MAX 128
 
+/*
+ * Where the labels of a name start. `at` is the inverse of `start` and is not cleared
+ * between names: an entry counts only if start[] agrees with it.
+ */
 struct kb_labels {
-	__u8 start[KB_LABELS_MAX + 8]; /* offset of each label within the name */
-	__u32 n;		       /* labels, the root not counted */
-	__u32 zone;		       /* index into hdr->zone of the longest match */
-	__u32 at;		       /* first label of that zone */
+	__u8 start[KB_LABELS_MAX];
+	__u8 at[KB_NAME_MAX + 1];
+	__u32 n;	/* labels, the root not counted */
+	__u32 zone;	/* index into hdr->zone of the longest match */
+	__u32 zone_at;	/* first label of that zone */
 };
 
 /* Walks the labels of the name at msg + KB_DNS_HDR, `len` wire bytes as found by the
@@ -78,113 +93,116 @@ KB_LEAF int kb_labels_walk(const __u8 *msg, __u32 len, struct kb_labels *ret)
 	__u32 off = 0, n;
 
 	for (n = 0; n < KB_LABELS_MAX; n++) {
-		__u32 at = off, label;
+		__u32 label;
 
-		KB_BOUND(at, 255);
-		label = msg[KB_DNS_HDR + at];
-		if (label == 0) {
-			ret->n = n;
-			ret->start[n & (KB_LABELS_MAX - 1)] = (__u8)at;
-			return off + 1 == len ? 0 : KB_CNT_QNAME;
-		}
-		if (label > 63)
-			return KB_CNT_QNAME;
-		ret->start[n & (KB_LABELS_MAX - 1)] = (__u8)at;
+		KB_BOUND(off, 255);
+		label = msg[KB_DNS_HDR + off];
+		ret->start[n] = (__u8)off;
+		ret->at[off] = (__u8)n;
+		ret->n = n;
 		off += label + 1;
-		if (off >= len)
-			return KB_CNT_QNAME;
-	}
-	return KB_CNT_QNAME;
-}
-
-/* Does the name of `len` bytes end in the zone's bytes? */
-KB_LEAF int kb_zone_ends(const __u8 *msg, __u32 len, const struct kb_zone *zone)
-{
-	__u32 zlen = zone->len, off = len - zlen, i;
-
-	for (i = 0; i < KB_NAME_BLOCKS; i++) {
-		__u64 w, mask = ~0ULL;
-		__u32 at = off + i * 8;
-
-		if (i * 8 >= zlen)
-			return 1;
-		if (zlen - i * 8 < 8)
-			mask = (1ULL << ((zlen - i * 8) * 8)) - 1;
-		KB_BOUND(at, 255);
-		w = kb_fold64(kb_load64(msg + KB_DNS_HDR + at));
-		if ((w ^ kb_load64(zone->name + i * 8)) & mask)
-			return 0;
-	}
-	return 1;
-}
-
-/* At which label does the suffix of `zlen` bytes start? n + 1 if at none. */
-KB_LEAF __u32 kb_label_at(const struct kb_labels *labels, __u32 off)
-{
-	__u32 i, n = labels->n;
-
-	for (i = 0; i < KB_LABELS_MAX; i++) {
-		if (i > n)
+		if (label == 0 || label > 63 || off >= len)
 			break;
-		if (labels->start[i & (KB_LABELS_MAX - 1)] == off)
-			return i;
 	}
-	return n + 1;
+	/* A well-formed name ends with the root label, just where the scan ended. */
+	n = ret->n;
+	KB_BOUND(n, KB_LABELS_MAX - 1);
+	return ret->start[n] + 1U == len ? 0 : KB_CNT_QNAME;
+}
+
+/* One step compares eight bytes: 64 zones by their tails, and some whole names. */
+#define KB_ZONE_STEPS 192
+
+struct kb_zone_search {
+	const __u8 *msg;
+	const struct kb_header *hdr;
+	struct kb_labels *labels;
+	__u64 tail;   /* last eight bytes of the name */
+	__u32 len;
+	__u32 block;  /* of eight bytes, within the zone at labels->zone */
+	__u32 found;
+	__u32 pad;
+};
+
+/* One step of the search; returns 1 to end it. */
+KB_LEAF long kb_zone_step(__u32 k, void *arg)
+{
+	struct kb_zone_search *z = arg;
+	struct kb_labels *labels = z->labels;
+	__u32 i = labels->zone, b = z->block, len = z->len, off, from;
+	const struct kb_zone *zone;
+
+	(void)k;
+	if (i >= z->hdr->n_zones)
+		return 1;
+	KB_BOUND(i, KB_ZONES_MAX - 1);
+	zone = &z->hdr->zone[i];
+	if (((z->tail ^ zone->tail) & zone->tail_mask) || zone->len > len)
+		goto next;
+	off = len - zone->len;
+	from = off + 8 * b;
+	KB_BOUND(from, 255);
+	KB_BOUND(b, KB_NAME_BLOCKS - 1);
+	/* Bytes behind the name are qtype and qclass: zone->mask is 0 there. */
+	if ((kb_fold64(kb_load64(z->msg + KB_DNS_HDR + from)) ^ zone->name[b]) & zone->mask[b])
+		goto next;
+	if (8 * (b + 1) < zone->len) {
+		z->block = b + 1;
+		return 0;
+	}
+	/* Only at a label boundary. */
+	KB_BOUND(off, 255);
+	from = labels->at[off];
+	KB_BOUND(from, KB_LABELS_MAX - 1);
+	if (from <= labels->n && labels->start[from] == off) {
+		labels->zone_at = from;
+		z->found = 1;
+		return 1;
+	}
+next:
+	labels->zone = i + 1;
+	z->block = 0;
+	return 0;
 }
 
 /*
  * Finds the longest zone that holds the name. Returns 1 and sets labels->zone and
- * labels->at, or 0. A linear pass: clusters have three zones and a few stub domains.
- * The compare of the last eight bytes turns nearly all others away.
+ * labels->zone_at, or 0. The zones are sorted by falling length, so the first match is the
+ * longest. A linear pass: clusters have three zones and a few stub domains, and the
+ * compare of the last eight bytes turns nearly all others away. The loop is the
+ * engine's: the verifier follows a bpf_loop() body once, an open loop of this kind more
+ * than a million instructions.
  */
 KB_LEAF int kb_zone_find(const __u8 *msg, __u32 len, const struct kb_header *hdr,
 			 struct kb_labels *labels)
 {
-	__u32 i, best = 0, end = len;
-	__u64 tail;
+	struct kb_zone_search z = {.msg = msg, .hdr = hdr, .labels = labels, .len = len};
+	__u32 end = len + KB_DNS_HDR - 8;
 
-	/* The name's last eight bytes; the message header precedes short names, and
-	 * tail_mask keeps it out. */
-	end += KB_DNS_HDR - 8;
+	/* The message header precedes names of less than eight bytes, and tail_mask keeps it
+	 * out. */
 	KB_BOUND(end, 511);
-	tail = kb_fold64(kb_load64(msg + end));
-	for (i = 0; i < KB_ZONES_MAX; i++) {
-		const struct kb_zone *zone = &hdr->zone[i];
-		__u32 zlen, at;
-
-		if (i >= hdr->n_zones)
-			break;
-		zlen = zone->len;
-		if ((tail ^ zone->tail) & zone->tail_mask)
-			continue;
-		if (zlen <= best || zlen > len || !kb_zone_ends(msg, len, zone))
-			continue;
-		at = kb_label_at(labels, len - zlen);
-		if (at > labels->n)
-			continue;
-		best = zlen;
-		labels->zone = i;
-		labels->at = at;
-	}
-	return best != 0;
+	z.tail = kb_fold64(kb_load64(msg + end));
+	labels->zone = 0;
+	kb_env_loop(KB_ZONE_STEPS, kb_zone_step, &z);
+	return (int)z.found;
 }
 
-/* Is the name `above` labels above the zone, or something over it, entered as left?
- * Used only while the zone has KB_ZONE_SKIPS. */
-KB_LEAF int kb_skipped(const struct kb_env *env, const struct kb_header *hdr, __u64 state,
-		       __u32 replica, const __u8 *msg, __u32 len, const struct kb_labels *labels,
-		       __u32 above)
+/* Is the suffix that starts `above` labels before the zone entered as left? Used only
+ * while the zone has KB_ZONE_SKIPS. */
+KB_LEAF int kb_skipped(const struct kb_view *view, const __u8 *msg, __u32 len,
+		       const struct kb_labels *labels, __u32 above)
 {
 	struct kb_name_scan scan;
 	__u32 off;
 
-	if (labels->at < above)
+	if (labels->zone_at < above)
 		return 0;
-	off = labels->start[(labels->at - above) & (KB_LABELS_MAX - 1)];
-	kb_name_scan(msg, KB_DNS_HDR + off, len - off, &hdr->key, &scan);
+	off = labels->start[(labels->zone_at - above) & (KB_LABELS_MAX - 1)];
+	kb_name_scan(msg, KB_DNS_HDR + off, len - off, &view->hdr->key, &scan);
 	if (scan.len == 0)
 		return 0;
-	return kb_value_kind(kb_lookup(env, hdr, state, replica, scan.hash)) == KB_VALUE_LEAVE;
+	return kb_value_kind(kb_lookup(view, scan.hash)) == KB_VALUE_LEAVE;
 }
 
 #endif

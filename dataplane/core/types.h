@@ -22,7 +22,12 @@
  * a mask are not spilled. Kernel 6.1 loses bounds on a spilled copy.
  */
 #define KB_LEAF static __attribute__((noinline))
-/* Keeps the compiler from proving a mask redundant and dropping it. */
+/*
+ * Bounds a value by a mask that the compiler may not drop. It also makes a new
+ * value in the verifier's eyes: a loop bound that is still the caller's register would
+ * be narrowed there too at each exit of the loop, and every exit would be followed on its own
+ * to the end of the program.
+ */
 #define KB_BOUND(var, mask)                                                                        \
 	do {                                                                                       \
 		(var) &= (mask);                                                                   \

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+# kbdns. `make help` lists the targets.
+
+B ?= build
+CC ?= gcc
+CLANG ?= clang
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+SAN ?=
+VERSION := 0.1.0
+
+PKGS := libuv libcurl jansson yaml-0.1 libmicrohttpd libbpf libmnl
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Werror
+CFLAGS ?= -O2 -g
+KB_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DKB_VERSION='"$(VERSION)"' -I. -I$(B) \
+	-MMD -MP $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
+	$(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+KB_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm
+BPF_CFLAGS = -g -O2 -target bpf -mcpu=v3 -I. -isystem /usr/include/$(shell $(CC) -print-multiarch) \
+	-Wall -Wextra -Wshadow -Werror -MMD -MP
+
+LIB_SRC := $(filter-out control/kbdnsd.c control/kbdnsctl.c,$(wildcard control/*.c control/*/*.c))
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+BPF_OBJ := $(patsubst %.bpf.c,$(B)/%.bpf.o,$(wildcard bpf/*.bpf.c bench/*.bpf.c tests/bpf/*.bpf.c))
+SKEL := $(patsubst %.bpf.o,%.skel.h,$(BPF_OBJ))
+BIN := $(B)/kbdnsd $(B)/kbdnsctl
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT := $(UNIT_SRC:%.c=$(B)/%)
+TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ := $(FUZZ_SRC:%.c=$(B)/%)
+# Programs of one file each: benchmarks and test tools.
+TOOL_SRC := $(wildcard bench/*.c tests/bpf/*.c tests/model/*.c tests/e2e/*.c)
+TOOL := $(patsubst %.c,$(B)/%,$(filter-out %.bpf.c,$(TOOL_SRC)))
+
+.PHONY: all help deps demo test unit lint format fuzz bench install uninstall clean tools
+.DEFAULT_GOAL := all
+
+all: $(BIN) ## build kbdnsd, kbdnsctl and the BPF objects
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+deps: ## install the Debian packages that building and testing need
+	$(Q)scripts/install-deps
+
+demo: deps ## five-minute demonstration in network namespaces (SOURCE=apiserver: a real API server)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)scripts/demo/run $(or $(SOURCE),snapshot)
+
+test: deps ## run every test; ends with "N passed, N failed, N skipped"
+	$(Q)tests/run
+
+unit: $(UNIT) ## build the unit tests (SAN=address,undefined builds them with sanitizers)
+
+tools: $(TOOL) $(FUZZ) ## build benchmarks, test tools and fuzz targets
+
+lint: ## include arrows, formatting, shellcheck, manuals
+	$(Q)scripts/lint
+
+format: ## format all C sources in place
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+
+fuzz: ## run one fuzz target for SECONDS (60): make fuzz T=json_split
+	$(Q)$(MAKE) --no-print-directory B=$(B)/fuzz CC=$(CLANG) SAN=address,undefined,fuzzer-no-link \
+		$(B)/fuzz/tests/fuzz/libfuzz_$(T)
+	$(Q)$(B)/fuzz/tests/fuzz/libfuzz_$(T) -max_total_time=$(or $(SECONDS),60) tests/fuzz/corpus/$(T)
+
+bench: all tools ## run every benchmark; each command of bench/ also runs alone
+	$(Q)bench/run
+
+install: all ## install into DESTDIR/PREFIX (/usr/local)
+	$(Q)install -D -t $(DESTDIR)$(or $(PREFIX),/usr/local)/sbin $(B)/kbdnsd
+	$(Q)install -D -t $(DESTDIR)$(or $(PREFIX),/usr/local)/bin $(B)/kbdnsctl
+	$(Q)install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man8 scripts/man/kbdnsd.8
+	$(Q)install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man1 scripts/man/kbdnsctl.1
+
+clean: ## remove what was built
+	$(Q)rm -rf $(B)
+
+$(B)/%.o: %.c | $(SKEL)
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CC  $<")
+	$(Q)$(CC) $(KB_CFLAGS) -c $< -o $@
+
+$(B)/%.bpf.o: %.bpf.c
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  BPF $<")
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp && mv $@.tmp $@
+
+# The skeleton's name is the file's with "_bpf": kbdns_bpf.
+$(B)/%.skel.h: $(B)/%.bpf.o
+	$(Q)bpftool gen skeleton $< name $(notdir $*)_bpf > $@.tmp && mv $@.tmp $@
+
+$(B)/libkb.a: $(LIB_OBJ)
+	$(Q)rm -f $@ && ar crs $@ $^
+
+$(B)/libkbtest.a: $(TESTLIB_OBJ)
+	$(Q)rm -f $@ && ar crs $@ $^
+
+$(B)/kbdnsd $(B)/kbdnsctl: $(B)/%: $(B)/control/%.o $(B)/libkb.a
+	$(if $(Q),@echo "  LD  $@")
+	$(Q)$(CC) $(KB_CFLAGS) $^ -o $@ $(KB_LIBS)
+
+$(UNIT): $(B)/%: $(B)/%.o $(B)/libkbtest.a $(B)/libkb.a
+	$(if $(Q),@echo "  LD  $@")
+	$(Q)$(CC) $(KB_CFLAGS) $^ -o $@ $(KB_LIBS) -lcmocka -lldns
+
+$(FUZZ): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay_main.o $(B)/libkb.a
+	$(Q)$(CC) $(KB_CFLAGS) $^ -o $@ $(KB_LIBS)
+
+$(B)/tests/fuzz/libfuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libkb.a
+	$(Q)$(CC) $(KB_CFLAGS) -fsanitize=fuzzer $^ -o $@ $(KB_LIBS)
+
+$(TOOL): $(B)/%: $(B)/%.o $(B)/libkbtest.a $(B)/libkb.a
+	$(if $(Q),@echo "  LD  $@")
+	$(Q)$(CC) $(KB_CFLAGS) $^ -o $@ $(KB_LIBS) -lcmocka -lldns
+
+.PRECIOUS: $(B)/%.o $(B)/%.bpf.o $(B)/%.skel.h
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

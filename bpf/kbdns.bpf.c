@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+/*
+ * The fast path for pods (kbdns_tc) and for NICs (kbdns_xdp), and the heartbeat.
+ *
+ * Every check comes before the first write. A packet that is not answered is left
+ * byte for byte as it came, and the next program of the chain sees it.
+ */
+#include <linux/bpf.h>
+#include <linux/if_packet.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/answer.bpf.h"
+
+/* TCX_NEXT and TC_ACT_UNSPEC: go on with the chain; TC_ACT_OK would end it and skip the
+ * CNI's own program. */
+#define KB_TC_NEXT (-1)
+
+/* No IPv4 link has an MTU below this in practice, and IPv6 forbids one below 1280
+ * (RFC 8200 section 5), so that only larger replies need to ask. */
+#define KB_MTU_SAFE 576
+
+/* The query was complete as well as partial, see kb_tc_csum. */
+#define KB_CSUM_BOTH (1U << 16)
+
+/* One's complement sum of the query's message. */
+static __attribute__((noinline)) __u64 kb_msg_sum(__u8 *msg, __u32 len)
+{
+	__u64 sum = 0;
+	__u32 i, end = len;
+
+	KB_BOUND(end, 511);
+	kb_store64(msg + end, 0);
+	KB_BOUND(len, 1023);
+	for (i = 0; i < KB_MSG_MAX; i += 8) {
+		__u64 w;
+
+		if (i >= len)
+			break;
+		w = kb_load64(msg + i);
+		sum += (__u32)w;
+		sum += w >> 32;
+	}
+	return sum;
+}
+
+/* Sum of the query's UDP header (checksum left out) and message. */
+static inline __u64 kb_query_sum(struct kb_percpu *cpu)
+{
+	const struct kb_flow *f = &cpu->flow;
+
+	return (__u64)f->sport + f->dport + kb_swap16(f->dns_len + KB_UDP_HDR) +
+	       kb_msg_sum(cpu->s.msg, f->dns_len);
+}
+
+/*
+ * The UDP checksum field of the reply, given the query's.
+ *
+ * A pod's datagram normally comes with CHECKSUM_PARTIAL: the field holds the sum of
+ * the pseudo header, to be completed by whoever needs it (a NIC, a namespace behind the
+ * pod). The mark outlives the redirect, so the reply's field must be of the same kind,
+ * and nothing tells a program which kind it is. A field that differs from the pseudo
+ * header's sum is a complete checksum. If they are equal, the field is partial, unless it
+ * happens to be right as a complete one too, one in 65,536: then KB_CSUM_BOTH is set and
+ * the kernel, which knows, updates the field (kb_tc_csum_both).
+ */
+static __attribute__((noinline)) __u32 kb_tc_csum(struct kb_percpu *cpu, __u64 out_sum,
+						  __u32 udp_len)
+{
+	const struct kb_flow *f = &cpu->flow;
+	__u64 old = kb_csum_pseudo(f, f->dns_len + KB_UDP_HDR), new = kb_csum_pseudo(f, udp_len);
+
+	if (kb_csum_fold(old) != f->udp_csum)
+		return kb_csum_field(new + kb_csum_reply(f, &cpu->s.q, &cpu->s.r, out_sum, udp_len));
+	if (kb_csum_fold(old + f->udp_csum + kb_query_sum(cpu)) == 0xffff)
+		return KB_CSUM_BOTH | f->udp_csum;
+	return kb_csum_fold(new);
+}
+
+/* Updates the old field, which has been written back, for the new length in the pseudo
+ * header and, where the kernel takes the field for complete, for everything else. */
+static __attribute__((noinline)) int kb_tc_csum_both(struct __sk_buff *skb, struct kb_percpu *cpu,
+						     __u64 out_sum, __u32 udp_len)
+{
+	__u32 off = (cpu->flow.v6 ? KB_HDRS6 : KB_HDRS4) - 2;
+	__u64 new = kb_csum_reply(&cpu->flow, &cpu->s.q, &cpu->s.r, out_sum, udp_len);
+	__u64 diff = (__u64)kb_csum_fold(new) + (__u16)~kb_csum_fold(kb_query_sum(cpu));
+
+	return bpf_l4_csum_replace(skb, off, kb_swap16(cpu->flow.dns_len + KB_UDP_HDR),
+				   kb_swap16(udp_len), BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0 | 2) ||
+	       bpf_l4_csum_replace(skb, off, 0, diff, BPF_F_MARK_MANGLED_0);
+}
+
+SEC("tc")
+int kbdns_tc(struct __sk_buff *skb)
+{
+	struct kb_header *hdr = kb_get_header();
+	struct kb_percpu *cpu = kb_get_percpu(KB_ENGINE_TC);
+	__u64 state, start, out_sum;
+	__u32 dns_len, old_len, new_len, off, csum;
+	__u8 *pkt, *end;
+	int why;
+
+	if (!hdr || !cpu)
+		return KB_TC_NEXT;
+	state = kb_read_once(hdr->state);
+	start = kb_clock(hdr);
+	pkt = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	why = kb_flow_parse(pkt, end, skb->len, hdr, &cpu->flow);
+	if (why == KB_CNT_UNREADABLE) {
+		if (bpf_skb_pull_data(skb, skb->len < KB_HDRS6 ? skb->len : KB_HDRS6))
+			goto leave;
+		pkt = (void *)(long)skb->data;
+		end = (void *)(long)skb->data_end;
+		why = kb_flow_parse(pkt, end, skb->len, hdr, &cpu->flow);
+	}
+	if (why)
+		goto leave;
+	why = KB_CNT_NOT_IP;
+	if (skb->vlan_present)
+		goto leave;
+	why = kb_admit(hdr, state, &cpu->flow);
+	if (why)
+		goto leave;
+	why = KB_CNT_GSO;
+	if (skb->gso_size)
+		goto leave;
+	old_len = cpu->flow.dns_len;
+	why = KB_CNT_OVERSIZE;
+	if (old_len > KB_MSG_MAX || old_len == 0)
+		goto leave;
+	off = cpu->flow.v6 ? KB_HDRS6 : KB_HDRS4;
+	why = KB_CNT_UNREADABLE;
+	if (bpf_skb_load_bytes(skb, off, cpu->s.msg, old_len))
+		goto leave;
+	why = kb_solve(hdr, &cpu->s, state, old_len, bpf_get_smp_processor_id());
+	if (why)
+		goto leave;
+	new_len = cpu->s.r.len;
+	dns_len = cpu->s.q.end + new_len;
+	if (off + dns_len > KB_MTU_SAFE + KB_ETH_HDR) {
+		__u32 mtu = 0;
+		int diff = (int)(off + dns_len) - (int)skb->len;
+
+		why = KB_CNT_MTU;
+		if (bpf_check_mtu(skb, 0, &mtu, diff, 0))
+			goto leave;
+	}
+	out_sum = kb_out_sum(cpu->s.out, new_len);
+	csum = kb_tc_csum(cpu, out_sum, dns_len + KB_UDP_HDR);
+
+	why = KB_CNT_NO_ROOM;
+	if (bpf_skb_change_tail(skb, off + dns_len, 0))
+		goto leave;
+	/* From here on the packet is no longer the query. */
+	why = KB_CNT_WRITE_FAILED;
+	pkt = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	if (pkt + KB_HDRS4 + KB_DNS_HDR > end) {
+		goto drop;
+	}
+	if (off == KB_HDRS6) {
+		if (pkt + KB_HDRS6 + KB_DNS_HDR > end)
+			goto drop;
+		kb_reply_headers(pkt, 1, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len,
+				 (__u16)csum);
+	} else {
+		kb_reply_headers(pkt, 0, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len,
+				 (__u16)csum);
+	}
+	off += cpu->s.q.end;
+	if (new_len) {
+		KB_BOUND(new_len, 2047);
+		if (new_len == 0 || bpf_skb_store_bytes(skb, off, cpu->s.out, new_len, 0))
+			goto drop;
+	}
+	if ((csum & KB_CSUM_BOTH) && kb_tc_csum_both(skb, cpu, out_sum, dns_len + KB_UDP_HDR))
+		goto drop;
+	/* Frames for a bridge's MAC are PACKET_OTHERHOST, and kernels before 6.15 keep
+	 * that over the redirect: the pod would drop the reply. */
+	if (skb->pkt_type != PACKET_HOST)
+		bpf_skb_change_type(skb, PACKET_HOST);
+	kb_count_answer(cpu);
+	kb_clock_stop(cpu, start);
+	return (int)bpf_redirect_peer(skb->ifindex, 0);
+drop:
+	kb_count(cpu, KB_CNT_WRITE_FAILED);
+	return TC_ACT_SHOT;
+leave:
+	kb_count(cpu, (enum kb_counter)(why & 63));
+	return KB_TC_NEXT;
+}
+
+SEC("xdp")
+int kbdns_xdp(struct xdp_md *ctx)
+{
+	struct kb_header *hdr = kb_get_header();
+	struct kb_percpu *cpu = kb_get_percpu(KB_ENGINE_XDP);
+	const struct kb_port_conf *port;
+	__u64 state, start, sum;
+	__u32 dns_len, old_len, new_len, off, ifindex;
+	__u8 *pkt, *end;
+	int why;
+
+	if (!hdr || !cpu)
+		return XDP_PASS;
+	state = kb_read_once(hdr->state);
+	start = kb_clock(hdr);
+	pkt = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	/* Only the linear part counts: a query that does not lie in it is left. */
+	why = kb_flow_parse(pkt, end, (__u32)(end - pkt), hdr, &cpu->flow);
+	if (why)
+		goto leave;
+	why = kb_admit(hdr, state, &cpu->flow);
+	if (why)
+		goto leave;
+	why = KB_CNT_NOT_OURS;
+	ifindex = ctx->ingress_ifindex;
+	port = bpf_map_lookup_elem(&kb_ports, &ifindex);
+	if (!port || pkt + KB_ETH_HDR > end || kb_load32(pkt) != kb_load32(port->mac) ||
+	    kb_load16(pkt + 4) != kb_load16(port->mac + 4) || (pkt[6] & 1))
+		goto leave;
+	old_len = cpu->flow.dns_len;
+	why = KB_CNT_OVERSIZE;
+	if (old_len > KB_MSG_MAX || old_len == 0)
+		goto leave;
+	off = cpu->flow.v6 ? KB_HDRS6 : KB_HDRS4;
+	why = KB_CNT_UNREADABLE;
+	if (bpf_xdp_load_bytes(ctx, off, cpu->s.msg, old_len))
+		goto leave;
+	why = kb_solve(hdr, &cpu->s, state, old_len, ctx->rx_queue_index);
+	if (why)
+		goto leave;
+	new_len = cpu->s.r.len;
+	dns_len = cpu->s.q.end + new_len;
+	if (off + dns_len > KB_MTU_SAFE + KB_ETH_HDR) {
+		__u32 mtu = 0;
+		int diff = (int)(off + dns_len) - (int)(end - pkt);
+
+		why = KB_CNT_MTU;
+		if (bpf_check_mtu(ctx, 0, &mtu, diff, 0))
+			goto leave;
+	}
+	sum = kb_out_sum(cpu->s.out, new_len);
+	sum = kb_csum_reply(&cpu->flow, &cpu->s.q, &cpu->s.r, sum, dns_len + KB_UDP_HDR) +
+	      kb_csum_pseudo(&cpu->flow, dns_len + KB_UDP_HDR);
+
+	why = KB_CNT_NO_ROOM;
+	if (bpf_xdp_adjust_tail(ctx, (int)(off + dns_len) - (int)(end - pkt)))
+		goto leave;
+	/* From here on the packet is no longer the query. */
+	pkt = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (pkt + KB_HDRS4 + KB_DNS_HDR > end)
+		goto drop;
+	if (off == KB_HDRS6) {
+		if (pkt + KB_HDRS6 + KB_DNS_HDR > end)
+			goto drop;
+		kb_reply_headers(pkt, 1, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len,
+				 kb_csum_field(sum));
+	} else {
+		kb_reply_headers(pkt, 0, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len,
+				 kb_csum_field(sum));
+	}
+	off += cpu->s.q.end;
+	if (new_len) {
+		KB_BOUND(new_len, 2047);
+		if (new_len == 0 || bpf_xdp_store_bytes(ctx, off, cpu->s.out, new_len))
+			goto drop;
+	}
+	kb_count_answer(cpu);
+	kb_clock_stop(cpu, start);
+	return XDP_TX;
+drop:
+	kb_count(cpu, KB_CNT_WRITE_FAILED);
+	return XDP_DROP;
+leave:
+	kb_count(cpu, (enum kb_counter)(why & 63));
+	return XDP_PASS;
+}
+
+/*
+ * The heartbeat, run by kbdnsd's main loop through BPF_PROG_TEST_RUN: the deadline is in
+ * jiffies, which the programs read for a tenth of a nanosecond where a clock costs 14.
+ */
+struct kb_beat {
+	__u64 ttl_jiffies;
+	__u64 jiffies; /* out: now */
+};
+
+SEC("syscall")
+int kbdns_beat(struct kb_beat *beat)
+{
+	struct kb_header *hdr = kb_get_header();
+	__u64 now = bpf_jiffies64();
+
+	if (!hdr)
+		return 1;
+	kb_write_once(hdr->deadline, now + beat->ttl_jiffies);
+	beat->jiffies = now;
+	return 0;
+}
+
+/* Apache-2.0 or GPL-2.0, at the user's choice; the helpers ask for the latter. */
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * What an engine keeps for each CPU: counters that kbdnsd reads, and the memory in
+ * which one packet is worked on. Never shared between CPUs.
+ */
+#ifndef KB_CORE_PERCPU_H
+#define KB_CORE_PERCPU_H
+
+#include "packet.h"
+
+enum kb_engine { KB_ENGINE_TC, KB_ENGINE_XDP, KB_ENGINE_SOCKET, KB_ENGINE_MAX };
+
+struct kb_percpu {
+	__u64 counter[KB_CNT_MAX];
+	__u64 hist[KB_HIST_BUCKETS];
+	struct kb_flow flow;
+	struct kb_scratch s;
+};
+
+/* A NIC that kbdns_xdp serves. */
+struct kb_port_conf {
+	__u8 mac[6]; /* frames to other addresses are left alone */
+	__u8 pad[2];
+};
+
+#endif
