@@ -18,6 +18,12 @@ struct kb_env {
 	__u32 pages;
 };
 
+struct kb_table;
+
+/* What answers come from right now. Valid until the table's next change, so on the
+ * writer's thread fetch it anew for each query. */
+void kb_table_env(const struct kb_table *t, struct kb_env *ret_env);
+
 static inline const struct kb_bucket *kb_env_bucket(const struct kb_env *env, __u32 gen, __u32 n)
 {
 	return n < env->buckets[gen & 1] ? env->index[gen & 1] + n : NULL;

@@ -22,4 +22,12 @@ static inline const struct kb_page *kb_env_page(const struct kb_env *env, __u32 
 	return fake_table_page(env->table, n);
 }
 
+static inline void kb_env_loop(__u32 n, long (*step)(__u32 i, void *arg), void *arg)
+{
+	for (__u32 i = 0; i < n; i++) {
+		if (step(i, arg))
+			break;
+	}
+}
+
 #endif
