@@ -15,7 +15,7 @@ CFLAGS ?= -O2 -g
 KB_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DKB_VERSION='"$(VERSION)"' -I. -I$(B) \
 	-MMD -MP $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
 	$(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-KB_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm
+KB_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lresolv -lpthread -lm
 BPF_CFLAGS = -g -O2 -target bpf -mcpu=v3 -I. -isystem /usr/include/$(shell $(CC) -print-multiarch) \
 	-Wall -Wextra -Wshadow -Werror -MMD -MP
 

@@ -270,7 +270,7 @@ struct kb_srv_self {
 };
 
 /* Writes SRV record i. */
-KB_LEAF long kb_srv_self_step(__u32 i, void *arg)
+KB_STEP long kb_srv_self_step(__u32 i, void *arg)
 {
 	struct kb_srv_self *v = arg;
 	__u32 pos = v->pos, off = v->off, tlen = v->tlen;

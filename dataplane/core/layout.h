@@ -50,6 +50,7 @@
 #define KB_CORE_LAYOUT_H
 
 #include "counters.h"
+#include "dns.h"
 #include "hash.h"
 #include "types.h"
 

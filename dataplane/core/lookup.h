@@ -125,7 +125,7 @@ struct kb_zone_search {
 };
 
 /* One step of the search; returns 1 to end it. */
-KB_LEAF long kb_zone_step(__u32 k, void *arg)
+KB_STEP long kb_zone_step(__u32 k, void *arg)
 {
 	struct kb_zone_search *z = arg;
 	struct kb_labels *labels = z->labels;

@@ -12,36 +12,9 @@
 
 #include "layout.h"
 
-#define KB_DNS_HDR   12
-#define KB_MSG_MAX   512	/* longest query that is read */
-#define KB_MSG_READ  (512 + 272) /* a masked offset plus a name */
-#define KB_OPT_LEN   11
-
-#define KB_TYPE_A     1
-#define KB_TYPE_NS    2
-#define KB_TYPE_CNAME 5
-#define KB_TYPE_SOA   6
-#define KB_TYPE_PTR   12
-#define KB_TYPE_TXT   16
-#define KB_TYPE_AAAA  28
-#define KB_TYPE_SRV   33
-#define KB_TYPE_OPT   41
-#define KB_TYPE_ANY   255
-
-#define KB_RCODE_NOERROR  0
-#define KB_RCODE_FORMERR  1
-#define KB_RCODE_SERVFAIL 2
-#define KB_RCODE_NXDOMAIN 3
-#define KB_RCODE_NOTIMP	  4
-#define KB_RCODE_REFUSED  5
-
-/* Bytes 2 and 3 of a DNS header. */
-#define KB_QR	  0x80
-#define KB_OPCODE 0x78
-#define KB_AA	  0x04
-#define KB_TC	  0x02
-#define KB_RD	  0x01
-#define KB_CD	  0x10
+#define KB_MSG_MAX  512		/* longest query that is read */
+#define KB_MSG_READ (512 + 272) /* a masked offset plus a name */
+#define KB_OPT_LEN  11
 
 struct kb_query {
 	struct kb_name_scan name; /* hash, sum and wire length of the qname */

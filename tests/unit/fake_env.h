@@ -5,6 +5,7 @@
 #ifndef KB_TESTS_FAKE_ENV_H
 #define KB_TESTS_FAKE_ENV_H
 
+#include "dataplane/core/percpu.h"
 #include "tests/unit/fake_table.h"
 
 struct kb_env {

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands of the control socket; control/ctl/protocol.h has the form of each reply. */
+#include "control/daemon/daemon.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/config/version.h"
+
+static const char *const state_names[] = {"off", "hits", "full"};
+static const char *const kind_names[] = {"services", "endpointslices", "namespaces"};
+
+static void put_seconds(struct kb_json_out *o, const char *key, uint64_t ms)
+{
+	if (ms == UINT64_MAX)
+		kb_json_put_null(o, key);
+	else
+		kb_json_put_double(o, key, (double)ms / 1000);
+}
+
+static void put_bypass(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	uint64_t now = (uint64_t)time(NULL);
+
+	kb_json_put_open(o, "bypass", '{');
+	kb_json_put_bool(o, "on", d->bypass);
+	if (d->bypass && d->bypass_until_s > now)
+		kb_json_put_u64(o, "left_s", d->bypass_until_s - now);
+	else
+		kb_json_put_null(o, "left_s");
+	kb_json_out_close(o);
+}
+
+static void put_source(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	uint64_t now = uv_now(d->loop);
+
+	kb_json_put_open(o, "source", '{');
+	kb_json_put_str(o, "name", kb_source_name(d->source));
+	kb_json_put_open(o, "kinds", '[');
+	for (int kind = 0; kind < KB_KIND_MAX; kind++) {
+		struct kb_source_kind_status s;
+
+		kb_source_status(d->source, (enum kb_kind)kind, &s);
+		kb_json_out_open(o, '{');
+		kb_json_put_str(o, "kind", kind_names[kind]);
+		kb_json_put_bool(o, "synced", s.synced);
+		kb_json_put_bool(o, "watching", s.watching);
+		put_seconds(o, "age_s", s.last_alive_ms ? now - s.last_alive_ms : UINT64_MAX);
+		kb_json_put_u64(o, "events", s.events);
+		kb_json_put_u64(o, "relists", s.relists);
+		kb_json_put_u64(o, "reconnects", s.reconnects);
+		kb_json_put_u64(o, "failures", s.failures);
+		kb_json_put_u64(o, "skipped", s.skipped);
+		kb_json_put_u64(o, "bytes", s.bytes);
+		kb_json_put_str(o, "error", s.error);
+		kb_json_out_close(o);
+	}
+	kb_json_out_close(o);
+	kb_json_out_close(o);
+}
+
+static void put_objects(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	struct kb_records_stats s;
+
+	kb_records_stats(d->records, &s);
+	kb_json_put_open(o, "objects", '{');
+	kb_json_put_u64(o, "services", s.services);
+	kb_json_put_u64(o, "endpointslices", s.slices);
+	kb_json_put_u64(o, "namespaces", s.namespaces);
+	kb_json_put_u64(o, "endpoints", s.endpoints);
+	kb_json_put_u64(o, "skipped", s.skipped);
+	kb_json_put_u64(o, "warnings", s.warnings);
+	kb_json_put_u64(o, "refused", s.refused);
+	kb_json_put_u64(o, "left", s.left);
+	kb_json_out_close(o);
+}
+
+static void put_table(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	struct kb_table_stats s;
+
+	kb_table_stats(d->table, &s);
+	kb_json_put_open(o, "table", '{');
+	kb_json_put_u64(o, "names", s.names);
+	kb_json_put_u64(o, "buckets", s.buckets);
+	kb_json_put_u64(o, "replicas", s.replicas);
+	kb_json_put_u64(o, "generation", s.generation);
+	kb_json_put_u64(o, "index_bytes", s.index_bytes);
+	kb_json_put_u64(o, "arena_bytes", s.arena_bytes);
+	kb_json_put_u64(o, "arena_used_bytes", s.arena_used_bytes);
+	kb_json_put_u64(o, "records", s.records);
+	kb_json_put_u64(o, "puts", s.puts);
+	kb_json_put_u64(o, "dels", s.dels);
+	kb_json_put_u64(o, "changes", s.changes);
+	kb_json_put_u64(o, "growths", s.growths);
+	kb_json_put_u64(o, "limbo", s.limbo);
+	kb_json_put_u64(o, "refused", s.refused);
+	kb_json_put_u64(o, "collisions", s.collisions);
+	kb_json_out_close(o);
+}
+
+static void put_interfaces(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	kb_json_put_open(o, "interfaces", '[');
+	for (size_t i = 0; i < kb_datapath_n_ports(d->datapath); i++) {
+		const struct kb_datapath_port *p = kb_datapath_port(d->datapath, i);
+
+		kb_json_out_open(o, '{');
+		kb_json_put_str(o, "name", p->name);
+		kb_json_put_u64(o, "ifindex", p->ifindex);
+		kb_json_put_str(o, "engine", p->engine == KB_ENGINE_TC ? "tc" : "xdp");
+		kb_json_put_str(o, "mode", p->mode);
+		kb_json_put_bool(o, "attached", p->attached);
+		kb_json_put_str(o, "error", p->error);
+		kb_json_out_close(o);
+	}
+	kb_json_out_close(o);
+}
+
+static void out_addr_port(struct kb_json_out *o, int family, const void *addr, uint16_t port)
+{
+	char text[INET6_ADDRSTRLEN], line[INET6_ADDRSTRLEN + 16];
+
+	inet_ntop(family == 4 ? AF_INET : AF_INET6, addr, text, sizeof(text));
+	snprintf(line, sizeof(line), family == 4 ? "%s:%u" : "[%s]:%u", text, port);
+	kb_json_out_str(o, line);
+}
+
+static void put_intercepts(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	const struct kb_icept_bucket *icept = kb_table_backing(d->table)->icept;
+
+	kb_json_put_open(o, "intercepts", '[');
+	for (size_t b = 0; b < KB_ICEPT_BUCKETS; b++) {
+		for (size_t i = 0; i < KB_ICEPT_WAYS; i++) {
+			const struct kb_icept *e = &icept[b].e[i];
+			int v4 = e->addr[0] == 0 && (uint32_t)e->addr[1] == 0xffff0000;
+			const uint8_t *addr = (const uint8_t *)e->addr;
+
+			if (e->meta)
+				out_addr_port(o, v4 ? 4 : 6, v4 ? addr + 12 : addr,
+					      ntohs((uint16_t)e->meta));
+		}
+	}
+	kb_json_out_close(o);
+}
+
+static int run_status(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
+{
+	struct kb_daemon *d = arg;
+	struct kb_json_out *o = &reply->out;
+	const char *why = "", *why_ready = "";
+	bool healthy = kb_daemon_healthy(d, &why), ready = kb_daemon_ready(d, &why_ready);
+	struct kb_table_stats table;
+
+	(void)argc;
+	(void)argv;
+	kb_table_stats(d->table, &table);
+	kb_json_put_str(o, "version", KB_VERSION);
+	kb_json_put_u64(o, "pid", (uint64_t)getpid());
+	kb_json_put_double(o, "uptime_s", (double)(uv_now(d->loop) - d->started_ms) / 1000);
+	kb_json_put_str(o, "state", state_names[d->state]);
+	kb_json_put_str(o, "reason", d->state_reason);
+	kb_json_put_bool(o, "healthy", healthy);
+	kb_json_put_bool(o, "ready", ready);
+	kb_json_put_str(o, "why", healthy ? ready ? "" : why_ready : why);
+	put_bypass(o, d);
+	put_seconds(o, "age_s", kb_daemon_age_ms(d));
+	kb_json_put_u64(o, "generation", table.generation);
+	put_source(o, d);
+	put_objects(o, d);
+	put_table(o, d);
+	put_interfaces(o, d);
+	kb_json_put_open(o, "domains", '[');
+	for (size_t i = 0; i < d->options.cluster_domain.n; i++)
+		kb_json_out_str(o, d->options.cluster_domain.v[i]);
+	kb_json_out_close(o);
+	kb_json_put_open(o, "listen", '[');
+	for (size_t i = 0; i < d->options.listen.n; i++)
+		out_addr_port(o, d->options.listen.v[i].addr.family, d->options.listen.v[i].addr.b,
+			      d->options.listen.v[i].port);
+	kb_json_out_close(o);
+	put_intercepts(o, d);
+	return 0;
+}
+
+static int run_stats(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
+{
+	struct kb_daemon *d = arg;
+	struct kb_engine_stats engines[KB_DAEMON_ENGINES];
+
+	kb_engine_stats_put(&reply->out, engines, kb_daemon_engines(d, engines),
+			    argc > 1 ? argv[1] : NULL);
+	put_table(&reply->out, d);
+	put_objects(&reply->out, d);
+	put_source(&reply->out, d);
+	return 0;
+}
+
+/*
+ * dump, in pieces: each piece walks the records again up to where the last one ended, so
+ * that neither the whole answer nor a cursor into changing data is kept. Names that come
+ * or go meanwhile may be shown twice or not at all.
+ */
+#define DUMP_PIECE 16384
+
+struct dump {
+	struct kb_daemon *d; /* borrowed */
+	size_t done;	     /* names of the pieces before this one */
+	size_t skip, n, at;
+	struct dump_name {
+		char *name; /* owned */
+		struct kb_entry entry;
+	} *names; /* owned, DUMP_PIECE */
+};
+
+static int dump_collect(void *arg, const char *name, const struct kb_entry *entry)
+{
+	struct dump *dump = arg;
+
+	if (dump->skip) {
+		dump->skip--;
+		return 0;
+	}
+	dump->names[dump->n].name = strdup(name);
+	if (!dump->names[dump->n].name)
+		return -ENOMEM;
+	dump->names[dump->n].entry = *entry;
+	return ++dump->n == DUMP_PIECE;
+}
+
+static void dump_clear(struct dump *dump)
+{
+	for (size_t i = 0; i < dump->n; i++)
+		free(dump->names[i].name);
+	dump->n = 0;
+	dump->at = 0;
+}
+
+/* The text of the zone with this id, NULL if there is none. */
+static const char *zone_text(const struct kb_daemon *d, uint32_t id, char *text, size_t size)
+{
+	const struct kb_header *hdr = kb_table_header(d->table);
+	size_t used = 0;
+
+	for (size_t i = 0; i < hdr->n_zones; i++) {
+		const uint8_t *p = (const uint8_t *)hdr->zone[i].name;
+
+		if (!id || hdr->zone[i].id != id)
+			continue;
+		while (*p && used + *p + 2 < size) {
+			memcpy(text + used, p + 1, *p);
+			used += *p;
+			text[used++] = '.';
+			p += *p + 1;
+		}
+		text[used ? used - 1 : 0] = '\0';
+		return text;
+	}
+	return NULL;
+}
+
+static const char *entry_kind(uint32_t kind)
+{
+	return kind == KB_VALUE_A     ? "a" :
+	       kind == KB_VALUE_REC   ? "record" :
+	       kind == KB_VALUE_LEAVE ? "leave" :
+					"none";
+}
+
+void kb_daemon_put_entry(struct kb_json_out *o, const struct kb_daemon *d,
+			 const struct kb_entry *entry)
+{
+	char text[256], addr[INET_ADDRSTRLEN];
+
+	kb_json_put_str(o, "kind", entry_kind(entry->kind));
+	kb_json_put_str(o, "zone", zone_text(d, entry->zone, text, sizeof(text)));
+	kb_json_put_u64(o, "ref", entry->ref);
+	if (entry->addr)
+		kb_json_put_str(o, "address",
+				inet_ntop(AF_INET, &entry->addr, addr, sizeof(addr)));
+	else
+		kb_json_put_null(o, "address");
+}
+
+static int dump_next(void *state, struct kb_json_out *out)
+{
+	struct dump *dump = state;
+	int r;
+
+	if (dump->at == dump->n) {
+		dump->done += dump->n;
+		dump_clear(dump);
+		dump->skip = dump->done;
+		r = kb_records_each_name(dump->d->records, dump_collect, dump);
+		if (r < 0)
+			return r;
+		if (dump->n == 0)
+			return 0;
+	}
+	kb_json_put_str(out, "name", dump->names[dump->at].name);
+	kb_daemon_put_entry(out, dump->d, &dump->names[dump->at].entry);
+	dump->at++;
+	return 1;
+}
+
+static void dump_free(void *state)
+{
+	struct dump *dump = state;
+
+	dump_clear(dump);
+	free(dump->names);
+	free(dump);
+}
+
+static int run_dump(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
+{
+	struct dump *dump = calloc(1, sizeof(*dump));
+
+	(void)argc;
+	(void)argv;
+	if (dump)
+		dump->names = calloc(DUMP_PIECE, sizeof(*dump->names));
+	if (!dump || !dump->names) {
+		free(dump);
+		return -ENOMEM;
+	}
+	dump->d = arg;
+	reply->stream = (struct kb_ctl_stream){dump, dump_next, dump_free};
+	return 0;
+}
+
+static int tune_apply(void *arg, const struct kb_option *row)
+{
+	struct kb_daemon *d = arg;
+
+	(void)row;
+	kb_daemon_apply_tunables(d);
+	return 0;
+}
+
+static int run_tune(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
+{
+	struct kb_daemon *d = arg;
+
+	return kb_ctl_tune(&d->options, argc, argv, reply, tune_apply, d);
+}
+
+static int run_bypass(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
+{
+	struct kb_daemon *d = arg;
+	uint64_t for_s = 0;
+	char *end;
+	int r;
+
+	if (argc > 1) {
+		bool on = strcmp(argv[1], "on") == 0;
+
+		if (!on && strcmp(argv[1], "off") != 0)
+			return kb_ctl_fail(reply, -EINVAL, "bypass takes on or off, not %s",
+					   argv[1]);
+		if (argc > 2) {
+			for_s = strtoull(argv[2], &end, 10);
+			if (!on || *end || end == argv[2] || for_s == 0 || for_s > 366 * 86400)
+				return kb_ctl_fail(reply, -EINVAL,
+						   "bypass on takes seconds, up to a year");
+		}
+		r = kb_daemon_bypass(d, on, for_s);
+		kb_daemon_state_update(d);
+		if (r < 0)
+			return kb_ctl_fail(reply, r,
+					   "bypass is %s now, but %s/bypass could not be %s, so it "
+					   "will not survive a restart: %s",
+					   argv[1], d->options.run_dir, on ? "written" : "removed",
+					   strerror(-r));
+	}
+	put_bypass(&reply->out, d);
+	return 0;
+}
+
+static int run_version(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
+{
+	(void)arg;
+	(void)argc;
+	(void)argv;
+	kb_json_put_str(&reply->out, "version", KB_VERSION);
+	kb_json_put_u64(&reply->out, "pid", (uint64_t)getpid());
+	return 0;
+}
+
+const struct kb_ctl_cmd kb_daemon_commands[] = {
+	{"status", 0, 0, "status", run_status},
+	{"stats", 0, 1, "stats [PREFIX]", run_stats},
+	{"lookup", 1, 2, "lookup NAME [TYPE]", kb_daemon_lookup},
+	{"dump", 0, 0, "dump", run_dump},
+	{"tune", 0, 1, "tune [KEY[=VALUE]]", run_tune},
+	{"bypass", 0, 2, "bypass [on [SECONDS]|off]", run_bypass},
+	{"version", 0, 0, "version", run_version},
+	{0},
+};

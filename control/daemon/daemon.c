@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Putting the parts together, and taking them apart. */
+#include "control/daemon/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/log.h"
+
+_Static_assert(KB_OPT_DOMAINS_MAX == KB_DOMAINS_MAX, "options and records agree");
+_Static_assert(KB_OPT_DNS_SERVICES_MAX == KB_DNS_SERVICES_MAX, "options and records agree");
+
+/*
+ * More than one replica has not been found to help (bench/kernel_cost, --replicas): the
+ * index is read-mostly, and all caches may hold its lines at once.
+ */
+#define REPLICAS_AUTO 1
+
+void kb_daemon_apply_tunables(struct kb_daemon *d)
+{
+	const struct kb_options *o = &d->options;
+
+	kb_table_set_udp_max(d->table, (uint16_t)o->max_udp_size);
+	kb_table_set_ttl(d->table, (uint32_t)o->ttl_s);
+	kb_table_set_flag(d->table, KB_FLAG_ROTATE, o->rotation);
+	kb_table_set_flag(d->table, KB_FLAG_LATENCY, o->latency_histogram);
+	kb_log_set_level((enum kb_log_level)o->log_level);
+	if (d->source)
+		kb_daemon_state_update(d);
+}
+
+/* Was the table's last beat within max_stale? */
+static bool table_is_fresh(const struct kb_header *hdr, uint64_t max_stale_s)
+{
+	struct timespec ts;
+	uint64_t now;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	now = (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+	return hdr->writer_beats && now >= hdr->writer_beats &&
+	       now - hdr->writer_beats <= max_stale_s * 1000000000ULL;
+}
+
+static int table_start(struct kb_daemon *d, char *err, size_t err_size)
+{
+	const struct kb_options *o = &d->options;
+	struct kb_table_config config = {
+		.replicas = o->replicas ? (uint32_t)o->replicas : REPLICAS_AUTO,
+		.mem_max = o->table_mem_max,
+	};
+	struct kb_backing backing;
+	int r = -ENOENT;
+
+	kb_datapath_backing(d->datapath, &backing);
+	if (kb_datapath_adopted(d->datapath)) {
+		r = kb_table_adopt(&backing, &config, &d->table);
+		d->adopted = r == 0;
+		if (r < 0)
+			kb_log_warn("the table pinned in %s cannot be adopted (%s): making a new "
+				    "one",
+				    o->bpffs, strerror(-r));
+	}
+	if (!d->table)
+		r = kb_table_new(&backing, &config, &d->table);
+	if (r < 0) {
+		snprintf(err, err_size, "table: %s", strerror(-r));
+		return r;
+	}
+	d->fresh = d->adopted && table_is_fresh(backing.header, o->max_stale_s);
+	d->state = d->fresh ? KB_HITS : KB_OFF;
+	kb_table_set_state(d->table, d->state);
+	kb_table_allow_clear(d->table);
+	for (size_t i = 0; i < o->allow_from.n; i++) {
+		const struct kb_cidr *c = &o->allow_from.v[i];
+
+		r = kb_table_allow_add(d->table, c->addr.family, c->addr.b, c->bits);
+		if (r < 0) {
+			snprintf(err, err_size, "--allow-from: %s", strerror(-r));
+			return r;
+		}
+	}
+	kb_intercepts_init(&d->intercepts, d->table);
+	for (size_t i = 0; i < o->intercept.n; i++) {
+		const struct kb_addr_port *a = &o->intercept.v[i];
+
+		r = kb_intercepts_add(&d->intercepts, &a->addr, a->port);
+		if (r < 0) {
+			snprintf(err, err_size, "--intercept: %s", strerror(-r));
+			return r;
+		}
+	}
+	kb_daemon_apply_tunables(d);
+	return 0;
+}
+
+static void on_intercept(void *arg, bool add, const struct kb_addr *addr, uint16_t port)
+{
+	struct kb_daemon *d = arg;
+	int r;
+
+	if (!add) {
+		kb_intercepts_del(&d->intercepts, addr, port);
+		return;
+	}
+	r = kb_intercepts_add(&d->intercepts, addr, port);
+	if (r < 0)
+		kb_log_limited(KB_LOG_ERROR, 3,
+			       "an address of the cluster DNS cannot be intercepted: %s; queries "
+			       "to it are left alone",
+			       strerror(-r));
+}
+
+static void on_published(void *arg, enum kb_kind kind, double trigger_time_s)
+{
+	struct kb_daemon *d = arg;
+	struct timespec ts;
+
+	if (kind != KB_SLICE || trigger_time_s <= 0 || !d->synced)
+		return;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	kb_durations_observe(&d->programming[KB_PROGRAMMING_CLUSTER_IP],
+			     (double)ts.tv_sec + (double)ts.tv_nsec / 1e9 - trigger_time_s);
+}
+
+static void on_synced(void *arg)
+{
+	struct kb_daemon *d = arg;
+	struct kb_table_stats s;
+
+	d->synced = true;
+	kb_intercepts_settle(&d->intercepts);
+	kb_table_stats(d->table, &s);
+	kb_log_info("synced: %llu names, %llu ms after start", (unsigned long long)s.names,
+		    (unsigned long long)(uv_hrtime() / 1000000 - d->started_hr_ms));
+	if (d->source)
+		kb_daemon_state_update(d);
+}
+
+static void on_warn(void *arg, const char *line)
+{
+	(void)arg;
+	kb_log_limited(KB_LOG_WARN, 20, "%s", line);
+}
+
+static int records_start(struct kb_daemon *d, char *err, size_t err_size)
+{
+	const struct kb_options *o = &d->options;
+	struct kb_records_config config = {
+		.n_domains = o->cluster_domain.n,
+		.reverse_authoritative = o->reverse == KB_REVERSE_AUTHORITATIVE,
+		.ttl_s = (uint32_t)o->ttl_s,
+		.n_dns_services = o->dns_service.n,
+		.intercept = on_intercept,
+		.published = on_published,
+		.synced = on_synced,
+		.warn = on_warn,
+		.arg = d,
+	};
+
+	for (size_t i = 0; i < o->cluster_domain.n; i++)
+		config.domains[i] = o->cluster_domain.v[i];
+	for (size_t i = 0; i < o->dns_service.n; i++)
+		config.dns_services[i] = o->dns_service.v[i];
+	return kb_records_new(&config, d->table, &d->records, err, err_size);
+}
+
+static int source_start(struct kb_daemon *d, char *err, size_t err_size)
+{
+	struct kb_source_config config = {.snapshot = d->options.snapshot,
+					  .kubeconfig = d->options.kubeconfig};
+	struct kb_sink sink;
+	int r;
+
+	kb_records_sink(d->records, &sink);
+	r = kb_source_new(d->loop, &config, &sink, &d->source, err, err_size);
+	if (r < 0)
+		return r;
+	kb_log_info("source: %s", kb_source_name(d->source));
+	return kb_source_start(d->source, err, err_size);
+}
+
+static int sockets_start(struct kb_daemon *d, char *err, size_t err_size)
+{
+	const struct kb_options *o = &d->options;
+	struct kb_server_config config = {
+		.listen = o->listen.v,
+		.n_listen = o->listen.n,
+		.allow_from = o->allow_from.v,
+		.n_allow_from = o->allow_from.n,
+		.responder = NULL,
+	};
+	struct kb_httpd_ops ops = {d, kb_daemon_metrics, kb_daemon_healthy, kb_daemon_ready};
+	int r;
+
+	r = kb_responder_new(d->table, d->records, &d->responder);
+	if (r < 0) {
+		snprintf(err, err_size, "socket engine: %s", strerror(-r));
+		return r;
+	}
+	config.responder = d->responder;
+	if (o->listen.n) {
+		r = kb_server_new(d->loop, &config, &d->server, err, err_size);
+		if (r < 0)
+			return r;
+	}
+	if (o->http.addr.family)
+		return kb_httpd_new(d->loop, &o->http, &ops, &d->httpd, err, err_size);
+	return 0;
+}
+
+static int attach(struct kb_daemon *d, char *err, size_t err_size)
+{
+	const struct kb_options *o = &d->options;
+	int r;
+
+	for (size_t i = 0; i < o->tc.n; i++) {
+		r = kb_datapath_attach_tc(d->datapath, o->tc.v[i], err, err_size);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < o->xdp.n; i++) {
+		r = kb_datapath_attach_xdp(d->datapath, o->xdp.v[i], err, err_size);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void grace_work(uv_work_t *work)
+{
+	const struct kb_daemon *d = work->data;
+	const struct kb_backing *backing = kb_table_backing(d->table);
+
+	backing->grace(backing->arg);
+}
+
+static void grace_done(uv_work_t *work, int status)
+{
+	struct kb_daemon *d = work->data;
+
+	(void)status;
+	d->grace_runs = false;
+	kb_table_grace_end(d->table);
+}
+
+/* Once for each turn of the loop: what its events have retired begins to wait. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+	struct kb_daemon *d = prepare->data;
+
+	if (kb_table_wants_page(d->table) && kb_table_add_page(d->table) < 0)
+		kb_log_limited(KB_LOG_ERROR, 1, "no memory for another page of records");
+	if (d->grace_runs || !kb_table_grace_begin(d->table))
+		return;
+	d->grace.data = d;
+	d->grace_runs = true;
+	if (uv_queue_work(d->loop, &d->grace, grace_work, grace_done) < 0) {
+		grace_work(&d->grace);
+		grace_done(&d->grace, 0);
+	}
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+	struct kb_daemon *d = handle->data;
+	char err[512];
+
+	if (signum == SIGHUP || signum == SIGUSR1) {
+		if (kb_source_reload(d->source, err, sizeof(err)) < 0)
+			kb_log_error("reload: %s; what was loaded before stays in force", err);
+		else
+			kb_log_info("reloaded");
+		return;
+	}
+	d->stopping = true;
+	uv_stop(d->loop);
+}
+
+static int loop_start(struct kb_daemon *d)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+	int r;
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		r = uv_signal_init(d->loop, &d->signals[i]);
+		if (r < 0)
+			return r;
+		d->signals[i].data = d;
+		r = uv_signal_start(&d->signals[i], on_signal, signals[i]);
+		if (r < 0)
+			return r;
+	}
+	r = uv_prepare_init(d->loop, &d->prepare);
+	if (r < 0)
+		return r;
+	d->prepare.data = d;
+	return uv_prepare_start(&d->prepare, on_prepare);
+}
+
+static int start(struct kb_daemon *d, char *err, size_t err_size)
+{
+	const struct kb_options *o = &d->options;
+	struct kb_ctl_config ctl = {
+		.run_dir = o->run_dir, .cmds = kb_daemon_commands, .arg = d};
+	struct kb_datapath_config datapath = {.dir = o->bpffs};
+	int r;
+
+	r = kb_ctl_server_new(d->loop, &ctl, &d->ctl, err, err_size);
+	if (r < 0)
+		return r;
+	r = kb_datapath_open(&datapath, &d->datapath, err, err_size);
+	if (r < 0)
+		return r;
+	r = table_start(d, err, err_size);
+	if (r < 0)
+		return r;
+	r = records_start(d, err, err_size);
+	if (r < 0)
+		return r;
+	r = sockets_start(d, err, err_size);
+	if (r < 0)
+		return r;
+	r = source_start(d, err, err_size);
+	if (r < 0)
+		return r;
+	r = attach(d, err, err_size);
+	if (r < 0)
+		return r;
+	r = loop_start(d);
+	if (r == 0)
+		r = kb_daemon_state_start(d);
+	if (r < 0)
+		snprintf(err, err_size, "main loop: %s", strerror(-r));
+	return r;
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+static void stop(struct kb_daemon *d, bool keep)
+{
+	if (d->table && !keep)
+		kb_table_set_state(d->table, KB_OFF);
+	kb_ctl_server_free(d->ctl);
+	kb_httpd_free(d->httpd);
+	kb_server_free(d->server);
+	kb_source_free(d->source);
+	/* Lets libuv finish: closed handles, and a grace period under way. */
+	uv_run(d->loop, UV_RUN_NOWAIT);
+	uv_walk(d->loop, close_handle, NULL);
+	uv_run(d->loop, UV_RUN_DEFAULT);
+	kb_responder_free(d->responder);
+	kb_records_free(d->records);
+	kb_intercepts_fini(&d->intercepts);
+	kb_table_free(d->table);
+	kb_datapath_close(d->datapath, keep);
+}
+
+int kb_daemon_run(struct kb_daemon *d, void (*started)(void))
+{
+	char err[1024] = "";
+	int r;
+
+	d->loop = uv_default_loop();
+	d->started_ms = uv_now(d->loop);
+	d->started_hr_ms = uv_hrtime() / 1000000;
+	d->state_reason = "starting";
+	r = start(d, err, sizeof(err));
+	if (r < 0) {
+		kb_log_error("%s", err);
+		stop(d, d->adopted);
+		return r;
+	}
+	started();
+	uv_run(d->loop, UV_RUN_DEFAULT);
+	kb_log_info("stopping");
+	stop(d, d->options.on_exit == KB_ON_EXIT_KEEP);
+	return 0;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kbdnsd's parts and how they hang together. Everything runs on one libuv loop, but for
+ * waiting out grace periods, which a thread of libuv's pool does.
+ *
+ *   source --objects--> records --names--> table --maps--> datapath (BPF)
+ *                                            \--> responder <-- server (sockets)
+ *   state: decides OFF, HITS or FULL from sync, age, bypass; beats the dead-man switch
+ *   control socket and HTTP read all of it
+ *
+ * Made in the order of the fields, unmade in the opposite one.
+ */
+#ifndef KB_DAEMON_DAEMON_H
+#define KB_DAEMON_DAEMON_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "control/config/options.h"
+#include "control/ctl/server.h"
+#include "control/daemon/intercepts.h"
+#include "control/datapath/datapath.h"
+#include "control/forward/respond.h"
+#include "control/forward/server.h"
+#include "control/http/export.h"
+#include "control/http/httpd.h"
+#include "control/kube/source.h"
+#include "control/records/records.h"
+#include "control/table/table.h"
+
+struct kb_daemon {
+	struct kb_options options;
+	uv_loop_t *loop;
+	uint64_t started_ms;	/* uv_now() */
+	uint64_t started_hr_ms; /* uv_hrtime() */
+	bool stopping;
+
+	struct kb_ctl_server *ctl;
+	struct kb_datapath *datapath;
+	struct kb_table *table;
+	bool adopted; /* the table was found pinned */
+	struct kb_intercepts intercepts;
+	struct kb_records *records;
+	struct kb_source *source;
+	struct kb_responder *responder;
+	struct kb_server *server;
+	struct kb_httpd *httpd;
+
+	/* State, see state.c. */
+	enum kb_state state;
+	const char *state_reason; /* why it is not FULL, "" if it is; static */
+	bool synced;
+	bool fresh; /* adopted while its last beat was within max_stale */
+	bool bypass;
+	uint64_t bypass_until_s; /* Unix time, 0: until switched off */
+
+	uv_timer_t tick;	/* beat and state */
+	uv_prepare_t prepare;	/* starts grace periods */
+	uv_work_t grace;
+	bool grace_runs;
+	uv_signal_t signals[4];
+
+	struct kb_durations programming[KB_PROGRAMMING_MAX];
+};
+
+/* state.c */
+int kb_daemon_state_start(struct kb_daemon *d);
+/* Looks at everything that the state depends on and stores it if it has changed. */
+void kb_daemon_state_update(struct kb_daemon *d);
+int kb_daemon_bypass(struct kb_daemon *d, bool on, uint64_t for_s);
+/* Age of the oldest kind in ms, UINT64_MAX before all have been heard of. */
+uint64_t kb_daemon_age_ms(const struct kb_daemon *d);
+bool kb_daemon_healthy(void *arg, const char **ret_why);
+bool kb_daemon_ready(void *arg, const char **ret_why);
+
+/* commands.c: what the control socket serves; ends with name NULL. */
+extern const struct kb_ctl_cmd kb_daemon_commands[];
+
+/* Members kind, zone, ref, address. */
+void kb_daemon_put_entry(struct kb_json_out *o, const struct kb_daemon *d,
+			 const struct kb_entry *entry);
+
+/* daemon.c: makes the live tunables in d->options effective. */
+void kb_daemon_apply_tunables(struct kb_daemon *d);
+/* Runs until a signal ends it. `started` is called when everything is up. 0, or -errno after
+ * an error has been logged; then nothing is left attached that was not before. */
+int kb_daemon_run(struct kb_daemon *d, void (*started)(void));
+
+/* lookup.c */
+int kb_daemon_lookup(void *arg, int argc, char **argv, struct kb_ctl_reply *reply);
+
+/* metrics.c */
+void kb_daemon_metrics(void *arg, struct kb_metrics *m);
+#define KB_DAEMON_ENGINES 3
+/* Fills the counters of the engines in use, returns how many. */
+size_t kb_daemon_engines(struct kb_daemon *d, struct kb_engine_stats ret[KB_DAEMON_ENGINES]);
+
+#endif
