@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/config/version.h"
+#include "control/ctl/cmd_tune.h"
 
 static const char *const state_names[] = {"off", "hits", "full"};
 static const char *const kind_names[] = {"services", "endpointslices", "namespaces"};

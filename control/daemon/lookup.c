@@ -158,7 +158,7 @@ static void put_answer(struct kb_json_out *o, const char *engine, int why, const
 	kb_json_put_str(o, "engine", engine);
 	kb_json_put_str(o, "verdict", kb_counter_name((enum kb_counter)why));
 	if (len && ns_initparse(msg, (int)len, &m) == 0) {
-		unsigned int rcode = ns_msg_getflag(m, ns_f_rcode);
+		unsigned int rcode = (unsigned int)ns_msg_getflag(m, ns_f_rcode);
 
 		kb_json_put_str(o, "rcode", rcode < 6 ? rcodes[rcode] : "?");
 		kb_json_put_bool(o, "truncated", ns_msg_getflag(m, ns_f_tc));

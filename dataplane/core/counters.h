@@ -51,6 +51,9 @@ enum kb_counter {
 	KB_CNT_MAX,
 };
 
+/* Whose counters. The socket engine keeps its own in kbdnsd. */
+enum kb_engine { KB_ENGINE_TC, KB_ENGINE_XDP, KB_ENGINE_SOCKET, KB_ENGINE_MAX };
+
 /* The parts of the enumeration that are not answers are left or dropped. */
 #define KB_CNT_FIRST_LEFT KB_CNT_NOT_IP
 

@@ -8,8 +8,6 @@
 
 #include "packet.h"
 
-enum kb_engine { KB_ENGINE_TC, KB_ENGINE_XDP, KB_ENGINE_SOCKET, KB_ENGINE_MAX };
-
 struct kb_percpu {
 	__u64 counter[KB_CNT_MAX];
 	__u64 hist[KB_HIST_BUCKETS];
