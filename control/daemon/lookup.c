@@ -140,7 +140,7 @@ static void put_section(struct kb_json_out *o, const char *key, ns_msg *m, ns_se
 		kb_json_out_open(o, '{');
 		kb_json_put_str(o, "name", *ns_rr_name(rr) ? ns_rr_name(rr) : ".");
 		kb_json_put_u64(o, "ttl_s", ns_rr_ttl(rr));
-		kb_json_put_str(o, "type", type_text(ns_rr_type(rr), type));
+		kb_json_put_str(o, "type", type_text((uint16_t)ns_rr_type(rr), type));
 		kb_json_put_str(o, "data", text);
 		kb_json_out_close(o);
 	}
