@@ -35,8 +35,9 @@ struct question {
 	__u8 b[QUESTION_MAX];
 };
 
-/* What arrives at the far end, per CPU. */
+/* What is sent and what arrives at the far end, per CPU. */
 struct arrivals {
+	__u64 sent;    /* by the generator; a full ring drops some of it */
 	__u64 frames;  /* all */
 	__u64 replies; /* of those, QR is set */
 	__u64 records; /* of those, NOERROR with an answer */

@@ -45,14 +45,15 @@ SEC("xdp")
 int gen_xdp(struct xdp_md *ctx)
 {
 	__u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 r = bpf_get_prandom_u32(), n = (__u32)(((__u64)r * n_questions) >> 32), i;
+	__u32 r = bpf_get_prandom_u32(), n = (__u32)(((__u64)r * n_questions) >> 32), zero = 0, i;
+	struct arrivals *a = bpf_map_lookup_elem(&arrivals, &zero);
 	const struct question *q = bpf_map_lookup_elem(&questions, &n);
 	struct frame *f = (void *)data;
 	__u8 *to = data + sizeof(*f);
 	/* Constant for the verifier, which prunes what lies behind it. */
 	__u32 len = question_len;
 
-	if (!q || len < 8 || len > QUESTION_MAX || to + len > end)
+	if (!q || !a || len < 8 || len > QUESTION_MAX || to + len > end)
 		return XDP_ABORTED;
 #pragma unroll
 	for (i = 0; i < 7; i++)
@@ -65,6 +66,7 @@ int gen_xdp(struct xdp_md *ctx)
 	}
 	/* The rest, overlapping. */
 	((struct word *)(to + len - 8))->v = ((const struct word *)(q->b + len - 8))->v;
+	a->sent++;
 	return (int)bpf_redirect(far_ifindex, 0);
 }
 

@@ -2,7 +2,7 @@
 /*
  * Drives bench/gen.bpf.c: questions in, frames out of the far end of a veth, arrivals
  * counted. Included by the benchmarks of one file each; everything is called from one
- * thread, which must be in the far end's network namespace for kb_gen_run().
+ * thread, which must be in the far end's network namespace for kb_gen_start().
  *
  * IPv4 only, no EDNS, as glibc's resolver asks. The checksum field holds the sum of the
  * pseudo header, as in every datagram that a pod sends through its veth.
@@ -14,6 +14,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +37,9 @@ struct kb_gen {
 	struct question *questions; /* owned mapping of n */
 	uint32_t n, len;	    /* questions and their length */
 	uint32_t far_ifindex;
+	pthread_t thread; /* between kb_gen_start and kb_gen_stop */
+	bool stop;
+	int error;
 	uint8_t frame[sizeof(struct frame) + QUESTION_MAX];
 };
 
@@ -159,26 +164,60 @@ err:
 	return r;
 }
 
-/* Sends for about `ns`; returns 0 or -errno and how many frames were sent, some of which
- * a full ring may have dropped. */
-static inline int kb_gen_run(struct kb_gen *g, uint64_t ns, uint64_t *ret_sent)
+static inline void kb_gen_signal(int sig)
 {
+	(void)sig;
+}
+
+/* One system call for the whole run, since each waits for a grace period at its end; a
+ * signal ends it. */
+static inline void *kb_gen_thread(void *arg)
+{
+	struct kb_gen *g = arg;
 	uint32_t len = (uint32_t)sizeof(struct frame) + g->len;
 	struct xdp_md ctx = {.data_end = len, .ingress_ifindex = g->far_ifindex};
-	uint64_t end = kb_gen_now() + ns, sent = 0;
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = g->frame, .data_size_in = len,
-		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = KB_GEN_CALL,
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1 << 30,
 		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = KB_GEN_BATCH);
+	int prog = bpf_program__fd(g->skel->progs.gen_xdp);
 
+	while (!__atomic_load_n(&g->stop, __ATOMIC_RELAXED)) {
+		if (bpf_prog_test_run_opts(prog, &opts) < 0 && errno != EINTR) {
+			g->error = -errno;
+			break;
+		}
+	}
+	return NULL;
+}
+
+/* Sends until kb_gen_stop(), in a thread that inherits this one's namespace and CPU. */
+static inline int kb_gen_start(struct kb_gen *g)
+{
+	struct sigaction act = {.sa_handler = kb_gen_signal}; /* without SA_RESTART */
+
+	sigaction(SIGUSR1, &act, NULL);
+	g->stop = false;
+	g->error = 0;
+	return -pthread_create(&g->thread, NULL, kb_gen_thread, g);
+}
+
+/* 0, or what the kernel said to the live frames. */
+static inline int kb_gen_stop(struct kb_gen *g)
+{
+	__atomic_store_n(&g->stop, true, __ATOMIC_RELAXED);
+	/* Again, in case the first one came between the test and the call. */
 	do {
-		int r = bpf_prog_test_run_opts(bpf_program__fd(g->skel->progs.gen_xdp), &opts);
+		struct timespec ts;
 
-		if (r < 0 && errno != EINTR)
-			return -errno;
-		sent += KB_GEN_CALL;
-	} while (kb_gen_now() < end);
-	*ret_sent = sent;
-	return 0;
+		pthread_kill(g->thread, SIGUSR1);
+		clock_gettime(CLOCK_REALTIME, &ts);
+		ts.tv_nsec += 50000000;
+		ts.tv_sec += ts.tv_nsec / 1000000000;
+		ts.tv_nsec %= 1000000000;
+		if (pthread_timedjoin_np(g->thread, NULL, &ts) == 0)
+			break;
+	} while (true);
+	return g->error;
 }
 
 /* What has arrived so far, over all CPUs. */
@@ -196,6 +235,7 @@ static inline int kb_gen_arrivals(struct kb_gen *g, struct arrivals *ret)
 	r = bpf_map_lookup_elem(bpf_map__fd(g->skel->maps.arrivals), &zero, cpu);
 	memset(ret, 0, sizeof(*ret));
 	for (int i = 0; !r && i < n; i++) {
+		ret->sent += cpu[i].sent;
 		ret->frames += cpu[i].frames;
 		ret->replies += cpu[i].replies;
 		ret->records += cpu[i].records;

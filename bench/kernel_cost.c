@@ -378,60 +378,71 @@ static int attach(int ns, uint32_t ifindex, enum hook hook, int prog)
 	return check(hook == HOOK_TC ? "tcx link (kernel 6.6 or newer)" : "xdp link", fd);
 }
 
-static void run_stats(int prog, uint64_t *ret_ns, uint64_t *ret_runs)
+struct reading {
+	uint64_t at, sent, frames, right;
+	uint64_t run_ns, runs; /* of the responder */
+};
+
+/* `right`: frames that are what this row should give. */
+static void take_reading(struct kb_gen *g, struct kb_gen *counter, enum row row, int prog,
+			 struct reading *ret)
 {
 	struct bpf_prog_info info = {0};
 	uint32_t len = sizeof(info);
+	struct arrivals a;
 
 	check("program info", bpf_obj_get_info_by_fd(prog, &info, &len));
-	*ret_ns = info.run_time_ns;
-	*ret_runs = info.run_cnt;
+	ret->run_ns = info.run_time_ns;
+	ret->runs = info.run_cnt;
+	check("arrivals", kb_gen_arrivals(g, &a));
+	ret->sent = a.sent;
+	check("arrivals", kb_gen_arrivals(counter, &a));
+	ret->at = kb_gen_now();
+	ret->frames = a.frames;
+	ret->right = row == ROW_A	   ? a.records
+		     : row == ROW_NODATA   ? a.nodata
+		     : row == ROW_NXDOMAIN ? a.nxdomain
+					   : a.frames;
 }
 
-/* Frames that arrived per second, and whether they are what this row should give. */
-static double arrival_rate(struct kb_gen *g, struct kb_gen *counter, enum row row, uint64_t span_ns,
-			   double *ret_sent)
+static double per_second(uint64_t n, const struct reading *a, const struct reading *z)
 {
-	struct arrivals a, z;
-	uint64_t sent = 0, start, took, got;
-
-	check("arrivals", kb_gen_arrivals(counter, &a));
-	start = kb_gen_now();
-	check("live frames (kernel 5.18 or newer)", kb_gen_run(g, span_ns, &sent));
-	took = kb_gen_now() - start;
-	usleep(10000);
-	check("arrivals", kb_gen_arrivals(counter, &z));
-	got = row == ROW_A	    ? z.records - a.records
-	      : row == ROW_NODATA   ? z.nodata - a.nodata
-	      : row == ROW_NXDOMAIN ? z.nxdomain - a.nxdomain
-				    : z.frames - a.frames;
-	if (!got || got != z.frames - a.frames) {
-		fprintf(stderr, "kernel_cost: %s: %llu frames came back, %llu of them right\n",
-			row_names[row], z.frames - a.frames, (unsigned long long)got);
-		exit(1);
-	}
-	*ret_sent = (double)sent * 1e9 / (double)took;
-	return (double)got * 1e9 / (double)took;
+	return (double)n * 1e9 / (double)(z->at - a->at);
 }
 
 static void measure(struct bench *b, enum hook hook, int size, enum row row, int prog, int round)
 {
 	struct kb_gen *g = &b->gen[size][row == ROW_ECHO ? ROW_A : row];
+	struct kb_gen *counter = &b->gen[0][ROW_A];
 	struct cell *c = &b->cell[hook][size][row];
-	uint64_t ns[2], runs[2];
-	double sent;
+	struct timespec warm = {.tv_nsec = (long)(b->span_ns / 5)};
+	struct timespec span = {.tv_sec = (time_t)(b->span_ns / 1000000000),
+				.tv_nsec = (long)(b->span_ns % 1000000000)};
+	struct reading r[4];
 	int stats;
 
-	arrival_rate(g, &b->gen[0][ROW_A], row, b->span_ns / 5, &sent); /* warm */
+	check("generator", kb_gen_start(g));
+	nanosleep(&warm, NULL);
 	stats = check("bpf_stats", bpf_enable_stats(BPF_STATS_RUN_TIME));
-	run_stats(prog, &ns[0], &runs[0]);
-	arrival_rate(g, &b->gen[0][ROW_A], row, b->span_ns, &sent);
-	run_stats(prog, &ns[1], &runs[1]);
+	take_reading(g, counter, row, prog, &r[0]);
+	nanosleep(&span, NULL);
+	take_reading(g, counter, row, prog, &r[1]);
 	close(stats);
-	if (runs[1] == runs[0])
+	take_reading(g, counter, row, prog, &r[2]);
+	nanosleep(&span, NULL);
+	take_reading(g, counter, row, prog, &r[3]);
+	check("live frames (kernel 5.18 or newer)", kb_gen_stop(g));
+	if (r[1].runs == r[0].runs)
 		die("the program did not run", -ENODATA);
-	c->ns[round] = (double)(ns[1] - ns[0]) / (double)(runs[1] - runs[0]);
-	c->rate[round] = arrival_rate(g, &b->gen[0][ROW_A], row, b->span_ns, &c->sent[round]);
+	if (r[3].right == r[0].right || r[3].right - r[0].right != r[3].frames - r[0].frames) {
+		fprintf(stderr, "kernel_cost: %s: %llu frames came back, %llu of them right\n",
+			row_names[row], (unsigned long long)(r[3].frames - r[0].frames),
+			(unsigned long long)(r[3].right - r[0].right));
+		exit(1);
+	}
+	c->ns[round] = (double)(r[1].run_ns - r[0].run_ns) / (double)(r[1].runs - r[0].runs);
+	c->rate[round] = per_second(r[3].frames - r[2].frames, &r[2], &r[3]);
+	c->sent[round] = per_second(r[3].sent - r[2].sent, &r[2], &r[3]);
 }
 
 static void run_round(struct bench *b, int round)
