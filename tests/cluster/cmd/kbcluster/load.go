@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -22,7 +23,7 @@ import (
 func cmdLoad(ctx context.Context, args []string) error {
 	fs := newFlags("load")
 	kubeconfig := kubeconfigFlag(fs)
-	file := fs.String("snapshot", "", "a List as of `kubectl get svc,endpointslices,ns -A -o json` (- for stdin)")
+	file := fs.String("snapshot", "", "a List as of `kubectl get svc,endpointslices,ns,pods -A -o json` (- for stdin); Pods are passed over")
 	workers := fs.Int("workers", 32, "requests under way at once")
 	etcd := etcdFlag(fs)
 	parse(fs, args)
@@ -110,7 +111,11 @@ func readSnapshot(r io.Reader) (*objects, error) {
 			if err := json.Unmarshal(raw, o); err != nil {
 				return err
 			}
+			canonical(o)
 			need[o.Namespace] = true
+		case "Pod":
+			// Real snapshots hold them; no DNS server here looks at them, and
+			// without a kubelet they would need their status written apart.
 		default:
 			return fmt.Errorf("kind %s: only Namespace, Service and EndpointSlice are loaded", kind)
 		}
@@ -122,6 +127,18 @@ func readSnapshot(r io.Reader) (*objects, error) {
 		}
 	}
 	return objs, err
+}
+
+// canonical rewrites addresses such as fd00:0:0::1, which older servers took and which stay
+// in their clusters, but which today's refuse to create.
+func canonical(s *discoveryv1.EndpointSlice) {
+	for i := range s.Endpoints {
+		for j, text := range s.Endpoints[i].Addresses {
+			if a, err := netip.ParseAddr(text); err == nil {
+				s.Endpoints[i].Addresses[j] = a.String()
+			}
+		}
+	}
 }
 
 // clean drops what only a server may set; the UID is returned for owner references.
