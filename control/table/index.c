@@ -388,9 +388,11 @@ void kb_table_sweep(struct kb_table *t)
 	}
 }
 
-/* Makes replica r's bucket the writer's idea of it. */
-static void bucket_repair(struct kb_table *t, uint32_t b)
+/* Makes every replica's bucket the writer's idea of it. Returns whether one was not. */
+static bool bucket_repair(struct kb_table *t, uint32_t b)
 {
+	bool repaired = false;
+
 	for (uint32_t i = 0; i < KB_BUCKET_SLOTS; i++) {
 		uint32_t slot = b * KB_BUCKET_SLOTS + i;
 		uint64_t tag = 0, value = 0;
@@ -406,6 +408,7 @@ static void bucket_repair(struct kb_table *t, uint32_t b)
 
 			if (s->tag == tag && s->value == value)
 				continue;
+			repaired = true;
 			/* Empty before it changes its name: rule 4 of layout.h. */
 			if (s->tag != tag) {
 				__atomic_store_n(&s->value, value & KB_VALUE_OVERFLOW,
@@ -417,6 +420,7 @@ static void bucket_repair(struct kb_table *t, uint32_t b)
 			__atomic_store_n(&s->value, value, __ATOMIC_RELEASE);
 		}
 	}
+	return repaired;
 }
 
 /*
@@ -425,6 +429,8 @@ static void bucket_repair(struct kb_table *t, uint32_t b)
  */
 int kb_index_adopt(struct kb_table *t)
 {
+	bool repaired = false;
+
 	for (uint32_t s = 0; s < SLOTS(t->n); s++) {
 		uint64_t tag = slot_at(t, 0, s)->tag, value = value_of(t, s);
 		uint32_t ref = kb_value_ref(value);
@@ -433,8 +439,14 @@ int kb_index_adopt(struct kb_table *t)
 			continue;
 		if (distance_of(t, tag, s) >= KB_PROBE_MAX)
 			continue;
-		if (ref && kb_arena_claim(&t->arena, ref) < 0)
-			continue;
+		if (ref) {
+			int r = kb_arena_claim(&t->arena, ref);
+
+			if (r == -ENOMEM)
+				return r;
+			if (r < 0)
+				continue;
+		}
 		t->slot[s] = SLOT_OLD;
 		t->stats.names++;
 		for (uint32_t d = distance_of(t, tag, s), b = kb_home_bucket(tag, t->n); d;
@@ -442,6 +454,9 @@ int kb_index_adopt(struct kb_table *t)
 			t->spill[b]++;
 	}
 	for (uint32_t b = 0; b < t->n; b++)
-		bucket_repair(t, b);
+		repaired |= bucket_repair(t, b);
+	/* What only a repaired replica referred to is free for reuse from now on. */
+	if (repaired)
+		t->backing.grace(t->backing.arg);
 	return 0;
 }

@@ -264,12 +264,18 @@ void kb_icept_adopt(struct kb_table *t)
 	kb_write_once(t->hdr->icept_ports, 0);
 	for (uint32_t b = 0; b < KB_ICEPT_BUCKETS; b++) {
 		for (uint32_t i = 0; i < KB_ICEPT_WAYS; i++) {
-			uint64_t meta = t->backing.icept[b].e[i].meta;
+			struct kb_icept *e = &t->backing.icept[b].e[i];
 
-			if (!meta)
-				continue;
-			t->n_icept++;
-			ports_count(t, kb_swap16((uint16_t)meta), 1);
+			if (e->meta) {
+				t->n_icept++;
+				ports_count(t, kb_swap16((uint16_t)e->meta), 1);
+			} else if (e->addr[0] || e->addr[1]) {
+				/* Left in the middle of a change: as if just removed. */
+				kb_write_once(e->addr[0], 0);
+				kb_write_once(e->addr[1], 0);
+				t->icept_limbo[b][i] = 1;
+				kb_limbo_add(t, LIMBO_ICEPT, 0, b * KB_ICEPT_WAYS + i);
+			}
 		}
 	}
 }

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #define BUCKETS_DEFAULT 1024
+#define BUCKETS_MIN	(2 * KB_PROBE_MAX)
 
 static int random_fill(void *p, size_t size)
 {
@@ -40,6 +41,9 @@ int kb_table_new(const struct kb_backing *backing, const struct kb_table_config 
 
 	if (config->replicas < 1 || config->replicas > KB_REPLICAS_MAX)
 		return -EINVAL;
+	/* In fewer, a few spilled names would fill every probe sequence. */
+	if (n < BUCKETS_MIN)
+		n = BUCKETS_MIN;
 	t = table_alloc(backing, config);
 	if (!t)
 		return -ENOMEM;
