@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What server.c, udp.c and tcp.c share. */
+#ifndef KB_FORWARD_PRIVATE_H
+#define KB_FORWARD_PRIVATE_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "control/forward/server.h"
+
+/* Replies of one connection are collected up to here, then written at once. */
+#define KB_TCP_BATCH 65536
+#define KB_TCP_OUT   (KB_TCP_BATCH + 2 + KB_TCP_REPLY_MAX)
+
+struct kb_udp_batch;
+struct kb_conn;
+
+struct kb_listener {
+	struct kb_server *server; /* borrowed */
+	struct kb_addr_port at;	  /* with the port that was bound */
+	uv_poll_t udp;
+	int udp_fd; /* owned, -1 none */
+	uv_tcp_t tcp;
+	bool udp_open, wildcard;
+	bool pending; /* a connection could not be accepted for want of memory */
+};
+
+struct kb_server {
+	uv_loop_t *loop;		/* borrowed */
+	struct kb_responder *responder; /* borrowed */
+	struct kb_listener *listeners;	/* owned */
+	size_t n_listeners;
+	struct kb_cidr *allow; /* owned */
+	size_t n_allow;
+	uint32_t connections_max, per_source_max, idle_ms;
+	size_t waiting_max;
+
+	struct kb_udp_batch *batch; /* owned */
+	uint8_t *out;		    /* owned, KB_TCP_OUT: replies of the connection at hand */
+	struct kb_conn *conns;	    /* owned list */
+	uv_timer_t sweep;	    /* runs while there are connections */
+	uv_idle_t more;		    /* runs while a connection has queries read ahead */
+	unsigned int handles;	    /* that libuv has not let go of, connections' included */
+	bool closing;
+	struct kb_server_stats stats;
+};
+
+bool kb_server_allows(const struct kb_server *s, const struct sockaddr *from);
+/* Frees the server after its last handle. */
+void kb_server_put(struct kb_server *s);
+
+/* udp.c */
+int kb_udp_new(struct kb_udp_batch **ret_batch);
+void kb_udp_free(struct kb_udp_batch *batch);
+void kb_udp_readable(struct kb_listener *l);
+
+/* tcp.c */
+void kb_tcp_accept(struct kb_listener *l);
+void kb_tcp_sweep(struct kb_server *s);
+void kb_tcp_more(struct kb_server *s);
+void kb_tcp_close_all(struct kb_server *s);
+
+#endif

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/forward/respond.h"
+
+#include <arpa/nameser.h>
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/table/env.h"
+
+#define RCODE_BADVERS_HIGH 1 /* BADVERS is 16: this in the OPT record, 0 in the header */
+#define TYPE_IXFR	   251
+#define TYPE_AXFR	   252
+#define RR_FIXED	   10 /* bytes between a record's owner and its data */
+
+struct kb_responder {
+	const struct kb_table *table;	  /* borrowed */
+	const struct kb_records *records; /* borrowed, may be NULL */
+	uint64_t counters[KB_CNT_MAX];
+	struct kb_scratch s;
+};
+
+/* One message on its way through. */
+struct exchange {
+	struct kb_responder *r;
+	struct kb_scratch *s;
+	const struct kb_header *hdr;
+	uint64_t state; /* word, read once */
+	const uint8_t *msg;
+	size_t len;
+	bool tcp;
+	uint8_t *reply;
+	size_t cap;
+};
+
+int kb_responder_new(const struct kb_table *table, const struct kb_records *records,
+		     struct kb_responder **ret_responder)
+{
+	struct kb_responder *r;
+
+	if (posix_memalign((void **)&r, 64, sizeof(*r)))
+		return -ENOMEM;
+	memset(r, 0, sizeof(*r));
+	r->table = table;
+	r->records = records;
+	*ret_responder = r;
+	return 0;
+}
+
+void kb_responder_free(struct kb_responder *responder)
+{
+	free(responder);
+}
+
+const uint64_t *kb_responder_counters(const struct kb_responder *responder)
+{
+	return responder->counters;
+}
+
+void kb_responder_count(struct kb_responder *responder, enum kb_counter counter)
+{
+	responder->counters[counter]++;
+}
+
+/* --- reading ----------------------------------------------------------------- */
+
+/* Copies the first `len` bytes to where the core reads them. */
+static void load(struct exchange *x, size_t len)
+{
+	memcpy(x->s->msg, x->msg, len);
+	memset(x->s->msg + len, 0, 16);
+}
+
+/* Wire length of the well-formed name behind the header, 0 if there is none. The scan
+ * ends at any zero byte, this at the root label. */
+static uint32_t name_length(struct kb_scratch *s)
+{
+	uint32_t last;
+
+	kb_labels_walk(s->msg, KB_NAME_MAX, &s->labels);
+	last = s->labels.start[s->labels.n % KB_LABELS_MAX];
+	return s->msg[KB_DNS_HDR + last] == 0 ? last + 1 : 0;
+}
+
+/*
+ * A name may contain zero bytes (RFC 2181 section 11), which would end the scan. None of
+ * ours does, nor has one the byte 0xff: put in their place, it makes the name what it
+ * is, one that cannot be found. The reply's question comes from the message.
+ */
+static void cover_zeros(struct kb_scratch *s)
+{
+	for (uint32_t i = 0; i < s->labels.n; i++) {
+		for (uint32_t at = s->labels.start[i] + 1U; at < s->labels.start[i + 1]; at++) {
+			if (s->msg[KB_DNS_HDR + at] == 0)
+				s->msg[KB_DNS_HDR + at] = 0xff;
+		}
+	}
+}
+
+/* One record at *off of a query. Returns -EINVAL, or its type with *off behind it. */
+static int read_record(const struct exchange *x, size_t *off, size_t *ret_owner_len)
+{
+	const uint8_t *p = x->msg + *off, *end = x->msg + x->len;
+	uint8_t name[NS_MAXCDNAME];
+	int owner = ns_name_unpack(x->msg, end, p, name, sizeof(name));
+	size_t rdlen;
+
+	if (owner < 0 || end - p < owner + RR_FIXED)
+		return -EINVAL;
+	p += owner;
+	rdlen = ns_get16(p + 8);
+	if ((size_t)(end - p) < RR_FIXED + rdlen)
+		return -EINVAL;
+	*ret_owner_len = (size_t)owner;
+	*off = (size_t)(p - x->msg) + RR_FIXED + rdlen;
+	return (int)ns_get16(p);
+}
+
+/*
+ * Brings a query that the core does not read as it stands into the form that it does:
+ * the question and an OPT record without options. Other records are looked at only as to
+ * whether they are well formed, and trailing bytes not at all. Returns the length of the
+ * query in s->msg, or 0 for one that is malformed.
+ */
+static uint32_t reduce(struct exchange *x)
+{
+	uint8_t *out = x->s->msg;
+	uint32_t an = ns_get16(x->msg + 6), ns = ns_get16(x->msg + 8), ar = ns_get16(x->msg + 10);
+	size_t max = KB_DNS_HDR + KB_NAME_MAX + 4, off, end;
+	bool has_opt = false;
+	uint32_t name;
+
+	if (ns_get16(x->msg + 4) != 1 || an > 1 || ns > 1 || ar > 2)
+		return 0;
+	load(x, x->len < max ? x->len : max);
+	name = name_length(x->s);
+	off = end = KB_DNS_HDR + name + 4;
+	if (!name || off > x->len)
+		return 0;
+	cover_zeros(x->s);
+	memset(out + 6, 0, 6);
+	for (uint32_t i = 0; i < an + ns + ar; i++) {
+		size_t at = off, owner;
+		int type = read_record(x, &off, &owner);
+
+		if (type < 0)
+			return 0;
+		if (type != KB_TYPE_OPT)
+			continue;
+		/* RFC 6891 section 6.1.1: in the additional section, once, of the root. */
+		if (i < an + ns || has_opt || owner != 1)
+			return 0;
+		has_opt = true;
+		memcpy(out + end, x->msg + at, KB_OPT_LEN - 2);
+		memset(out + end + KB_OPT_LEN - 2, 0, 2);
+	}
+	out[11] = has_opt;
+	return (uint32_t)(end + (has_opt ? KB_OPT_LEN : 0));
+}
+
+/* Parses the query in s->msg. Unlike the core alone it looks at the OPT record of every
+ * question, since errors carry one too, and BADVERS comes before them. */
+static int parse(struct exchange *x, uint32_t len)
+{
+	struct kb_scratch *s = x->s;
+	int why = kb_query_parse(s->msg, len, x->hdr, &s->q);
+
+	if ((why == KB_CNT_CLASS || why == KB_CNT_QTYPE) && s->msg[11]) {
+		int opt = kb_query_opt(s->msg, len, s->q.end, x->hdr->udp_max, &s->q);
+
+		if (opt)
+			why = opt;
+	}
+	return why;
+}
+
+/* --- answering --------------------------------------------------------------- */
+
+static int look_up(struct exchange *x)
+{
+	struct kb_scratch *s = x->s;
+	struct kb_env env;
+	struct kb_view view = {.env = &env, .hdr = x->hdr, .state = x->state};
+	uint32_t limit = x->tcp ? KB_UDP_REPLY_MAX : s->q.limit;
+
+	kb_table_env(x->r->table, &env);
+	s->q.limit = (uint16_t)(limit < x->cap ? limit : x->cap);
+	/* While OFF nothing is found, and the miss tells whose name it is. */
+	return kb_answer_value(
+		&view, s, kb_state_of(x->state) == KB_OFF ? 0 : kb_lookup(&view, s->q.name.hash));
+}
+
+/* Writes header and question, returns where the rest belongs. */
+static size_t begin(struct exchange *x, bool aa)
+{
+	struct kb_scratch *s = x->s;
+
+	memcpy(x->reply + KB_DNS_HDR, x->msg + KB_DNS_HDR, s->q.end - (size_t)KB_DNS_HDR);
+	kb_reply_header(x->reply, &s->q, &s->r);
+	if (!aa)
+		x->reply[2] &= (uint8_t)~KB_AA;
+	return s->q.end;
+}
+
+static size_t send_built(struct exchange *x, bool aa)
+{
+	size_t pos = begin(x, aa);
+
+	memcpy(x->reply + pos, x->s->out, x->s->r.len);
+	return pos + x->s->r.len;
+}
+
+static void count_answer(struct exchange *x)
+{
+	x->r->counters[kb_reply_counter(&x->s->r)]++;
+	x->r->counters[KB_CNT_TRUNCATED] += x->s->r.tc;
+}
+
+/* An error with the question and, if the query had one, an OPT record. */
+static size_t refuse(struct exchange *x, uint8_t rcode, uint8_t rcode_high, bool aa)
+{
+	struct kb_scratch *s = x->s;
+
+	memset(&s->r, 0, sizeof(s->r));
+	s->r.rcode = rcode;
+	if (s->q.has_opt) {
+		kb_build_opt(s, x->hdr);
+		s->out[5] = rcode_high;
+	}
+	return send_built(x, aa);
+}
+
+/* FORMERR and NOTIMP are the header alone: what follows cannot be trusted to be a
+ * question. */
+static size_t bare(struct exchange *x, uint8_t rcode)
+{
+	memset(x->reply, 0, KB_DNS_HDR);
+	memcpy(x->reply, x->msg, 2);
+	x->reply[2] = (uint8_t)(KB_QR | (x->msg[2] & (KB_OPCODE | KB_RD)));
+	x->reply[3] = (uint8_t)((x->msg[3] & KB_CD) | rcode);
+	return KB_DNS_HDR;
+}
+
+/* The answer from the records, where the table does not have it whole. 0 if they do not
+ * have it either, or not in a size that TCP carries; s is untouched then. */
+static size_t render(struct exchange *x)
+{
+	struct kb_scratch *s = x->s;
+	size_t opt = s->q.has_opt ? KB_OPT_LEN : 0, limit = x->tcp ? x->cap : s->q.limit, pos;
+	struct kb_rendered rd;
+	int r;
+
+	if (!x->r->records || limit < s->q.end + opt)
+		return 0;
+	r = kb_records_render(x->r->records, s->msg + KB_DNS_HDR, s->q.name.len, s->q.qtype,
+			      x->reply + s->q.end, limit - s->q.end - opt, &rd);
+	if (r < 0 && (r != -EMSGSIZE || x->tcp))
+		return 0;
+	memset(&s->r, 0, sizeof(s->r));
+	if (r < 0) {
+		s->r.tc = 1;
+		rd.len = 0;
+	} else {
+		s->r.an = rd.an;
+		s->r.ns = rd.ns;
+		s->r.ar = rd.ar;
+		s->r.rcode = rd.rcode;
+	}
+	if (opt)
+		kb_build_opt(s, x->hdr);
+	pos = begin(x, true) + rd.len;
+	memcpy(x->reply + pos, s->out, opt);
+	count_answer(x);
+	return pos + opt;
+}
+
+/* The core has an answer in s; over TCP it is the records' when it was cut. */
+static size_t answer(struct exchange *x)
+{
+	size_t len = x->tcp && x->s->r.tc ? render(x) : 0;
+
+	if (len)
+		return len;
+	count_answer(x);
+	return send_built(x, true);
+}
+
+static size_t leave(struct exchange *x, int why)
+{
+	uint64_t *counters = x->r->counters;
+	bool full = kb_state_of(x->state) == KB_FULL;
+	size_t len;
+
+	switch (why) {
+	case KB_CNT_OPCODE:
+		counters[why]++;
+		return bare(x, KB_RCODE_NOTIMP);
+	case KB_CNT_EDNS_VERSION:
+		counters[why]++;
+		x->s->q.has_opt = 1;
+		return refuse(x, KB_RCODE_NOERROR, RCODE_BADVERS_HIGH, false);
+	case KB_CNT_CLASS:
+	case KB_CNT_NO_ZONE:
+		counters[why]++;
+		return refuse(x, KB_RCODE_REFUSED, 0, false);
+	case KB_CNT_QTYPE:
+		counters[why]++;
+		return refuse(x,
+			      x->s->q.qtype == TYPE_AXFR || x->s->q.qtype == TYPE_IXFR
+				      ? KB_RCODE_REFUSED
+				      : KB_RCODE_NOTIMP,
+			      0, false);
+	case KB_CNT_HITS_ONLY:
+		counters[kb_state_of(x->state) == KB_OFF ? KB_CNT_OFF : why]++;
+		return refuse(x, KB_RCODE_SERVFAIL, 0, true);
+	case KB_CNT_ZONE_LEAVE:
+		/* Before everything is known, a name of a zone in which we have names must not
+		 * be looked for elsewhere. */
+		if (!full && x->hdr->zone[x->s->labels.zone % KB_ZONES_MAX].id) {
+			counters[kb_state_of(x->state) == KB_OFF ? KB_CNT_OFF : why]++;
+			return refuse(x, KB_RCODE_SERVFAIL, 0, true);
+		}
+		/* A zone leaves its misses also when a name did not fit the table. */
+		len = full ? render(x) : 0;
+		if (len)
+			return len;
+		counters[why]++;
+		return refuse(x, KB_RCODE_REFUSED, 0, false);
+	case KB_CNT_NAME_LEAVE:
+	case KB_CNT_INCOMPLETE:
+		len = render(x);
+		if (len)
+			return len;
+		counters[why]++;
+		return refuse(x, KB_RCODE_SERVFAIL, 0, false);
+	default: /* SECTIONS, OVERSIZE, QNAME, OPT */
+		counters[why]++;
+		return bare(x, KB_RCODE_FORMERR);
+	}
+}
+
+/* Reasons that lie in a form the core does not read, or cannot be sure of. */
+static bool is_about_form(int why)
+{
+	return why == KB_CNT_OVERSIZE || why == KB_CNT_SECTIONS || why == KB_CNT_QNAME ||
+	       why == KB_CNT_CLASS || why == KB_CNT_QTYPE || why == KB_CNT_OPT ||
+	       why == KB_CNT_EDNS_VERSION;
+}
+
+size_t kb_respond(struct kb_responder *responder, const uint8_t *msg, size_t len, bool tcp,
+		  uint8_t *reply, size_t cap)
+{
+	struct exchange x = {.r = responder,
+			     .s = &responder->s,
+			     .hdr = kb_table_header(responder->table),
+			     .msg = msg,
+			     .len = len,
+			     .tcp = tcp,
+			     .reply = reply,
+			     .cap = cap};
+	uint32_t reduced;
+	int why;
+
+	assert(cap >= KB_UDP_MIN);
+	x.state = kb_read_once(x.hdr->state);
+	load(&x, len < KB_MSG_MAX ? len : KB_MSG_MAX);
+	why = parse(&x, len > KB_MSG_MAX ? KB_MSG_MAX + 1 : (uint32_t)len);
+	if (why == KB_CNT_LENGTH || why == KB_CNT_RESPONSE) {
+		responder->counters[why]++;
+		return 0;
+	}
+	if (!why)
+		why = look_up(&x);
+	if (is_about_form(why)) {
+		reduced = reduce(&x);
+		if (!reduced) {
+			responder->counters[why]++;
+			return bare(&x, KB_RCODE_FORMERR);
+		}
+		why = parse(&x, reduced);
+		if (!why)
+			why = look_up(&x);
+	}
+	return why ? leave(&x, why) : answer(&x);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The socket engine's DNS: one message in, at most one reply out, whatever carried it.
+ *
+ * What the answer core can read and answer, it answers, out of the same table as every
+ * other engine. What it leaves for a reason of its own becomes the reply that a
+ * server owes (SEMANTICS.md section 11); answers that the table does not hold whole are
+ * rendered from the records. Main loop's thread only.
+ */
+#ifndef KB_FORWARD_RESPOND_H
+#define KB_FORWARD_RESPOND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/records/records.h"
+#include "control/table/table.h"
+
+#define KB_TCP_REPLY_MAX 65535
+/* A larger query is read this far: ours need no more, and one of a longer kind is
+ * malformed. */
+#define KB_SOCKET_QUERY_MAX 4096
+/* The least room for a reply over UDP: as large as the core makes one. */
+#define KB_UDP_REPLY_MAX 2048
+
+struct kb_responder;
+
+/* Borrows both; records may be NULL, then only the table answers. 0 or -ENOMEM. */
+int kb_responder_new(const struct kb_table *table, const struct kb_records *records,
+		     struct kb_responder **ret_responder);
+void kb_responder_free(struct kb_responder *responder);
+
+/*
+ * Replies to the message at msg. Returns the reply's length, at most cap, or 0 when no
+ * reply is due. cap is at least KB_UDP_MIN over UDP, and KB_TCP_REPLY_MAX over TCP for
+ * answers to be whole. msg and reply do not overlap.
+ */
+size_t kb_respond(struct kb_responder *responder, const uint8_t *msg, size_t len, bool tcp,
+		  uint8_t *reply, size_t cap);
+
+/* KB_CNT_MAX counters. Each message counts once: as answered_* (truncated beside it), or as
+ * left_* with the reason why the reply was an error, or there was none. */
+const uint64_t *kb_responder_counters(const struct kb_responder *responder);
+/* Counts what a server did to a message without asking here. */
+void kb_responder_count(struct kb_responder *responder, enum kb_counter counter);
+
+#endif

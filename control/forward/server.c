@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server as a whole: its addresses, its sources, its end. Main loop's thread. */
+#include <assert.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/forward/private.h"
+
+#define BACKLOG 256
+
+static bool prefix_holds(const struct kb_cidr *cidr, const uint8_t *addr)
+{
+	unsigned int whole = cidr->bits / 8, rest = cidr->bits % 8;
+
+	if (memcmp(cidr->addr.b, addr, whole) != 0)
+		return false;
+	return !rest || ((cidr->addr.b[whole] ^ addr[whole]) >> (8 - rest)) == 0;
+}
+
+bool kb_server_allows(const struct kb_server *s, const struct sockaddr *from)
+{
+	uint8_t family = from->sa_family == AF_INET ? 4 : 6;
+	const uint8_t *addr =
+		family == 4 ? (const uint8_t *)&((const struct sockaddr_in *)from)->sin_addr
+			    : ((const struct sockaddr_in6 *)from)->sin6_addr.s6_addr;
+
+	for (size_t i = 0; i < s->n_allow; i++) {
+		if (s->allow[i].addr.family == family && prefix_holds(&s->allow[i], addr))
+			return true;
+	}
+	return false;
+}
+
+static socklen_t sockaddr_make(const struct kb_addr_port *at, struct sockaddr_storage *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (at->addr.family == 6) {
+		struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)ret;
+
+		sin6->sin6_family = AF_INET6;
+		sin6->sin6_port = htons(at->port);
+		memcpy(&sin6->sin6_addr, at->addr.b, 16);
+		return sizeof(*sin6);
+	} else {
+		struct sockaddr_in *sin = (struct sockaddr_in *)ret;
+
+		sin->sin_family = AF_INET;
+		sin->sin_port = htons(at->port);
+		memcpy(&sin->sin_addr, at->addr.b, 4);
+		return sizeof(*sin);
+	}
+}
+
+static uint16_t bound_port(int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+		return 0;
+	return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
+					      : ((struct sockaddr_in *)&ss)->sin_port);
+}
+
+static int set_on(int fd, int level, int option)
+{
+	int one = 1;
+
+	return setsockopt(fd, level, option, &one, sizeof(one)) < 0 ? -errno : 0;
+}
+
+/* A bound socket; IPv6 ones take IPv6 only, so that both wildcards can be given. */
+static int open_bound(const struct kb_listener *l, int type, int *ret_fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sockaddr_make(&l->at, &ss);
+	bool v6 = ss.ss_family == AF_INET6;
+	int fd = socket(ss.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
+
+	if (fd < 0)
+		return -errno;
+	r = v6 ? set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY) : 0;
+	/* For UDP it would let a second server take over the address. */
+	if (r == 0 && type == SOCK_STREAM)
+		r = set_on(fd, SOL_SOCKET, SO_REUSEADDR);
+	if (r == 0 && type == SOCK_DGRAM && l->wildcard)
+		r = set_on(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO);
+	if (r == 0 && bind(fd, (struct sockaddr *)&ss, len) < 0)
+		r = -errno;
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static void on_udp(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	kb_udp_readable(poll->data);
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+	if (status == 0)
+		kb_tcp_accept(stream->data);
+}
+
+static int udp_start(struct kb_listener *l)
+{
+	struct kb_server *s = l->server;
+	int r = open_bound(l, SOCK_DGRAM, &l->udp_fd);
+
+	if (r < 0)
+		return r;
+	l->at.port = bound_port(l->udp_fd);
+	r = uv_poll_init(s->loop, &l->udp, l->udp_fd);
+	if (r < 0)
+		return r;
+	l->udp.data = l;
+	l->udp_open = true;
+	s->handles++;
+	return uv_poll_start(&l->udp, UV_READABLE, on_udp);
+}
+
+static int tcp_start(struct kb_listener *l)
+{
+	int fd, r = open_bound(l, SOCK_STREAM, &fd);
+
+	if (r < 0)
+		return r;
+	r = uv_tcp_open(&l->tcp, fd);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	return uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
+}
+
+static int listener_start(struct kb_listener *l, char *err, size_t err_size)
+{
+	static const uint8_t zero[16];
+	char text[KB_ADDR_TEXT_MAX];
+	const char *cure = "", *what = "UDP";
+	int r;
+
+	l->wildcard = memcmp(l->at.addr.b, zero, l->at.addr.family == 6 ? 16 : 4) == 0;
+	r = udp_start(l);
+	if (r == 0) {
+		what = "TCP";
+		r = tcp_start(l);
+	}
+	if (r == 0)
+		return 0;
+	if (r == -EADDRINUSE)
+		cure = ": stop the other server there, or choose another address or port";
+	else if (r == -EADDRNOTAVAIL)
+		cure = ": give an address of this node";
+	else if (r == -EACCES || r == -EPERM)
+		cure = ": run as root or choose a port above 1023";
+	else if (r == -EINVAL && l->at.addr.family == 6 && l->at.addr.b[0] == 0xfe)
+		cure = ": link-local addresses need an interface, give another one or ::";
+	snprintf(err, err_size, "--listen %s, %s: %s%s", kb_format_addr_port(&l->at, text), what,
+		 strerror(-r), cure);
+	return r;
+}
+
+static int copy_config(struct kb_server *s, const struct kb_server_config *config)
+{
+	s->responder = config->responder;
+	s->connections_max =
+		config->connections_max ? config->connections_max : KB_SERVER_CONNECTIONS_MAX;
+	s->per_source_max =
+		config->per_source_max ? config->per_source_max : KB_SERVER_PER_SOURCE_MAX;
+	s->idle_ms = config->idle_ms ? config->idle_ms : KB_SERVER_IDLE_MS;
+	s->waiting_max = config->waiting_max ? config->waiting_max : KB_SERVER_WAITING_MAX;
+	s->listeners = calloc(config->n_listen + 1, sizeof(*s->listeners));
+	s->allow = calloc(config->n_allow_from + 1, sizeof(*s->allow));
+	s->out = malloc(KB_TCP_OUT);
+	if (!s->listeners || !s->allow || !s->out)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->n_allow_from; i++)
+		s->allow[s->n_allow++] = config->allow_from[i];
+	return kb_udp_new(&s->batch);
+}
+
+/* Handles exist from here on, and are closed by kb_server_free. */
+static void handles_init(struct kb_server *s, const struct kb_server_config *config)
+{
+	uv_timer_init(s->loop, &s->sweep);
+	s->sweep.data = s;
+	uv_idle_init(s->loop, &s->more);
+	s->more.data = s;
+	s->handles = 2;
+	for (size_t i = 0; i < config->n_listen; i++) {
+		struct kb_listener *l = &s->listeners[s->n_listeners++];
+
+		l->server = s;
+		l->at = config->listen[i];
+		l->udp_fd = -1;
+		uv_tcp_init(s->loop, &l->tcp);
+		l->tcp.data = l;
+		s->handles++;
+	}
+}
+
+int kb_server_new(uv_loop_t *loop, const struct kb_server_config *config,
+		  struct kb_server **ret_server, char *err, size_t err_size)
+{
+	struct kb_server *s = calloc(1, sizeof(*s));
+	int r = -ENOMEM;
+
+	assert(config->responder);
+	/* libuv writes with write(2): a client that has gone must be an error, no signal. */
+	signal(SIGPIPE, SIG_IGN);
+	if (s) {
+		s->loop = loop;
+		r = copy_config(s, config);
+	}
+	if (r < 0) {
+		snprintf(err, err_size, "--listen: %s", strerror(-r));
+		kb_server_free(s);
+		return r;
+	}
+	handles_init(s, config);
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		r = listener_start(&s->listeners[i], err, err_size);
+		if (r < 0) {
+			kb_server_free(s);
+			return r;
+		}
+	}
+	*ret_server = s;
+	return 0;
+}
+
+void kb_server_put(struct kb_server *s)
+{
+	if (!s->closing || s->handles)
+		return;
+	kb_udp_free(s->batch);
+	free(s->out);
+	free(s->allow);
+	free(s->listeners);
+	free(s);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct kb_server *s = handle->data;
+
+	s->handles--;
+	kb_server_put(s);
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+	struct kb_listener *l = handle->data;
+	struct kb_server *s = l->server;
+
+	s->handles--;
+	kb_server_put(s);
+}
+
+void kb_server_free(struct kb_server *s)
+{
+	if (!s || s->closing)
+		return;
+	s->closing = true;
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		struct kb_listener *l = &s->listeners[i];
+
+		if (l->udp_open)
+			uv_close((uv_handle_t *)&l->udp, on_listener_closed);
+		if (l->udp_fd >= 0)
+			close(l->udp_fd);
+		l->udp_fd = -1;
+		uv_close((uv_handle_t *)&l->tcp, on_listener_closed);
+	}
+	kb_tcp_close_all(s);
+	if (s->handles) {
+		uv_close((uv_handle_t *)&s->sweep, on_closed);
+		uv_close((uv_handle_t *)&s->more, on_closed);
+	}
+	kb_server_put(s);
+}
+
+uint16_t kb_server_port(const struct kb_server *server, size_t i)
+{
+	return server->listeners[i].at.port;
+}
+
+void kb_server_stats(const struct kb_server *server, struct kb_server_stats *ret_stats)
+{
+	*ret_stats = server->stats;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sockets of the socket engine: UDP and TCP on each listen address, on the main loop.
+ *
+ * UDP is read and answered in batches; a reply leaves from the address that was
+ * asked, on wildcard addresses too. TCP follows RFC 7766: any number of queries on a
+ * connection, in any pieces. Everything is bounded: connections in all and of each source,
+ * bytes read ahead, bytes waiting for clients that do not read, time without a query, and
+ * the work done for one client before others have their turn.
+ */
+#ifndef KB_FORWARD_SERVER_H
+#define KB_FORWARD_SERVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "control/config/parse.h"
+#include "control/forward/respond.h"
+
+#define KB_SERVER_CONNECTIONS_MAX 256
+#define KB_SERVER_PER_SOURCE_MAX  64
+#define KB_SERVER_IDLE_MS	  10000
+#define KB_SERVER_WAITING_MAX	  (4 << 20)
+
+struct kb_server_config {
+	const struct kb_addr_port *listen; /* port 0: any, the same for UDP and TCP */
+	size_t n_listen;
+	const struct kb_cidr *allow_from; /* copied; others are dropped */
+	size_t n_allow_from;
+	struct kb_responder *responder; /* borrowed */
+	/* 0: the defaults above. */
+	uint32_t connections_max, per_source_max, idle_ms;
+	size_t waiting_max; /* bytes of replies that clients have yet to take */
+};
+
+struct kb_server_stats {
+	uint64_t udp_queries;	  /* datagrams read */
+	uint64_t tcp_queries;	  /* frames read */
+	uint64_t tcp_accepted;	  /* connections, the refused ones not counted */
+	uint64_t tcp_open;	  /* now */
+	uint64_t tcp_refused;	  /* too many in all or of that source */
+	uint64_t tcp_timed_out;	  /* idle, or not reading */
+	uint64_t tcp_overflowed;  /* closed because of waiting_max */
+	uint64_t tcp_waiting;	  /* bytes, now */
+	uint64_t source_dropped;  /* datagrams and connections from outside allow-from */
+	uint64_t udp_send_failed; /* replies that the kernel did not take */
+};
+
+struct kb_server;
+
+/* Listens on every address or on none. 0, or -errno with one line in err that names the
+ * address and the cure; the loop has to run once more then to let go of handles. */
+int kb_server_new(uv_loop_t *loop, const struct kb_server_config *config,
+		  struct kb_server **ret_server, char *err, size_t err_size);
+/* Stops at once, and frees when the loop has closed the handles. NULL is fine. */
+void kb_server_free(struct kb_server *server);
+
+/* Of listen address i. */
+uint16_t kb_server_port(const struct kb_server *server, size_t i);
+void kb_server_stats(const struct kb_server *server, struct kb_server_stats *ret_stats);
+
+#endif
