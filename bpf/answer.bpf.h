@@ -9,7 +9,7 @@
 #include "bpf/maps.bpf.h"
 
 /* Checks that need no DNS: state, deadline, intercept, source. */
-static __attribute__((noinline)) int kb_admit(const struct kb_header *hdr, __u64 state,
+static __attribute__((always_inline)) inline int kb_admit(const struct kb_header *hdr, __u64 state,
 					      const struct kb_flow *f)
 {
 	__u32 n = kb_icept_hash(f->dst[0], f->dst[1], f->dport);
@@ -27,7 +27,7 @@ static __attribute__((noinline)) int kb_admit(const struct kb_header *hdr, __u64
 }
 
 /* Parses s->msg and builds the answer. `selector` chooses the replica. */
-static __attribute__((noinline)) int kb_solve(const struct kb_header *hdr, struct kb_scratch *s,
+static __attribute__((always_inline)) inline int kb_solve(const struct kb_header *hdr, struct kb_scratch *s,
 					      __u64 state, __u32 len, __u32 selector)
 {
 	struct kb_env env = {0};
@@ -42,7 +42,7 @@ static __attribute__((noinline)) int kb_solve(const struct kb_header *hdr, struc
 	return kb_answer_value(&view, s, kb_lookup(&view, s->q.name.hash));
 }
 
-static inline void kb_count_answer(struct kb_percpu *cpu)
+static __attribute__((always_inline)) inline void kb_count_answer(struct kb_percpu *cpu)
 {
 	kb_count(cpu, kb_reply_counter(&cpu->s.r));
 	if (cpu->s.r.tc)
@@ -54,14 +54,11 @@ static inline __u64 kb_clock(const struct kb_header *hdr)
 	return hdr->flags & KB_FLAG_LATENCY ? bpf_ktime_get_ns() : 0;
 }
 
-static inline void kb_clock_stop(struct kb_percpu *cpu, __u64 start)
+static __attribute__((noinline)) void kb_clock_count(struct kb_percpu *cpu, __u64 start)
 {
-	__u64 ns;
+	__u64 ns = bpf_ktime_get_ns() - start;
 	__u32 b = 0;
 
-	if (!start)
-		return;
-	ns = bpf_ktime_get_ns() - start;
 	if (ns >> 16) {
 		b += 16;
 		ns >>= 16;
@@ -80,6 +77,74 @@ static inline void kb_clock_stop(struct kb_percpu *cpu, __u64 start)
 	}
 	b += ns >> 1 & 1;
 	cpu->hist[b & (KB_HIST_BUCKETS - 1)]++;
+}
+
+static __attribute__((always_inline)) inline void kb_clock_stop(struct kb_percpu *cpu, __u64 start)
+{
+	if (start)
+		kb_clock_count(cpu, start);
+}
+
+/* Queries up to this long are read word by word. */
+#define KB_QUERY_DIRECT_MAX 104
+
+/* Copies the message at pkt + off into msg. Returns 0, or 1 if it is too long for this or
+ * not wholly there. `off` is a constant. */
+static __attribute__((always_inline)) inline int kb_load_direct(const __u8 *pkt, const __u8 *end,
+								__u32 off, __u8 *msg, __u32 len)
+{
+	const __u8 *from = pkt + off;
+	__u32 i, last = len - 8;
+
+	if (len > KB_QUERY_DIRECT_MAX || len < 8)
+		return 1;
+	for (i = 0; i < KB_QUERY_DIRECT_MAX; i += 8) {
+		if (i + 8 > len)
+			break;
+		if (from + i + 8 > end)
+			return 1;
+		kb_store64(msg + i, kb_load64(from + i));
+	}
+	KB_BOUND(last, 127);
+	from += last;
+	if (from + 8 > end)
+		return 1;
+	kb_store64(msg + last, kb_load64(from));
+	return 0;
+}
+
+/* Answers up to this long are stored word by word, which a helper call would cost more than. */
+#define KB_DIRECT_MAX 72
+
+/* Copies cpu->s.out behind the question, which ends at pkt + off. Returns 0, or 1 if the
+ * answer is too long for this, or -1 if the packet ends before. */
+static __attribute__((always_inline)) inline int kb_store_direct(__u8 *pkt, const __u8 *end,
+								 __u32 off, const __u8 *out,
+								 __u32 len)
+{
+	__u32 i, last = len - 8;
+	__u8 *to;
+
+	if (len > KB_DIRECT_MAX || len < 8)
+		return 1;
+	KB_BOUND(off, 511);
+	to = pkt + off;
+	for (i = 0; i < KB_DIRECT_MAX; i += 8) {
+		if (i + 8 > len)
+			break;
+		if (to + i + 8 > end)
+			return -1;
+		kb_store64(to + i, kb_load64(out + i));
+	}
+	/* The last eight bytes once more, for lengths that are no multiple. */
+	if (len & 7) {
+		KB_BOUND(last, 127);
+		to += last;
+		if (to + 8 > end)
+			return -1;
+		kb_store64(to, kb_load64(out + last));
+	}
+	return 0;
 }
 
 #endif

@@ -44,8 +44,8 @@ static __attribute__((noinline)) __u64 kb_msg_sum(__u8 *msg, __u32 len)
 	return sum;
 }
 
-/* Sum of the query's UDP header (checksum left out) and message. */
-static inline __u64 kb_query_sum(struct kb_percpu *cpu)
+/* Sum of the query's UDP header (checksum left out) and message, whatever it holds. */
+static __attribute__((noinline)) __u64 kb_query_sum(struct kb_percpu *cpu)
 {
 	const struct kb_flow *f = &cpu->flow;
 
@@ -64,15 +64,17 @@ static inline __u64 kb_query_sum(struct kb_percpu *cpu)
  * happens to be right as a complete one too, one in 65,536: then KB_CSUM_BOTH is set and
  * the kernel, which knows, updates the field (kb_tc_csum_both).
  */
-static __attribute__((noinline)) __u32 kb_tc_csum(struct kb_percpu *cpu, __u64 out_sum,
-						  __u32 udp_len)
+static __attribute__((always_inline)) inline __u32 kb_tc_csum(struct kb_percpu *cpu, __u32 udp_len)
 {
 	const struct kb_flow *f = &cpu->flow;
 	__u64 old = kb_csum_pseudo(f, f->dns_len + KB_UDP_HDR), new = kb_csum_pseudo(f, udp_len);
+	__u64 sum;
 
 	if (kb_csum_fold(old) != f->udp_csum)
-		return kb_csum_field(new + kb_csum_reply(f, &cpu->s.q, &cpu->s.r, out_sum, udp_len));
-	if (kb_csum_fold(old + f->udp_csum + kb_query_sum(cpu)) == 0xffff)
+		return kb_csum_field(new + kb_csum_reply(f, &cpu->s.q, &cpu->s.r, udp_len));
+	if (!kb_csum_query(f, &cpu->s.q, cpu->s.msg, &sum))
+		sum = kb_query_sum(cpu);
+	if (kb_csum_fold(old + f->udp_csum + sum) == 0xffff)
 		return KB_CSUM_BOTH | f->udp_csum;
 	return kb_csum_fold(new);
 }
@@ -80,10 +82,10 @@ static __attribute__((noinline)) __u32 kb_tc_csum(struct kb_percpu *cpu, __u64 o
 /* Updates the old field, which has been written back, for the new length in the pseudo
  * header and, where the kernel takes the field for complete, for everything else. */
 static __attribute__((noinline)) int kb_tc_csum_both(struct __sk_buff *skb, struct kb_percpu *cpu,
-						     __u64 out_sum, __u32 udp_len)
+						     __u32 udp_len)
 {
 	__u32 off = (cpu->flow.v6 ? KB_HDRS6 : KB_HDRS4) - 2;
-	__u64 new = kb_csum_reply(&cpu->flow, &cpu->s.q, &cpu->s.r, out_sum, udp_len);
+	__u64 new = kb_csum_reply(&cpu->flow, &cpu->s.q, &cpu->s.r, udp_len);
 	__u64 diff = (__u64)kb_csum_fold(new) + (__u16)~kb_csum_fold(kb_query_sum(cpu));
 
 	return bpf_l4_csum_replace(skb, off, kb_swap16(cpu->flow.dns_len + KB_UDP_HDR),
@@ -91,15 +93,51 @@ static __attribute__((noinline)) int kb_tc_csum_both(struct __sk_buff *skb, stru
 	       bpf_l4_csum_replace(skb, off, 0, diff, BPF_F_MARK_MANGLED_0);
 }
 
+/*
+ * The lengths of copies are bounded in functions of their own: kernel 6.1 forgets what a
+ * compare has proven once the value has been spilled. `len` is not 0.
+ */
+static __attribute__((noinline)) long kb_skb_load(struct __sk_buff *skb, __u32 off, __u8 *msg,
+						  __u32 len)
+{
+	len--;
+	KB_BOUND(len, KB_MSG_MAX - 1);
+	return bpf_skb_load_bytes(skb, off, msg, len + 1);
+}
+
+static __attribute__((noinline)) long kb_xdp_load(struct xdp_md *ctx, __u32 off, __u8 *msg,
+						  __u32 len)
+{
+	len--;
+	KB_BOUND(len, KB_MSG_MAX - 1);
+	return bpf_xdp_load_bytes(ctx, off, msg, len + 1);
+}
+
+static __attribute__((noinline)) long kb_skb_store(struct __sk_buff *skb, __u32 off, __u8 *out,
+						   __u32 len)
+{
+	len--;
+	KB_BOUND(len, KB_OUT_MASK);
+	return bpf_skb_store_bytes(skb, off, out, len + 1, 0);
+}
+
+static __attribute__((noinline)) long kb_xdp_store(struct xdp_md *ctx, __u32 off, __u8 *out,
+						   __u32 len)
+{
+	len--;
+	KB_BOUND(len, KB_OUT_MASK);
+	return bpf_xdp_store_bytes(ctx, off, out, len + 1);
+}
+
 SEC("tc")
 int kbdns_tc(struct __sk_buff *skb)
 {
 	struct kb_header *hdr = kb_get_header();
 	struct kb_percpu *cpu = kb_get_percpu(KB_ENGINE_TC);
-	__u64 state, start, out_sum;
+	__u64 state, start;
 	__u32 dns_len, old_len, new_len, off, csum;
 	__u8 *pkt, *end;
-	int why;
+	int why, done;
 
 	if (!hdr || !cpu)
 		return KB_TC_NEXT;
@@ -132,7 +170,8 @@ int kbdns_tc(struct __sk_buff *skb)
 		goto leave;
 	off = cpu->flow.v6 ? KB_HDRS6 : KB_HDRS4;
 	why = KB_CNT_UNREADABLE;
-	if (bpf_skb_load_bytes(skb, off, cpu->s.msg, old_len))
+	if (kb_load_direct(pkt, end, off, cpu->s.msg, old_len) &&
+	    kb_skb_load(skb, off, cpu->s.msg, old_len))
 		goto leave;
 	why = kb_solve(hdr, &cpu->s, state, old_len, bpf_get_smp_processor_id());
 	if (why)
@@ -147,8 +186,7 @@ int kbdns_tc(struct __sk_buff *skb)
 		if (bpf_check_mtu(skb, 0, &mtu, diff, 0))
 			goto leave;
 	}
-	out_sum = kb_out_sum(cpu->s.out, new_len);
-	csum = kb_tc_csum(cpu, out_sum, dns_len + KB_UDP_HDR);
+	csum = kb_tc_csum(cpu, dns_len + KB_UDP_HDR);
 
 	why = KB_CNT_NO_ROOM;
 	if (bpf_skb_change_tail(skb, off + dns_len, 0))
@@ -170,12 +208,12 @@ int kbdns_tc(struct __sk_buff *skb)
 				 (__u16)csum);
 	}
 	off += cpu->s.q.end;
-	if (new_len) {
-		KB_BOUND(new_len, 2047);
-		if (new_len == 0 || bpf_skb_store_bytes(skb, off, cpu->s.out, new_len, 0))
-			goto drop;
-	}
-	if ((csum & KB_CSUM_BOTH) && kb_tc_csum_both(skb, cpu, out_sum, dns_len + KB_UDP_HDR))
+	done = kb_store_direct(pkt, end, off, cpu->s.out, new_len);
+	if (done < 0)
+		goto drop;
+	if (done && new_len && kb_skb_store(skb, off, cpu->s.out, new_len))
+		goto drop;
+	if ((csum & KB_CSUM_BOTH) && kb_tc_csum_both(skb, cpu, dns_len + KB_UDP_HDR))
 		goto drop;
 	/* Frames for a bridge's MAC are PACKET_OTHERHOST, and kernels before 6.15 keep
 	 * that over the redirect: the pod would drop the reply. */
@@ -201,7 +239,7 @@ int kbdns_xdp(struct xdp_md *ctx)
 	__u64 state, start, sum;
 	__u32 dns_len, old_len, new_len, off, ifindex;
 	__u8 *pkt, *end;
-	int why;
+	int why, done;
 
 	if (!hdr || !cpu)
 		return XDP_PASS;
@@ -228,7 +266,8 @@ int kbdns_xdp(struct xdp_md *ctx)
 		goto leave;
 	off = cpu->flow.v6 ? KB_HDRS6 : KB_HDRS4;
 	why = KB_CNT_UNREADABLE;
-	if (bpf_xdp_load_bytes(ctx, off, cpu->s.msg, old_len))
+	if (kb_load_direct(pkt, end, off, cpu->s.msg, old_len) &&
+	    kb_xdp_load(ctx, off, cpu->s.msg, old_len))
 		goto leave;
 	why = kb_solve(hdr, &cpu->s, state, old_len, ctx->rx_queue_index);
 	if (why)
@@ -243,8 +282,7 @@ int kbdns_xdp(struct xdp_md *ctx)
 		if (bpf_check_mtu(ctx, 0, &mtu, diff, 0))
 			goto leave;
 	}
-	sum = kb_out_sum(cpu->s.out, new_len);
-	sum = kb_csum_reply(&cpu->flow, &cpu->s.q, &cpu->s.r, sum, dns_len + KB_UDP_HDR) +
+	sum = kb_csum_reply(&cpu->flow, &cpu->s.q, &cpu->s.r, dns_len + KB_UDP_HDR) +
 	      kb_csum_pseudo(&cpu->flow, dns_len + KB_UDP_HDR);
 
 	why = KB_CNT_NO_ROOM;
@@ -265,11 +303,11 @@ int kbdns_xdp(struct xdp_md *ctx)
 				 kb_csum_field(sum));
 	}
 	off += cpu->s.q.end;
-	if (new_len) {
-		KB_BOUND(new_len, 2047);
-		if (new_len == 0 || bpf_xdp_store_bytes(ctx, off, cpu->s.out, new_len))
-			goto drop;
-	}
+	done = kb_store_direct(pkt, end, off, cpu->s.out, new_len);
+	if (done < 0)
+		goto drop;
+	if (done && new_len && kb_xdp_store(ctx, off, cpu->s.out, new_len))
+		goto drop;
 	kb_count_answer(cpu);
 	kb_clock_stop(cpu, start);
 	return XDP_TX;

@@ -73,7 +73,7 @@ KB_INLINE __u32 kb_byte_index(__u64 mark)
  * BPF (a mask proves it); elsewhere for `len` rounded up as far as the name goes
  * plus 7 bytes.
  */
-KB_LEAF void kb_name_scan(const __u8 *msg, __u32 off, __u32 avail, const struct kb_hash_key *key,
+KB_INLINE void kb_name_scan(const __u8 *msg, __u32 off, __u32 avail, const struct kb_hash_key *key,
 			  struct kb_name_scan *ret)
 {
 	__u64 h1 = 0, h2 = 0, sum = 0;

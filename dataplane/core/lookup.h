@@ -34,41 +34,63 @@ struct kb_view {
  * kind, so it can be told apart from every answer. */
 #define KB_LOOKUP_INCOMPLETE (7ULL << 60)
 
-/*
- * Value of the name with this hash, 0 if it has none, or KB_LOOKUP_INCOMPLETE. The
- * home bucket's tags and values are loaded in any order; see layout.h for why no
- * order gives another name's value.
- */
-KB_LEAF __u64 kb_lookup(const struct kb_view *view, __u64 hash)
+/* Does the bucket answer? Then 1 and the value: the name's, or 0 when the name cannot lie in
+ * a later bucket either. Tags and values are loaded in any order; see layout.h for why no
+ * order gives another name's value. */
+KB_INLINE int kb_bucket_find(const struct kb_bucket *bucket, __u64 hash, __u64 *ret_value)
+{
+	__u64 v0 = kb_read_once(bucket->slot[0].value), v1 = kb_read_once(bucket->slot[1].value);
+	__u64 v2 = kb_read_once(bucket->slot[2].value), v3 = kb_read_once(bucket->slot[3].value);
+
+	*ret_value = 0;
+	if (kb_read_once(bucket->slot[0].tag) == hash)
+		*ret_value = v0 & ~KB_VALUE_OVERFLOW;
+	else if (kb_read_once(bucket->slot[1].tag) == hash)
+		*ret_value = v1;
+	else if (kb_read_once(bucket->slot[2].tag) == hash)
+		*ret_value = v2;
+	else if (kb_read_once(bucket->slot[3].tag) == hash)
+		*ret_value = v3;
+	else
+		return !(v0 & KB_VALUE_OVERFLOW);
+	return 1;
+}
+
+/* Goes on behind a home bucket that has overflowed. */
+KB_LEAF __u64 kb_lookup_on(const struct kb_view *view, __u64 hash)
 {
 	__u32 gen = kb_gen_of(view->state);
-	__u64 shape = kb_read_once(view->hdr->shape[gen & 1]);
+	__u64 shape = kb_read_once(view->hdr->shape[gen & 1]), value;
 	__u32 n = (__u32)shape, base = view->replica * n, b = kb_home_bucket(hash, n);
 	__u32 i;
 
-	for (i = 0; i < KB_PROBE_MAX; i++) {
-		const struct kb_bucket *bucket = kb_env_bucket(view->env, gen, base + b);
-		__u64 v0, v1, v2, v3;
+	for (i = 1; i < KB_PROBE_MAX; i++) {
+		const struct kb_bucket *bucket;
 
-		if (!bucket)
-			return KB_LOOKUP_INCOMPLETE;
-		v0 = kb_read_once(bucket->slot[0].value);
-		v1 = kb_read_once(bucket->slot[1].value);
-		v2 = kb_read_once(bucket->slot[2].value);
-		v3 = kb_read_once(bucket->slot[3].value);
-		if (kb_read_once(bucket->slot[0].tag) == hash)
-			return v0 & ~KB_VALUE_OVERFLOW;
-		if (kb_read_once(bucket->slot[1].tag) == hash)
-			return v1;
-		if (kb_read_once(bucket->slot[2].tag) == hash)
-			return v2;
-		if (kb_read_once(bucket->slot[3].tag) == hash)
-			return v3;
-		if (kb_likely(!(v0 & KB_VALUE_OVERFLOW)))
-			return 0;
 		b = b + 1 == n ? 0 : b + 1;
+		bucket = kb_env_bucket(view->env, gen, base + b);
+		if (!bucket)
+			break;
+		if (kb_bucket_find(bucket, hash, &value))
+			return value;
 	}
 	return KB_LOOKUP_INCOMPLETE;
+}
+
+/* Value of the name with this hash, 0 if it has none, or KB_LOOKUP_INCOMPLETE. */
+KB_INLINE __u64 kb_lookup(const struct kb_view *view, __u64 hash)
+{
+	__u32 gen = kb_gen_of(view->state);
+	__u64 shape = kb_read_once(view->hdr->shape[gen & 1]), value;
+	__u32 n = (__u32)shape;
+	const struct kb_bucket *bucket =
+		kb_env_bucket(view->env, gen, view->replica * n + kb_home_bucket(hash, n));
+
+	if (!bucket)
+		return KB_LOOKUP_INCOMPLETE;
+	if (kb_likely(kb_bucket_find(bucket, hash, &value)))
+		return value;
+	return kb_lookup_on(view, hash);
 }
 
 #define KB_LABELS_MAX 128
@@ -88,7 +110,7 @@ struct kb_labels {
 /* Walks the labels of the name at msg + KB_DNS_HDR, `len` wire bytes as found by the
  * scan. Returns 0, or KB_CNT_QNAME if the scan's end is not the end of a well-formed
  * uncompressed name. */
-KB_LEAF int kb_labels_walk(const __u8 *msg, __u32 len, struct kb_labels *ret)
+KB_INLINE int kb_labels_walk(const __u8 *msg, __u32 len, struct kb_labels *ret)
 {
 	__u32 off = 0, n;
 
@@ -111,7 +133,8 @@ KB_LEAF int kb_labels_walk(const __u8 *msg, __u32 len, struct kb_labels *ret)
 }
 
 /* One step compares eight bytes: 64 zones by their tails, and some whole names. */
-#define KB_ZONE_STEPS 192
+#define KB_ZONE_STEPS	   192
+#define KB_ZONE_STEPS_OPEN 8
 
 struct kb_zone_search {
 	const __u8 *msg;
@@ -125,14 +148,12 @@ struct kb_zone_search {
 };
 
 /* One step of the search; returns 1 to end it. */
-KB_STEP long kb_zone_step(__u32 k, void *arg)
+KB_INLINE long kb_zone_compare(struct kb_zone_search *z)
 {
-	struct kb_zone_search *z = arg;
 	struct kb_labels *labels = z->labels;
 	__u32 i = labels->zone, b = z->block, len = z->len, off, from;
 	const struct kb_zone *zone;
 
-	(void)k;
 	if (i >= z->hdr->n_zones)
 		return 1;
 	KB_BOUND(i, KB_ZONES_MAX - 1);
@@ -165,25 +186,35 @@ next:
 	return 0;
 }
 
+KB_STEP long kb_zone_step(__u32 k, void *arg)
+{
+	(void)k;
+	return kb_zone_compare(arg);
+}
+
 /*
  * Finds the longest zone that holds the name. Returns 1 and sets labels->zone and
  * labels->zone_at, or 0. The zones are sorted by falling length, so the first match is the
  * longest. A linear pass: clusters have three zones and a few stub domains, and the
- * compare of the last eight bytes turns nearly all others away. The loop is the
- * engine's: the verifier follows a bpf_loop() body once, an open loop of this kind more
- * than a million instructions.
+ * compare of the last eight bytes turns nearly all others away. A few steps are taken at
+ * once; the rest is the engine's loop, since the verifier follows a bpf_loop() body
+ * once, but an open loop of this length for more than a million instructions.
  */
 KB_LEAF int kb_zone_find(const __u8 *msg, __u32 len, const struct kb_header *hdr,
 			 struct kb_labels *labels)
 {
 	struct kb_zone_search z = {.msg = msg, .hdr = hdr, .labels = labels, .len = len};
-	__u32 end = len + KB_DNS_HDR - 8;
+	__u32 end = len + KB_DNS_HDR - 8, k;
 
 	/* The message header precedes names of less than eight bytes, and tail_mask keeps it
 	 * out. */
 	KB_BOUND(end, 511);
 	z.tail = kb_fold64(kb_load64(msg + end));
 	labels->zone = 0;
+	for (k = 0; k < KB_ZONE_STEPS_OPEN; k++) {
+		if (kb_zone_compare(&z))
+			return (int)z.found;
+	}
 	kb_env_loop(KB_ZONE_STEPS, kb_zone_step, &z);
 	return (int)z.found;
 }

@@ -103,25 +103,33 @@ KB_INLINE int kb_flow_parse(const __u8 *pkt, const __u8 *pkt_end, __u32 frame_le
 	return 0;
 }
 
-/* Is this destination one of the intercept addresses? `bucket` is the one that
- * kb_icept_hash() names. */
-KB_LEAF int kb_icept_find(const struct kb_icept_bucket *bucket, const struct kb_flow *f)
+KB_INLINE int kb_icept_is(const struct kb_icept *e, const struct kb_flow *f)
 {
-	__u64 meta = KB_ICEPT_VALID | f->dport;
+	return kb_read_once(e->addr[1]) == f->dst[1] &&
+	       kb_read_once(e->meta) == (KB_ICEPT_VALID | f->dport) &&
+	       kb_read_once(e->addr[0]) == f->dst[0];
+}
+
+KB_LEAF int kb_icept_search(const struct kb_icept_bucket *bucket, const struct kb_flow *f)
+{
 	__u32 i;
 
-	for (i = 0; i < KB_ICEPT_WAYS; i++) {
-		const struct kb_icept *e = &bucket->e[i];
-
-		if (kb_read_once(e->addr[1]) == f->dst[1] && kb_read_once(e->meta) == meta &&
-		    kb_read_once(e->addr[0]) == f->dst[0])
+	for (i = 1; i < KB_ICEPT_WAYS; i++) {
+		if (kb_icept_is(&bucket->e[i], f))
 			return 1;
 	}
 	return 0;
 }
 
-/* Is the source within allow-from? */
-KB_LEAF int kb_source_allowed(const struct kb_header *hdr, const struct kb_flow *f)
+/* Is this destination one of the intercept addresses? `bucket` is the one that
+ * kb_icept_hash() names. Nearly always it is the first entry, and a call costs more than
+ * the compare. */
+KB_INLINE int kb_icept_find(const struct kb_icept_bucket *bucket, const struct kb_flow *f)
+{
+	return kb_likely(kb_icept_is(&bucket->e[0], f)) || kb_icept_search(bucket, f);
+}
+
+KB_LEAF int kb_source_search(const struct kb_header *hdr, const struct kb_flow *f)
 {
 	__u32 i;
 
@@ -147,20 +155,13 @@ KB_LEAF int kb_source_allowed(const struct kb_header *hdr, const struct kb_flow 
 	return 0;
 }
 
-/* Folds a sum of little-endian words to 16 bits, not complemented. */
-KB_INLINE __u16 kb_csum_fold(__u64 sum)
+/* Is the source within allow-from? The first prefix is tried without a call. */
+KB_INLINE int kb_source_allowed(const struct kb_header *hdr, const struct kb_flow *f)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (__u16)((sum & 0xffff) + (sum >> 16));
-}
-
-/* The same sum for data that starts at an odd offset (RFC 1071 section 2). */
-KB_INLINE __u64 kb_csum_at(__u64 sum, __u32 off)
-{
-	return off & 1 ? kb_swap16(kb_csum_fold(sum)) : sum;
+	if (!f->v6 && hdr->n_allow4 &&
+	    ((__be32)(f->src[1] >> 32) & hdr->allow4[0].mask) == hdr->allow4[0].net)
+		return 1;
+	return kb_source_search(hdr, f);
 }
 
 /* Sum of the pseudo header; source and destination may be swapped at will. */
@@ -179,9 +180,9 @@ KB_INLINE __u64 kb_csum_pseudo(const struct kb_flow *f, __u32 udp_len)
 	return sum;
 }
 
-/* Sum of the reply's UDP header (checksum 0) and payload. `out_sum` is kb_out_sum(). */
+/* Sum of the reply's UDP header (checksum 0) and payload. */
 KB_INLINE __u64 kb_csum_reply(const struct kb_flow *f, const struct kb_query *q,
-			      const struct kb_reply *r, __u64 out_sum, __u32 udp_len)
+			      const struct kb_reply *r, __u32 udp_len)
 {
 	__u64 sum = (__u64)f->sport + f->dport + kb_swap16(udp_len);
 
@@ -189,7 +190,32 @@ KB_INLINE __u64 kb_csum_reply(const struct kb_flow *f, const struct kb_query *q,
 	sum += (__u64)kb_swap16(r->an) + kb_swap16(r->ns) + kb_swap16(r->ar);
 	sum += kb_csum_fold(q->name.sum);
 	sum += kb_csum_at((q->tail & 0xffff) + (q->tail >> 16), q->name.len);
-	return sum + kb_csum_at(out_sum, q->name.len);
+	return sum + kb_csum_at(r->sum, q->name.len);
+}
+
+/*
+ * Sum of the query's UDP header (checksum left out) and message. Returns 0 where that
+ * would take a walk: with EDNS options, which few queries carry.
+ */
+KB_INLINE int kb_csum_query(const struct kb_flow *f, const struct kb_query *q, const __u8 *msg,
+			    __u64 *ret_sum)
+{
+	__u64 sum = (__u64)f->sport + f->dport + kb_swap16(f->dns_len + KB_UDP_HDR), opt;
+	__u32 end = q->end;
+
+	KB_BOUND(end, 511);
+	sum += (__u64)kb_load32(msg) + kb_load32(msg + 4) + kb_load32(msg + 8);
+	sum += kb_csum_fold(q->name.sum);
+	sum += kb_csum_at((q->tail & 0xffff) + (q->tail >> 16), q->name.len);
+	if (q->has_opt) {
+		if (f->dns_len != end + KB_OPT_LEN)
+			return 0;
+		opt = kb_load64(msg + end);
+		opt = (opt & 0xffffffff) + (opt >> 32) + (kb_load32(msg + end + 7) >> 8);
+		sum += kb_csum_at(opt, end);
+	}
+	*ret_sum = sum;
+	return 1;
 }
 
 /* UDP checksum field of a sum: never 0, which would mean "none" (RFC 768, RFC 8200). */
