@@ -286,10 +286,58 @@ static size_t answer(struct exchange *x)
 	return send_built(x, true);
 }
 
+/*
+ * The zone with names of ours that holds this one: the zone that was found, or if that
+ * only leaves, the nearest one around it. NULL if there is none. pod.Z is such a hole in a
+ * zone, and a stub domain may be.
+ */
+static const struct kb_zone *zone_around(struct exchange *x)
+{
+	struct kb_labels labels = x->s->labels;
+	uint8_t msg[KB_MSG_READ] = {0};
+	uint32_t len = x->s->q.name.len;
+
+	memcpy(msg, x->s->msg, KB_DNS_HDR + len);
+	while (!x->hdr->zone[labels.zone % KB_ZONES_MAX].id) {
+		uint32_t drop;
+
+		if (labels.zone_at >= labels.n)
+			return NULL;
+		drop = labels.start[labels.zone_at + 1];
+		len -= drop;
+		memmove(msg + KB_DNS_HDR, msg + KB_DNS_HDR + drop, len);
+		if (kb_labels_walk(msg, len, &labels) || !kb_zone_find(msg, len, x->hdr, &labels))
+			return NULL;
+	}
+	return &x->hdr->zone[labels.zone % KB_ZONES_MAX];
+}
+
+/* Unknown, in a zone that leaves its misses. */
+static size_t leave_zone(struct exchange *x)
+{
+	const struct kb_zone *zone = zone_around(x);
+	uint32_t state = kb_state_of(x->state);
+	size_t len;
+
+	/* Before everything is known, a name where we have names must not be looked for
+	 * elsewhere. */
+	if (zone && state != KB_FULL) {
+		x->r->counters[state == KB_OFF ? KB_CNT_OFF : KB_CNT_ZONE_LEAVE]++;
+		return refuse(x, KB_RCODE_SERVFAIL, 0, true);
+	}
+	/* A zone leaves its misses also when a name did not fit the table. */
+	len = zone ? render(x) : 0;
+	if (len)
+		return len;
+	x->r->counters[KB_CNT_ZONE_LEAVE]++;
+	return refuse(x,
+		      zone && (zone->flags & KB_ZONE_ANSWER) ? KB_RCODE_SERVFAIL : KB_RCODE_REFUSED,
+		      0, false);
+}
+
 static size_t leave(struct exchange *x, int why)
 {
 	uint64_t *counters = x->r->counters;
-	bool full = kb_state_of(x->state) == KB_FULL;
 	size_t len;
 
 	switch (why) {
@@ -315,18 +363,7 @@ static size_t leave(struct exchange *x, int why)
 		counters[kb_state_of(x->state) == KB_OFF ? KB_CNT_OFF : why]++;
 		return refuse(x, KB_RCODE_SERVFAIL, 0, true);
 	case KB_CNT_ZONE_LEAVE:
-		/* Before everything is known, a name of a zone in which we have names must not
-		 * be looked for elsewhere. */
-		if (!full && x->hdr->zone[x->s->labels.zone % KB_ZONES_MAX].id) {
-			counters[kb_state_of(x->state) == KB_OFF ? KB_CNT_OFF : why]++;
-			return refuse(x, KB_RCODE_SERVFAIL, 0, true);
-		}
-		/* A zone leaves its misses also when a name did not fit the table. */
-		len = full ? render(x) : 0;
-		if (len)
-			return len;
-		counters[why]++;
-		return refuse(x, KB_RCODE_REFUSED, 0, false);
+		return leave_zone(x);
 	case KB_CNT_NAME_LEAVE:
 	case KB_CNT_INCOMPLETE:
 		len = render(x);

@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The socket engine without sockets: the common case table over both transports, what it
+ * owes to messages that the core leaves, and garbage.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/ask_core.h"
+#include "tests/unit/respond_world.h"
+
+#include <ldns/ldns.h> /* behind our own headers: it may define bool */
+
+#include "tests/unit/answer_cases.h" /* last: its macros have short names */
+
+static uint8_t reply_buf[KB_TCP_REPLY_MAX];
+static struct world *w;
+
+static int setup(void **state)
+{
+	(void)state;
+	w = world_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	world_free(w);
+	return 0;
+}
+
+/* Asks with the query's last byte just before memory that cannot be read, and the reply's
+ * room ending likewise. */
+static size_t ask(const uint8_t *msg, size_t len, bool tcp, size_t cap)
+{
+	static uint8_t *in, *out;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), n;
+
+	if (!in) {
+		in = mmap(NULL, 18 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			  0);
+		out = mmap(NULL, 18 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			   0);
+		mprotect(in + 17 * page, page, PROT_NONE);
+		mprotect(out + 17 * page, page, PROT_NONE);
+	}
+	memcpy(in + 17 * page - len, msg, len);
+	n = kb_respond(w->responder, in + 17 * page - len, len, tcp, out + 17 * page - cap, cap);
+	assert_true(n <= cap);
+	memcpy(reply_buf, out + 17 * page - cap, n);
+	return n;
+}
+
+static size_t ask_udp(const uint8_t *msg, size_t len)
+{
+	return ask(msg, len, false, KB_UDP_REPLY_MAX);
+}
+
+static size_t ask_tcp(const uint8_t *msg, size_t len)
+{
+	return ask(msg, len, true, KB_TCP_REPLY_MAX);
+}
+
+/* The one counter that has risen since the last call, `truncated` aside. */
+static int counted(void)
+{
+	static uint64_t last[KB_CNT_MAX];
+	const uint64_t *now = kb_responder_counters(w->responder);
+	int which = -1;
+
+	for (int i = 0; i < KB_CNT_MAX; i++) {
+		if (now[i] != last[i] && i != KB_CNT_TRUNCATED) {
+			assert_int_equal(now[i], last[i] + 1);
+			assert_int_equal(which, -1);
+			which = i;
+		}
+	}
+	memcpy(last, now, sizeof(last));
+	return which;
+}
+
+static void check_section(const struct answer_case *c, const char *what, const char *got,
+			  const char *want)
+{
+	char *sorted = strdup(want);
+
+	ask_sort(sorted);
+	if (strcmp(got, sorted))
+		fail_msg("%s %s, %s: got\n%swanted\n%s", c->qname, c->qtype, what, got, sorted);
+	free(sorted);
+}
+
+/* What this engine says where the fast path leaves. */
+static void as_left(struct answer_case *c)
+{
+	if (strcmp(c->qname, "payments.shop.svc.cluster.local") == 0)
+		c->answer = RR("payments.shop.svc." Z, "CNAME", "payments.example.com.");
+	/* Not ours to deny, and nobody to ask. */
+	if (strstr(c->qname, "in-addr.arpa"))
+		c->rcode = "REFUSED";
+}
+
+static void expect_case(struct answer_case c, bool tcp)
+{
+	static struct reply r;
+	uint8_t msg[512];
+	size_t qlen, len = ask_query(c.qname, c.qtype, !(c.flags & CASE_PLAIN), msg, &qlen), n;
+	bool left, tc = (c.flags & CASE_TC) && !tcp;
+
+	if (c.flags & CASE_LEAVE)
+		as_left(&c);
+	n = tcp ? ask_tcp(msg, len) : ask_udp(msg, len);
+	counted();
+	memset(&r, 0, sizeof(r));
+	ask_decode(reply_buf, n, &r);
+	if (strcmp(r.rcode, c.rcode))
+		fail_msg("%s %s: %s, not %s", c.qname, c.qtype, r.rcode, c.rcode);
+	left = strcmp(c.rcode, "REFUSED") == 0 || strcmp(c.rcode, "SERVFAIL") == 0;
+	assert_int_equal(r.aa, !left);
+	if (r.tc != tc)
+		fail_msg("%s %s: tc is %d", c.qname, c.qtype, r.tc);
+	/* Id, RD, the question and its case come back; RA does not. */
+	assert_memory_equal(reply_buf, msg, 2);
+	assert_int_equal(reply_buf[2] & 1, 1);
+	assert_int_equal(reply_buf[3] & 0xb0, 0);
+	assert_memory_equal(reply_buf + 12, msg + 12, qlen + 4);
+	if ((c.flags & CASE_TC) && tcp) {
+		assert_true(strlen(r.answer) > 0);
+		return;
+	}
+	check_section(&c, "answer", r.answer, c.answer);
+	check_section(&c, "authority", r.authority, c.authority);
+	check_section(&c, "additional", r.additional, c.additional);
+}
+
+static void test_cases(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ANSWER_CASES; i++) {
+		expect_case(answer_cases[i], false);
+		expect_case(answer_cases[i], true);
+	}
+}
+
+/* An object that could not be taken over: its names are not denied, others are. */
+static void test_skipped(void **state)
+{
+	uint8_t msg[512];
+	size_t qlen, len;
+
+	(void)state;
+	fixture_apply(&w->sink, "bad svc default/absurd nonsense");
+	for (int tcp = 0; tcp < 2; tcp++) {
+		len = ask_query("absurd.default.svc.cluster.local", "A", true, msg, &qlen);
+		assert_true(ask(msg, len, tcp != 0, 4096) > 12);
+		assert_int_equal(counted(), KB_CNT_NAME_LEAVE);
+		assert_int_equal(reply_buf[3] & 15, 2);
+		len = ask_query("x.absurd.default.svc.cluster.local", "A", true, msg, &qlen);
+		assert_true(ask(msg, len, tcp != 0, 4096) > 12);
+		assert_int_equal(counted(), KB_CNT_NAME_LEAVE);
+		assert_int_equal(reply_buf[3] & 15, 2);
+		len = ask_query("absurd2.default.svc.cluster.local", "A", true, msg, &qlen);
+		ask(msg, len, tcp != 0, 4096);
+		assert_int_equal(counted(), KB_CNT_NXDOMAIN);
+	}
+	fixture_apply(&w->sink, "gone svc default/absurd");
+}
+
+/* A stub domain below ours is not ours, whatever we know. */
+static void test_stub_zone(void **state)
+{
+	uint8_t msg[512];
+	size_t qlen, len;
+
+	(void)state;
+	assert_int_equal(
+		kb_table_zone_add(w->table, (const uint8_t *)"\4corp\7example\0", 14, 0, 0), 0);
+	len = ask_query("www.corp.example", "A", true, msg, &qlen);
+	for (int s = KB_OFF; s <= KB_FULL; s++) {
+		world_state(w, (enum kb_state)s);
+		assert_true(ask_udp(msg, len) > 12);
+		assert_int_equal(counted(), KB_CNT_ZONE_LEAVE);
+		assert_int_equal(reply_buf[3] & 15, 5);
+		assert_int_equal(reply_buf[2] & 4, 0);
+	}
+}
+
+static void test_large(void **state)
+{
+	static struct reply r;
+	uint8_t msg[512];
+	size_t qlen, len, n, lines = 0;
+
+	(void)state;
+	for (int edns = 0; edns < 2; edns++) {
+		len = ask_query("large.default.svc.cluster.local", "A", edns, msg, &qlen);
+		n = ask_udp(msg, len);
+		assert_int_equal(counted(), KB_CNT_ANSWERED);
+		ask_decode(reply_buf, n, &r);
+		assert_true(r.tc);
+		/* As many as fit. */
+		assert_true(n <= (edns ? 1232 : 512) && n > (edns ? 1232 : 512) - 16);
+		n = ask_tcp(msg, len);
+		assert_int_equal(counted(), KB_CNT_ANSWERED);
+		ask_decode(reply_buf, n, &r);
+		assert_false(r.tc);
+		lines = 0;
+		for (const char *p = r.answer; *p; p++)
+			lines += *p == '\n';
+		assert_int_equal(lines, WORLD_LARGE);
+		assert_int_equal(reply_buf[11], edns);
+		/* A reply never exceeds the room there is. */
+		n = ask(msg, len, false, 512);
+		assert_true(n > 512 - 16);
+		counted();
+	}
+}
+
+/* Every record of more than TCP carries: what fits, and TC. */
+static void test_too_large_for_tcp(void **state)
+{
+	static struct reply r;
+	uint8_t msg[512];
+	size_t qlen, len = ask_query("large.default.svc.cluster.local", "A", true, msg, &qlen), n;
+
+	(void)state;
+	world_add_large(w, 5000);
+	counted();
+	n = ask_tcp(msg, len);
+	ask_decode(reply_buf, n, &r);
+	assert_true(r.tc);
+	assert_string_equal(r.rcode, "NOERROR");
+	assert_int_equal(counted(), KB_CNT_ANSWERED);
+	world_add_large(w, WORLD_LARGE);
+}
+
+/* --- protocol rows ----------------------------------------------------------- */
+
+enum { BARE = 1, NO_REPLY = 2, WITH_OPT = 4, AA = 8, UNSYNCED = 16, HITS = 32 };
+
+struct row {
+	const char *what;
+	const char *hex; /* the message, Q for the question below */
+	int rcode;	 /* with the OPT record's bits */
+	int flags;
+	int counter;
+};
+
+#define HEX_Q                                                                                     \
+	"0a6b756265726e65746573 0764656661756c74 03737663 07636c7573746572 056c6f63616c 00 0001 " \
+	"0001"
+#define NAME_Q			    "0a6b756265726e65746573 0764656661756c74 03737663 07636c7573746572 056c6f63616c 00"
+#define EXAMPLE			    "076578616d706c65 03636f6d 00"
+#define ZONE			    "07636c7573746572 056c6f63616c 00"
+#define HEAD(flags, qd, an, ns, ar) "beef" flags qd an ns ar
+#define Q1			    HEAD("0100", "0001", "0000", "0000", "0000")
+#define Q1_AR1			    HEAD("0100", "0001", "0000", "0000", "0001")
+#define OPT0			    "00 0029 04d0 00000000 0000"
+#define A_RR			    "00 0001 0001 00000000 0004 0a000001"
+
+static const struct row rows[] = {
+	{"a plain query", Q1 HEX_Q, 0, AA, KB_CNT_ANSWERED},
+	{"CD is copied, AD and Z are not", HEAD("0170", "0001", "0000", "0000", "0000") HEX_Q, 0,
+	 AA, KB_CNT_ANSWERED},
+	{"a response", HEAD("8100", "0001", "0000", "0000", "0000") HEX_Q, 0, NO_REPLY,
+	 KB_CNT_RESPONSE},
+	{"nothing", "", 0, NO_REPLY, KB_CNT_LENGTH},
+	{"eleven bytes", "beef01000001000000000000" /* cut below */, 1, BARE, KB_CNT_QNAME},
+	{"half a header", "beef010000010000000000", 0, NO_REPLY, KB_CNT_LENGTH},
+	{"IQUERY", HEAD("0800", "0001", "0000", "0000", "0000") HEX_Q, 4, BARE, KB_CNT_OPCODE},
+	{"STATUS", HEAD("1000", "0000", "0000", "0000", "0000"), 4, BARE, KB_CNT_OPCODE},
+	{"NOTIFY", HEAD("2400", "0001", "0000", "0000", "0000") HEX_Q, 4, BARE, KB_CNT_OPCODE},
+	{"UPDATE", HEAD("2800", "0001", "0000", "0000", "0000") HEX_Q, 4, BARE, KB_CNT_OPCODE},
+	{"no question", HEAD("0100", "0000", "0000", "0000", "0000"), 1, BARE, KB_CNT_SECTIONS},
+	{"two questions", HEAD("0100", "0002", "0000", "0000", "0000") HEX_Q HEX_Q, 1, BARE,
+	 KB_CNT_SECTIONS},
+	{"header only", Q1, 1, BARE, KB_CNT_QNAME},
+	{"a cut name", Q1 "0a6b7562", 1, BARE, KB_CNT_QNAME},
+	{"no root label", Q1 "016b", 1, BARE, KB_CNT_QNAME},
+	{"no type", Q1 NAME_Q, 1, BARE, KB_CNT_QNAME},
+	{"no class", Q1 NAME_Q "0001", 1, BARE, KB_CNT_QNAME},
+	{"half a class", Q1 NAME_Q "000100", 1, BARE, KB_CNT_QNAME},
+	{"a pointer to itself", Q1 "c00c 0001 0001", 1, BARE, KB_CNT_QNAME},
+	{"a pointer behind a label", Q1 "016b c004 0001 0001", 1, BARE, KB_CNT_QNAME},
+	{"a reserved label type", Q1 "4161 00 0001 0001", 1, BARE, KB_CNT_QNAME},
+	{"a zero inside a label", Q1 "03610062" ZONE "0001 0001", 3, AA, KB_CNT_NXDOMAIN},
+	{"and with OPT", Q1_AR1 "03610062" ZONE "0001 0001" OPT0, 3, AA | WITH_OPT,
+	 KB_CNT_NXDOMAIN},
+	{"255 inside a label", Q1 "0361ff62" ZONE "0001 0001", 3, AA, KB_CNT_NXDOMAIN},
+	{"a dot inside a label", Q1 "0a 64656661756c742e7376" ZONE "0001 0001", 3, AA,
+	 KB_CNT_NXDOMAIN},
+	{"zeros where the zone is not ours", Q1 "0300000003636f6d00 0001 0001", 5, 0,
+	 KB_CNT_NO_ZONE},
+	{"trailing bytes", Q1 HEX_Q "00010203", 0, AA, KB_CNT_ANSWERED},
+	{"trailing bytes behind OPT", Q1_AR1 HEX_Q OPT0 "ff", 0, AA | WITH_OPT, KB_CNT_ANSWERED},
+	{"class CH", Q1 NAME_Q "0001 0003", 5, 0, KB_CNT_CLASS},
+	{"class ANY with OPT", Q1_AR1 NAME_Q "0001 00ff" OPT0, 5, WITH_OPT, KB_CNT_CLASS},
+	{"CH TXT version.bind", Q1 "0776657273696f6e0462696e6400 0010 0003", 5, 0, KB_CNT_CLASS},
+	{"EDNS version 1", Q1_AR1 HEX_Q "00 0029 04d0 00010000 0000", 16, WITH_OPT,
+	 KB_CNT_EDNS_VERSION},
+	{"EDNS version 255, options", Q1_AR1 HEX_Q "00 0029 04d0 00ff8000 0004 00030000", 16,
+	 WITH_OPT, KB_CNT_EDNS_VERSION},
+	{"EDNS version 1 in class CH", Q1_AR1 NAME_Q "0001 0003 00 0029 04d0 00010000 0000", 16,
+	 WITH_OPT, KB_CNT_EDNS_VERSION},
+	{"EDNS, no options", Q1_AR1 HEX_Q OPT0, 0, AA | WITH_OPT, KB_CNT_ANSWERED},
+	{"EDNS size 0", Q1_AR1 HEX_Q "00 0029 0000 00000000 0000", 0, AA | WITH_OPT,
+	 KB_CNT_ANSWERED},
+	{"EDNS cookie", Q1_AR1 HEX_Q "00 0029 04d0 00008000 000c 000a 0008 0102030405060708", 0,
+	 AA | WITH_OPT, KB_CNT_ANSWERED},
+	{"two OPT", HEAD("0100", "0001", "0000", "0000", "0002") HEX_Q OPT0 OPT0, 1, BARE,
+	 KB_CNT_SECTIONS},
+	{"OPT of a name", Q1_AR1 HEX_Q "016100 0029 04d0 00000000 0000", 1, BARE, KB_CNT_OPT},
+	{"OPT as an answer", HEAD("0100", "0001", "0001", "0000", "0000") HEX_Q OPT0, 1, BARE,
+	 KB_CNT_SECTIONS},
+	{"OPT announced, not there", Q1_AR1 HEX_Q, 1, BARE, KB_CNT_OPT},
+	{"OPT cut in the middle", Q1_AR1 HEX_Q "00 0029 04d0", 1, BARE, KB_CNT_OPT},
+	{"OPT longer than the message", Q1_AR1 HEX_Q "00 0029 04d0 00000000 0001", 1, BARE,
+	 KB_CNT_OPT},
+	{"another record in additional", Q1_AR1 HEX_Q A_RR, 0, AA, KB_CNT_ANSWERED},
+	{"another record, then OPT", HEAD("0100", "0001", "0000", "0000", "0002") HEX_Q A_RR OPT0,
+	 0, AA | WITH_OPT, KB_CNT_ANSWERED},
+	{"OPT, then another record", HEAD("0100", "0001", "0000", "0000", "0002") HEX_Q OPT0 A_RR,
+	 0, AA | WITH_OPT, KB_CNT_ANSWERED},
+	{"an answer, an authority",
+	 HEAD("0100", "0001", "0001", "0001", "0001") HEX_Q A_RR A_RR OPT0, 0, AA | WITH_OPT,
+	 KB_CNT_ANSWERED},
+	{"a record whose owner is a pointer", Q1_AR1 HEX_Q "c00c 0001 0001 00000000 0004 0a000001",
+	 0, AA, KB_CNT_ANSWERED},
+	{"a record whose owner points to itself",
+	 Q1_AR1 HEX_Q "c036 0001 0001 00000000 0004 0a000001", 1, BARE, KB_CNT_OPT},
+	{"two answers", HEAD("0100", "0001", "0002", "0000", "0000") HEX_Q A_RR A_RR, 1, BARE,
+	 KB_CNT_SECTIONS},
+	{"two authorities", HEAD("0100", "0001", "0000", "0002", "0000") HEX_Q A_RR A_RR, 1, BARE,
+	 KB_CNT_SECTIONS},
+	{"three additionals", HEAD("0100", "0001", "0000", "0000", "0003") HEX_Q A_RR A_RR OPT0, 1,
+	 BARE, KB_CNT_SECTIONS},
+	{"AXFR", Q1 ZONE "00fc 0001", 5, 0, KB_CNT_QTYPE},
+	{"IXFR with an SOA",
+	 HEAD("0100", "0001", "0000", "0001", "0001") ZONE
+	 "00fb 0001 c00c 0006 0001 00000000 0016 00 00 00000001000000020000000300000004"
+	 "00000005" OPT0,
+	 5, WITH_OPT, KB_CNT_QTYPE},
+	{"MAILB", Q1 NAME_Q "00fd 0001", 4, 0, KB_CNT_QTYPE},
+	{"TSIG as a question", Q1_AR1 NAME_Q "00fa 0001" OPT0, 4, WITH_OPT, KB_CNT_QTYPE},
+	{"OPT as a question", Q1 NAME_Q "0029 0001", 4, 0, KB_CNT_QTYPE},
+	{"type 0", Q1 NAME_Q "0000 0001", 4, 0, KB_CNT_QTYPE},
+	{"the root", Q1 "00 0002 0001", 5, 0, KB_CNT_NO_ZONE},
+	{"the root with OPT", Q1_AR1 "00 0002 0001" OPT0, 5, WITH_OPT, KB_CNT_NO_ZONE},
+	{"not ours", Q1 EXAMPLE "0001 0001", 5, 0, KB_CNT_NO_ZONE},
+	{"a reverse name, not ours",
+	 Q1 "0139 0139 0139 0139 07696e2d61646472 0461727061 00 000c 0001", 5, 0,
+	 KB_CNT_ZONE_LEAVE},
+	{"pod.Z", Q1_AR1 "03706f64" ZONE "0001 0001" OPT0, 2, WITH_OPT, KB_CNT_ZONE_LEAVE},
+	{"below pod.Z", Q1 "0331323303666f6f03706f64" ZONE "0001 0001", 2, 0, KB_CNT_ZONE_LEAVE},
+
+	/* Adopted, not synced: what is known is answered, nothing is denied. */
+	{"known, state HITS", Q1 HEX_Q, 0, AA | HITS, KB_CNT_ANSWERED},
+	{"unknown, state HITS", Q1 "0161" ZONE "0001 0001", 2, AA | HITS, KB_CNT_HITS_ONLY},
+	{"a reverse name, state HITS",
+	 Q1_AR1 "0139 0139 0139 0139 07696e2d61646472 0461727061 00 000c 0001" OPT0, 2,
+	 AA | HITS | WITH_OPT, KB_CNT_ZONE_LEAVE},
+	{"below pod.Z, state HITS", Q1 "0331323303666f6f03706f64" ZONE "0001 0001", 2, AA | HITS,
+	 KB_CNT_ZONE_LEAVE},
+	{"not ours, state HITS", Q1 EXAMPLE "0001 0001", 5, HITS, KB_CNT_NO_ZONE},
+
+	{"ours, state OFF", Q1 HEX_Q, 2, AA | UNSYNCED, KB_CNT_OFF},
+	{"ours with OPT, state OFF", Q1_AR1 HEX_Q OPT0, 2, AA | UNSYNCED | WITH_OPT, KB_CNT_OFF},
+	{"a reverse name, state OFF",
+	 Q1 "0139 0139 0139 0139 07696e2d61646472 0461727061 00 000c 0001", 2, AA | UNSYNCED,
+	 KB_CNT_OFF},
+	{"below pod.Z, state OFF", Q1 "0331323303666f6f03706f64" ZONE "0001 0001", 2, AA | UNSYNCED,
+	 KB_CNT_OFF},
+	{"not ours, state OFF", Q1 EXAMPLE "0001 0001", 5, UNSYNCED, KB_CNT_NO_ZONE},
+	{"malformed, state OFF", Q1 "0a6b7562", 1, BARE | UNSYNCED, KB_CNT_QNAME},
+};
+
+static size_t unhex(const char *hex, uint8_t *out)
+{
+	size_t n = 0;
+	unsigned int byte;
+
+	for (; *hex; hex++) {
+		if (*hex == ' ')
+			continue;
+		assert_int_equal(sscanf(hex, "%2x", &byte), 1);
+		out[n++] = (uint8_t)byte;
+		hex++;
+	}
+	return n;
+}
+
+static void expect_row(const struct row *row, bool tcp)
+{
+	uint8_t msg[1024];
+	size_t len = unhex(row->hex, msg), n, q_end = 12;
+	int rcode, counter;
+
+	world_state(w, row->flags & UNSYNCED ? KB_OFF : row->flags & HITS ? KB_HITS : KB_FULL);
+	n = tcp ? ask_tcp(msg, len) : ask_udp(msg, len);
+	world_state(w, KB_FULL);
+	counter = counted();
+	if (counter != row->counter)
+		fail_msg("%s: counted as %d, not %d", row->what, counter, row->counter);
+	if (row->flags & NO_REPLY) {
+		assert_int_equal(n, 0);
+		return;
+	}
+	assert_true(n >= 12);
+	assert_memory_equal(reply_buf, msg, 2);
+	rcode = reply_buf[3] & 15;
+	/* Ours ends the message. */
+	if (row->flags & WITH_OPT) {
+		const uint8_t *opt = reply_buf + n - 11;
+
+		assert_memory_equal(opt, "\0\0\x29\x04\xd0", 5);
+		assert_memory_equal(opt + 8, "\0\0\0", 3);
+		assert_int_equal(opt[6], 0);
+		rcode |= opt[5] << 4;
+		assert_int_equal(reply_buf[11], 1);
+	}
+	if (rcode != row->rcode)
+		fail_msg("%s: rcode %d, not %d", row->what, rcode, row->rcode);
+	/* QR, the opcode and RD of the query; AA as the row has it; RA, AD, Z never. */
+	if (reply_buf[2] != (0x80 | (msg[2] & 0x79) | (row->flags & AA ? 4 : 0)))
+		fail_msg("%s: flags %02x", row->what, reply_buf[2]);
+	assert_int_equal(reply_buf[3] & 0xf0, msg[3] & 0x10);
+	if (row->flags & BARE) {
+		assert_int_equal(n, 12);
+		assert_memory_equal(reply_buf + 4, "\0\0\0\0\0\0\0\0", 8);
+		return;
+	}
+	while (msg[q_end])
+		q_end += msg[q_end] + 1U;
+	q_end += 5;
+	assert_memory_equal(reply_buf + 4, "\0\1", 2);
+	assert_memory_equal(reply_buf + 12, msg + 12, q_end - 12);
+}
+
+static void test_rows(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		expect_row(&rows[i], false);
+		expect_row(&rows[i], true);
+	}
+}
+
+/* Longer than the core reads: options of all lengths up to what a datagram holds. */
+static void test_oversize(void **state)
+{
+	uint8_t msg[KB_SOCKET_QUERY_MAX];
+	size_t head, options, n;
+
+	(void)state;
+	head = unhex(Q1_AR1 HEX_Q OPT0, msg);
+	for (options = 4; head + options <= sizeof(msg); options += 1 + options / 3) {
+		memset(msg + head, 0, options);
+		msg[head - 2] = (uint8_t)(options >> 8);
+		msg[head - 1] = (uint8_t)options;
+		msg[head + 1] = 12; /* PADDING */
+		msg[head + 2] = (uint8_t)((options - 4) >> 8);
+		msg[head + 3] = (uint8_t)(options - 4);
+		n = ask_udp(msg, head + options);
+		assert_int_equal(counted(), KB_CNT_ANSWERED);
+		assert_true(n > 12 && (reply_buf[3] & 15) == 0 && reply_buf[7] == 1);
+		/* And cut by one byte. */
+		n = ask_udp(msg, head + options - 1);
+		assert_int_equal(n, 12);
+		assert_int_equal(reply_buf[3] & 15, 1);
+		counted();
+	}
+}
+
+/* Names of each length: 255 bytes are one, 256 are none. */
+static void test_name_lengths(void **state)
+{
+	uint8_t msg[512];
+	size_t labels, n;
+
+	(void)state;
+	for (labels = 1; labels <= 130; labels++) {
+		size_t len = unhex(Q1, msg);
+
+		for (size_t i = 0; i < labels; i++) {
+			msg[len++] = 1;
+			msg[len++] = 'a';
+		}
+		memcpy(msg + len, "\0\0\1\0\1", 5);
+		n = ask_udp(msg, len + 5);
+		if (labels <= 127) {
+			assert_int_equal(counted(), KB_CNT_NO_ZONE);
+			assert_int_equal(n, len + 5);
+			assert_int_equal(reply_buf[3] & 15, 5);
+		} else {
+			assert_int_equal(counted(), KB_CNT_QNAME);
+			assert_int_equal(n, 12);
+			assert_int_equal(reply_buf[3] & 15, 1);
+		}
+	}
+}
+
+/* --- garbage ----------------------------------------------------------------- */
+
+static uint32_t rnd(uint32_t n)
+{
+	static uint64_t x = 0x9e3779b97f4a7c15ULL;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return (uint32_t)((x >> 32) % n);
+}
+
+static size_t make_seed(uint8_t *msg)
+{
+	uint32_t i = rnd(ANSWER_CASES + sizeof(rows) / sizeof(*rows));
+	size_t qlen;
+
+	if (i < ANSWER_CASES)
+		return ask_query(answer_cases[i].qname, answer_cases[i].qtype, rnd(2), msg, &qlen);
+	return unhex(rows[i - ANSWER_CASES].hex, msg);
+}
+
+static size_t mutate(uint8_t *msg, size_t len, size_t max)
+{
+	for (uint32_t n = rnd(6); n; n--) {
+		switch (rnd(5)) {
+		case 0:
+			if (len)
+				msg[rnd((uint32_t)len)] ^= (uint8_t)(1U << rnd(8));
+			break;
+		case 1:
+			if (len)
+				msg[rnd((uint32_t)len)] = (uint8_t)rnd(256);
+			break;
+		case 2:
+			len = rnd((uint32_t)len + 1);
+			break;
+		case 3:
+			for (uint32_t k = rnd(40); k && len < max; k--)
+				msg[len++] = (uint8_t)rnd(256);
+			break;
+		default:
+			if (len > 12)
+				msg[rnd(12)] = (uint8_t)rnd(4);
+		}
+	}
+	return len;
+}
+
+/* A reply that says that it answers something else would be worse than none. */
+static void check_sane(const uint8_t *msg, size_t len, size_t n, size_t max)
+{
+	ldns_pkt *pkt = NULL;
+
+	if (len < 12 || msg[2] & 0x80) {
+		assert_int_equal(n, 0);
+		return;
+	}
+	assert_true(n >= 12 && n <= max);
+	assert_memory_equal(reply_buf, msg, 2);
+	assert_true(reply_buf[2] & 0x80);
+	assert_int_equal(reply_buf[2] & 0x78, msg[2] & 0x78);
+	assert_true(ldns_wire2pkt(&pkt, reply_buf, n) == LDNS_STATUS_OK);
+	if (ldns_pkt_qdcount(pkt))
+		assert_true(len >= 17 && memcmp(reply_buf + 12, msg + 12, 5) == 0);
+	ldns_pkt_free(pkt);
+}
+
+static void test_random(void **state)
+{
+	static uint8_t msg[2048];
+	uint64_t before = 0, after = 0;
+	const uint64_t *counters = kb_responder_counters(w->responder);
+
+	(void)state;
+	for (int i = 0; i < KB_CNT_MAX; i++)
+		before += i == KB_CNT_TRUNCATED ? 0 : counters[i];
+	for (uint32_t i = 0; i < 100000; i++) {
+		size_t len, n;
+		bool tcp = rnd(2);
+
+		if (rnd(8)) {
+			len = mutate(msg, make_seed(msg), sizeof(msg));
+		} else {
+			len = rnd(rnd(4) ? 100 : sizeof(msg));
+			for (size_t k = 0; k < len; k++)
+				msg[k] = (uint8_t)rnd(256);
+		}
+		world_state(w, (enum kb_state)rnd(3));
+		n = tcp ? ask_tcp(msg, len) : ask_udp(msg, len);
+		check_sane(msg, len, n, tcp ? KB_TCP_REPLY_MAX : 1232);
+	}
+	world_state(w, KB_FULL);
+	/* Each message is counted once. */
+	for (int i = 0; i < KB_CNT_MAX; i++)
+		after += i == KB_CNT_TRUNCATED ? 0 : counters[i];
+	assert_int_equal(after - before, 100000);
+}
+
+/* Without records there is the table alone. */
+static void test_no_records(void **state)
+{
+	struct kb_responder *own, *keep = w->responder;
+	uint8_t msg[512];
+	size_t qlen, len = ask_query("payments.shop.svc.cluster.local", "A", true, msg, &qlen), n;
+
+	(void)state;
+	assert_int_equal(kb_responder_new(w->table, NULL, &own), 0);
+	w->responder = own;
+	n = ask_tcp(msg, len);
+	assert_int_equal(reply_buf[3] & 15, 2);
+	assert_true(n > 12);
+	len = ask_query("large.default.svc.cluster.local", "A", true, msg, &qlen);
+	ask_tcp(msg, len);
+	assert_true(reply_buf[2] & 2);
+	kb_responder_free(own);
+	kb_responder_free(NULL);
+	w->responder = keep;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_too_large_for_tcp),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_oversize),
+		cmocka_unit_test(test_name_lengths),
+		cmocka_unit_test(test_skipped),
+		cmocka_unit_test(test_stub_zone),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_no_records),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
