@@ -94,6 +94,16 @@ static int table_start(struct kb_daemon *d, char *err, size_t err_size)
 			return r;
 		}
 	}
+	/* What is sent to our own sockets from a pod or a NIC need not reach them. */
+	for (size_t i = 0; i < o->listen.n; i++) {
+		const struct kb_addr_port *a = &o->listen.v[i];
+
+		r = kb_intercepts_add(&d->intercepts, &a->addr, a->port);
+		if (r < 0) {
+			snprintf(err, err_size, "--listen: %s", strerror(-r));
+			return r;
+		}
+	}
 	kb_daemon_apply_tunables(d);
 	return 0;
 }
@@ -228,6 +238,7 @@ static int attach(struct kb_daemon *d, char *err, size_t err_size)
 		if (r < 0)
 			return r;
 	}
+	kb_datapath_prune(d->datapath);
 	return 0;
 }
 
