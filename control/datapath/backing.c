@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The table's memory: mmapable array maps, the growing ones as inner maps that are pinned
+ * beside their outer map. A mapping holds its map, so that descriptors are closed at once
+ * and a table of any size needs six of them.
+ *
+ * An inner map counts as there if the pin and the outer map's slot agree. A crash between
+ * the two stores leaves something that the header does not refer to yet; it is replaced.
+ */
+#include "control/datapath/private.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "control/log.h"
+
+#ifndef BPF_F_INNER_MAP
+#define BPF_F_INNER_MAP (1U << 12)
+#endif
+
+#define INDEX_NAME 16 /* "index_0" */
+
+static int mapping_new(int fd, size_t size, struct kb_mapping *ret)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	void *at;
+
+	size = (size + page - 1) / page * page;
+	at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	/* The header holds the hash key, and names are a tenant's business: no core file
+	 * shows them. */
+	madvise(at, size, MADV_DONTDUMP);
+	ret->at = at;
+	ret->size = size;
+	return 0;
+}
+
+static void mapping_free(struct kb_mapping *m)
+{
+	if (m->at)
+		munmap(m->at, m->size);
+	m->at = NULL;
+}
+
+/* Creates an array of n values, maps it, and puts it into `slot` of an outer map and into
+ * bpffs under `name`. */
+static int inner_new(struct kb_datapath *dp, enum kb_map_id outer, uint32_t slot, const char *name,
+		     uint32_t value_size, uint32_t n, uint32_t flags, struct kb_mapping *ret)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE | flags);
+	struct kb_mapping m = {0};
+	char map_name[24];
+	int fd, r;
+
+	snprintf(map_name, sizeof(map_name), "kb_%s", name);
+	map_name[15] = 0;
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, map_name, sizeof(uint32_t), value_size, n, &opts);
+	if (fd < 0)
+		return -errno;
+	r = mapping_new(fd, (size_t)n * value_size, &m);
+	if (r == 0 && bpf_map_update_elem(dp->map_fd[outer], &slot, &fd, BPF_ANY) < 0)
+		r = -errno;
+	if (r == 0)
+		r = kb_pin_put(dp->dir, name, fd);
+	close(fd);
+	if (r < 0) {
+		bpf_map_delete_elem(dp->map_fd[outer], &slot);
+		mapping_free(&m);
+		return r;
+	}
+	mapping_free(ret);
+	*ret = m;
+	return 0;
+}
+
+/* Maps an inner map that is there. */
+static int inner_get(struct kb_datapath *dp, enum kb_map_id outer, uint32_t slot, const char *name,
+		     uint32_t value_size, uint32_t *ret_n, struct kb_mapping *ret)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info), id;
+	int fd, r = 0;
+
+	if (bpf_map_lookup_elem(dp->map_fd[outer], &slot, &id) < 0)
+		return -errno;
+	fd = kb_pin_open(dp->dir, name);
+	if (fd < 0)
+		return fd;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+		r = -errno;
+	else if (info.id != id || info.value_size != value_size)
+		r = -ENOENT;
+	*ret_n = info.max_entries;
+	if (r == 0 && !ret->at)
+		r = mapping_new(fd, (size_t)info.max_entries * value_size, ret);
+	close(fd);
+	return r;
+}
+
+static int index_new(void *arg, uint32_t slot, uint32_t n, struct kb_bucket **ret_index)
+{
+	struct kb_datapath *dp = arg;
+	char name[INDEX_NAME];
+	int r;
+
+	slot &= 1;
+	snprintf(name, sizeof(name), "index_%u", slot);
+	r = inner_new(dp, KB_MAP_INDEX, slot, name, sizeof(struct kb_bucket), n, BPF_F_INNER_MAP,
+		      &dp->index[slot]);
+	if (r == 0)
+		*ret_index = dp->index[slot].at;
+	return r;
+}
+
+static int index_get(void *arg, uint32_t slot, uint32_t *ret_n, struct kb_bucket **ret_index)
+{
+	struct kb_datapath *dp = arg;
+	char name[INDEX_NAME];
+	uint32_t n;
+	int r;
+
+	slot &= 1;
+	snprintf(name, sizeof(name), "index_%u", slot);
+	r = inner_get(dp, KB_MAP_INDEX, slot, name, sizeof(struct kb_bucket), &n, &dp->index[slot]);
+	if (r < 0)
+		return r;
+	*ret_n = n;
+	*ret_index = dp->index[slot].at;
+	return 0;
+}
+
+static void index_drop(void *arg, uint32_t slot)
+{
+	struct kb_datapath *dp = arg;
+	char name[INDEX_NAME];
+
+	slot &= 1;
+	snprintf(name, sizeof(name), "index_%u", slot);
+	kb_pin_remove(dp->dir, name);
+	bpf_map_delete_elem(dp->map_fd[KB_MAP_INDEX], &slot);
+	mapping_free(&dp->index[slot]);
+}
+
+static int page_new(void *arg, uint32_t n, struct kb_page **ret_page)
+{
+	struct kb_datapath *dp = arg;
+	char name[INDEX_NAME];
+	int r;
+
+	if (n >= KB_PAGES_MAX)
+		return -ENOSPC;
+	snprintf(name, sizeof(name), "page_%04u", n);
+	r = inner_new(dp, KB_MAP_ARENA, n, name, sizeof(struct kb_page), 1, 0, &dp->page[n]);
+	if (r == 0)
+		*ret_page = dp->page[n].at;
+	return r;
+}
+
+static int page_get(void *arg, uint32_t n, struct kb_page **ret_page)
+{
+	struct kb_datapath *dp = arg;
+	char name[INDEX_NAME];
+	uint32_t entries;
+	int r;
+
+	if (n >= KB_PAGES_MAX)
+		return -ENOENT;
+	snprintf(name, sizeof(name), "page_%04u", n);
+	r = inner_get(dp, KB_MAP_ARENA, n, name, sizeof(struct kb_page), &entries, &dp->page[n]);
+	if (r == 0)
+		*ret_page = dp->page[n].at;
+	return r;
+}
+
+/* Any thread: reads nothing that changes after open. */
+static void grace(void *arg)
+{
+	const struct kb_datapath *dp = arg;
+	uint32_t zero = 0;
+
+	if (dp->grace_outer_fd < 0) {
+		if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0)
+			return;
+	} else if (bpf_map_update_elem(dp->grace_outer_fd, &zero, &dp->grace_inner_fd, BPF_ANY) ==
+		   0) {
+		return;
+	}
+	/* Neither fails once it has worked. Reuse without a grace period could give a wrong
+	 * answer; this long, no program of the past runs. */
+	kb_log_once(KB_LOG_ERROR, "waiting for readers: %s", strerror(errno));
+	sleep(1);
+}
+
+/* Updating a slot of an array of maps returns after an RCU grace period. */
+static int grace_fallback(struct kb_datapath *dp)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+	uint32_t zero = 0;
+
+	dp->grace_inner_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "kb_grace_in", sizeof(uint32_t),
+					    sizeof(uint32_t), 1, NULL);
+	if (dp->grace_inner_fd < 0)
+		return -errno;
+	opts.inner_map_fd = (uint32_t)dp->grace_inner_fd;
+	dp->grace_outer_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "kb_grace",
+					    sizeof(uint32_t), sizeof(uint32_t), 1, &opts);
+	if (dp->grace_outer_fd < 0 ||
+	    bpf_map_update_elem(dp->grace_outer_fd, &zero, &dp->grace_inner_fd, BPF_ANY) < 0)
+		return -errno;
+	return 0;
+}
+
+int kb_backing_open(struct kb_datapath *dp)
+{
+	long cmds = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+	int r;
+
+	/* Refused with nohz_full, and absent without CONFIG_MEMBARRIER. */
+	if (cmds < 0 || !(cmds & MEMBARRIER_CMD_GLOBAL)) {
+		r = grace_fallback(dp);
+		if (r < 0)
+			return r;
+	}
+	r = mapping_new(dp->map_fd[KB_MAP_HEADER], sizeof(struct kb_header), &dp->header);
+	if (r < 0)
+		return r;
+	return mapping_new(dp->map_fd[KB_MAP_ICEPT],
+			   KB_ICEPT_BUCKETS * sizeof(struct kb_icept_bucket), &dp->icept);
+}
+
+void kb_backing_close(struct kb_datapath *dp)
+{
+	mapping_free(&dp->header);
+	mapping_free(&dp->icept);
+	mapping_free(&dp->index[0]);
+	mapping_free(&dp->index[1]);
+	for (size_t i = 0; i < KB_PAGES_MAX; i++)
+		mapping_free(&dp->page[i]);
+	if (dp->grace_outer_fd >= 0)
+		close(dp->grace_outer_fd);
+	if (dp->grace_inner_fd >= 0)
+		close(dp->grace_inner_fd);
+}
+
+void kb_datapath_backing(struct kb_datapath *dp, struct kb_backing *ret_backing)
+{
+	*ret_backing = (struct kb_backing){
+		.arg = dp,
+		.header = dp->header.at,
+		.icept = dp->icept.at,
+		.index_new = index_new,
+		.index_get = index_get,
+		.index_drop = index_drop,
+		.page_new = page_new,
+		.page_get = page_get,
+		.grace = grace,
+	};
+}

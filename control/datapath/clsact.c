@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The classic way to attach at ingress, for kernels before 6.6: a cls_bpf filter on a
+ * clsact qdisc. The filter has the first priority and a handle of our own; of filters of
+ * equal priority the newest runs first. A folder in bpffs remembers that the qdisc is ours
+ * to remove.
+ */
+#include "control/datapath/private.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PRIORITY 1
+#define HANDLE	 0x6b62
+
+static struct bpf_tc_hook hook_of(unsigned int ifindex)
+{
+	return (struct bpf_tc_hook){.sz = sizeof(struct bpf_tc_hook),
+				    .ifindex = (int)ifindex,
+				    .attach_point = BPF_TC_INGRESS};
+}
+
+/* The program at our place: 1 ours, 0 none, -EBUSY somebody else's. */
+static int who_is_there(struct bpf_tc_hook *hook)
+{
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+	int fd, r;
+
+	if (bpf_tc_query(hook, &opts) < 0)
+		return 0;
+	fd = bpf_prog_get_fd_by_id(opts.prog_id);
+	if (fd < 0)
+		return -EBUSY;
+	r = bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && strcmp(info.name, "kbdns_tc") == 0
+		    ? 1
+		    : -EBUSY;
+	close(fd);
+	return r;
+}
+
+static void marker(char *path, const char *dir, unsigned int ifindex)
+{
+	snprintf(path, PATH_MAX, "%s/clsact_%u", dir, ifindex);
+}
+
+int kb_clsact_attach(const char *dir, unsigned int ifindex, int prog_fd)
+{
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY, .prog_fd = prog_fd,
+		    .flags = BPF_TC_F_REPLACE);
+	struct bpf_tc_hook hook = hook_of(ifindex);
+	char path[PATH_MAX];
+	int r;
+
+	r = bpf_tc_hook_create(&hook);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	marker(path, dir, ifindex);
+	if (r == 0)
+		mkdir(path, 0700);
+	r = who_is_there(&hook);
+	if (r < 0)
+		return r;
+	return bpf_tc_attach(&hook, &opts);
+}
+
+static int saw_filter(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct tcmsg *tc = mnl_nlmsg_get_payload(nlh);
+
+	/* Each filter is told twice, first its priority alone. */
+	if (tc->tcm_handle)
+		*(bool *)arg = true;
+	return MNL_CB_OK;
+}
+
+/* Has this hook any filter? True when in doubt. */
+static bool has_filters(unsigned int ifindex, uint32_t parent)
+{
+	char buf[8192];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct mnl_socket *nl = mnl_socket_open(NETLINK_ROUTE);
+	bool found = false;
+	struct tcmsg *tc;
+	ssize_t n;
+
+	if (!nl)
+		return true;
+	nlh->nlmsg_type = RTM_GETTFILTER;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	nlh->nlmsg_seq = 1;
+	tc = mnl_nlmsg_put_extra_header(nlh, sizeof(*tc));
+	tc->tcm_family = AF_UNSPEC;
+	tc->tcm_ifindex = (int)ifindex;
+	tc->tcm_parent = parent;
+	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0) {
+		mnl_socket_close(nl);
+		return true;
+	}
+	for (;;) {
+		int r;
+
+		n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+		r = n < 0 ? -1
+			  : mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(nl), saw_filter,
+				       &found);
+		if (r < 0)
+			found = true;
+		if (r <= 0)
+			break;
+	}
+	mnl_socket_close(nl);
+	return found;
+}
+
+bool kb_clsact_is_attached(unsigned int ifindex)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex);
+
+	return who_is_there(&hook) == 1;
+}
+
+bool kb_clsact_detach(const char *dir, unsigned int ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
+	struct bpf_tc_hook hook = hook_of(ifindex);
+	bool was = who_is_there(&hook) == 1;
+	char path[PATH_MAX];
+
+	if (was)
+		bpf_tc_detach(&hook, &opts);
+	marker(path, dir, ifindex);
+	if (rmdir(path) == 0 && !has_filters(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)) &&
+	    !has_filters(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS))) {
+		/* Both attach points together mean the qdisc itself. */
+		hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
+		bpf_tc_hook_destroy(&hook);
+	}
+	return was;
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Opening and closing, the heartbeat, and the counters. */
+#include "control/datapath/private.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/table/env.h"
+
+/* As kbdns_beat takes it. */
+struct beat {
+	uint64_t ttl_jiffies;
+	uint64_t jiffies;
+};
+
+int kb_datapath_error(char *err, size_t size, int r, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(err, size, format, ap);
+	va_end(ap);
+	return r;
+}
+
+/* The coarse clock's resolution is the kernel's tick, HZ being known nowhere else. */
+static unsigned int kernel_hz(void)
+{
+	struct timespec res;
+
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &res) < 0 || res.tv_sec || res.tv_nsec < 100000)
+		return 100; /* a shorter deadline, never a longer one */
+	return (unsigned int)((1000000000 + res.tv_nsec / 2) / res.tv_nsec);
+}
+
+static int percpu_open(struct kb_datapath *dp)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus <= 0)
+		return cpus < 0 ? cpus : -EINVAL;
+	dp->cpus = (unsigned int)cpus;
+	_Static_assert(sizeof(struct kb_percpu) % 8 == 0, "rows of a per-CPU map are padded to 8");
+	dp->percpu = calloc(dp->cpus, sizeof(*dp->percpu));
+	return dp->percpu ? 0 : -ENOMEM;
+}
+
+int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath **ret_datapath,
+		     char *err, size_t err_size)
+{
+	struct kb_datapath *dp;
+	int r;
+
+	r = kb_pin_dir(config->dir, err, err_size);
+	if (r < 0)
+		return r;
+	dp = calloc(1, sizeof(*dp));
+	if (!dp)
+		return kb_datapath_error(err, err_size, -ENOMEM, "no memory");
+	for (size_t i = 0; i < KB_MAP_COUNT; i++)
+		dp->map_fd[i] = -1;
+	for (size_t i = 0; i < KB_PROG_COUNT; i++)
+		dp->prog_fd[i] = -1;
+	dp->grace_outer_fd = dp->grace_inner_fd = -1;
+	dp->generic_xdp = config->generic_xdp;
+	dp->clsact = config->clsact;
+	dp->hz = kernel_hz();
+	snprintf(dp->dir, sizeof(dp->dir), "%s", config->dir);
+	r = kb_datapath_load(dp, config, err, err_size);
+	if (r < 0)
+		goto err;
+	r = kb_backing_open(dp);
+	if (r == 0)
+		r = percpu_open(dp);
+	if (r < 0) {
+		kb_datapath_error(err, err_size, r, "%s: cannot map the table: %s", dp->dir,
+				  strerror(-r));
+		goto err;
+	}
+	*ret_datapath = dp;
+	return 0;
+err:
+	/* Removes the folder if nothing is in it. */
+	rmdir(dp->dir);
+	kb_datapath_close(dp, true);
+	return r;
+}
+
+void kb_datapath_close(struct kb_datapath *dp, bool keep)
+{
+	char err[256];
+
+	if (!dp)
+		return;
+	if (!keep)
+		kb_datapath_detach_all(dp);
+	kb_ports_close(dp);
+	kb_backing_close(dp);
+	for (size_t i = 0; i < KB_MAP_COUNT; i++) {
+		if (dp->map_fd[i] >= 0)
+			close(dp->map_fd[i]);
+	}
+	for (size_t i = 0; i < KB_PROG_COUNT; i++) {
+		if (dp->prog_fd[i] >= 0)
+			close(dp->prog_fd[i]);
+	}
+	if (!keep)
+		kb_datapath_uninstall(dp->dir, err, sizeof(err));
+	free(dp->percpu);
+	free(dp);
+}
+
+int kb_datapath_uninstall(const char *dir, char *err, size_t err_size)
+{
+	static const char *const ours[] = {"link_", "kb_", "index_", "page_", "prog_"};
+	struct statfs fs;
+
+	if (statfs(dir, &fs) < 0)
+		return errno == ENOENT ? 0
+				       : kb_datapath_error(err, err_size, -errno, "%s: %s", dir,
+							   strerror(errno));
+	kb_attach_remove_all(dir);
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
+		/* Twice, since a folder that changes may be read incompletely. */
+		kb_pin_remove_like(dir, ours[i]);
+		kb_pin_remove_like(dir, ours[i]);
+	}
+	if (rmdir(dir) < 0 && errno != ENOENT && errno != EBUSY)
+		return kb_datapath_error(err, err_size, -errno, "%s: cannot remove the folder: %s",
+					 dir, strerror(errno));
+	return 0;
+}
+
+bool kb_datapath_adopted(const struct kb_datapath *dp)
+{
+	return dp->adopted;
+}
+
+int kb_datapath_beat(struct kb_datapath *dp, uint32_t ttl_ms)
+{
+	struct beat beat = {.ttl_jiffies = (uint64_t)ttl_ms * dp->hz / 1000};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &beat, .ctx_size_in = sizeof(beat));
+
+	if (bpf_prog_test_run_opts(dp->prog_fd[KB_PROG_BEAT], &opts) < 0)
+		return -errno;
+	return opts.retval ? -EIO : 0;
+}
+
+int kb_datapath_engine_stats(const struct kb_datapath *dp, enum kb_engine engine,
+			     uint64_t ret_counters[KB_CNT_MAX], uint64_t ret_hist[KB_HIST_BUCKETS])
+{
+	uint32_t row = engine;
+
+	memset(ret_counters, 0, KB_CNT_MAX * sizeof(*ret_counters));
+	memset(ret_hist, 0, KB_HIST_BUCKETS * sizeof(*ret_hist));
+	if (engine != KB_ENGINE_TC && engine != KB_ENGINE_XDP)
+		return 0;
+	if (bpf_map_lookup_elem(dp->map_fd[KB_MAP_PERCPU], &row, dp->percpu) < 0)
+		return -errno;
+	for (unsigned int c = 0; c < dp->cpus; c++) {
+		for (size_t i = 0; i < KB_CNT_MAX; i++)
+			ret_counters[i] += dp->percpu[c].counter[i];
+		for (size_t i = 0; i < KB_HIST_BUCKETS; i++)
+			ret_hist[i] += dp->percpu[c].hist[i];
+	}
+	return 0;
+}
+
+int kb_datapath_prog_fd(const struct kb_datapath *dp, enum kb_engine engine)
+{
+	return engine == KB_ENGINE_TC	 ? dp->prog_fd[KB_PROG_TC]
+	       : engine == KB_ENGINE_XDP ? dp->prog_fd[KB_PROG_XDP]
+					 : -1;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel side of kbdnsd: loads the BPF programs, keeps the shared table's maps pinned,
+ * attaches the programs to interfaces, beats the dead-man switch, reads the counters.
+ * Only this folder knows libbpf and netlink.
+ *
+ *   DIR/kb_header kb_icept kb_index kb_arena kb_percpu kb_ports   maps
+ *   DIR/index_0 index_1 page_0000...    inner maps of kb_index and kb_arena
+ *   DIR/link_tc_IFINDEX link_xdp_IFINDEX    attachments that outlive kbdnsd
+ *   DIR/clsact_IFINDEX    a folder that says: the clsact qdisc there was made by us
+ *   DIR/prog_tc prog_xdp prog_beat      the programs, for bpftool
+ *
+ * kb_header is pinned last and so marks a complete set; whatever else a crash has left
+ * behind is replaced. Main thread only, but for kb_backing.grace.
+ */
+#ifndef KB_DATAPATH_DATAPATH_H
+#define KB_DATAPATH_DATAPATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/table/table.h"
+
+struct kb_datapath;
+
+struct kb_datapath_config {
+	const char *dir;  /* in a mounted bpffs; made if it is not there */
+	bool skip_tc;	  /* do not load kbdns_tc: half of the verifier's time */
+	bool skip_xdp;	  /* do not load kbdns_xdp */
+	bool generic_xdp; /* attach in generic mode where the driver has no XDP */
+	bool clsact;	  /* never tcx, as on kernels before 6.6 */
+};
+
+/*
+ * Loads the programs over the maps pinned in config->dir, or over new ones that are then
+ * pinned there. Returns 0, or -errno with one line in err that names the thing and the
+ * cure; then nothing has changed but that an incomplete set of pins may have gone.
+ */
+int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath **ret_datapath,
+		     char *err, size_t err_size);
+/* Closes. `keep` leaves pins and attachments as they are, and they go on working; without
+ * it everything is detached and removed. Takes NULL. The backing's memory is unmapped. */
+void kb_datapath_close(struct kb_datapath *dp, bool keep);
+/* Detaches and removes all that any run with this folder has left, then the folder. 0, also
+ * when there was nothing, or -errno. */
+int kb_datapath_uninstall(const char *dir, char *err, size_t err_size);
+
+/* True if a complete table was found pinned. */
+bool kb_datapath_adopted(const struct kb_datapath *dp);
+/* The maps as control/table wants them. Valid until kb_datapath_close. */
+void kb_datapath_backing(struct kb_datapath *dp, struct kb_backing *ret_backing);
+
+/*
+ * Attach to an interface of this network namespace. A link of an earlier run is updated
+ * without a gap. tc goes in front of the programs that are there, by tcx or (before
+ * Linux 6.6) clsact. xdp is native or fails, unless generic_xdp. 0, or -errno with one
+ * line in err; the interface is listed either way.
+ */
+int kb_datapath_attach_tc(struct kb_datapath *dp, const char *ifname, char *err, size_t err_size);
+int kb_datapath_attach_xdp(struct kb_datapath *dp, const char *ifname, char *err, size_t err_size);
+/* Detaches what earlier runs have attached and this one has not, and collects the pins of
+ * interfaces that are gone. Call it after the last attach. */
+void kb_datapath_prune(struct kb_datapath *dp);
+/* Looks whether the attachments still stand, and attaches anew to interfaces that were lost
+ * (and came back under their name). Costs microseconds; call it about once a second. */
+void kb_datapath_refresh(struct kb_datapath *dp);
+void kb_datapath_detach_all(struct kb_datapath *dp);
+
+struct kb_datapath_port {
+	char name[16];
+	unsigned int ifindex;
+	enum kb_engine engine;
+	const char *mode; /* "tcx", "clsact", "native", "generic", "" while not attached */
+	bool attached;
+	char error[128]; /* "" if there is none */
+	int link_fd;	 /* private; owned, -1 for clsact */
+};
+
+size_t kb_datapath_n_ports(const struct kb_datapath *dp);
+const struct kb_datapath_port *kb_datapath_port(const struct kb_datapath *dp, size_t i);
+bool kb_datapath_all_attached(const struct kb_datapath *dp);
+
+/* Lets the programs answer for another ttl_ms. About 3 us. 0 or -errno. */
+int kb_datapath_beat(struct kb_datapath *dp, uint32_t ttl_ms);
+
+/* Counters and latency histogram of KB_ENGINE_TC or KB_ENGINE_XDP, over all CPUs; all 0 for
+ * other engines. 0 or -errno. */
+int kb_datapath_engine_stats(const struct kb_datapath *dp, enum kb_engine engine,
+			     uint64_t ret_counters[KB_CNT_MAX], uint64_t ret_hist[KB_HIST_BUCKETS]);
+
+/* File descriptor of kbdns_tc or kbdns_xdp for BPF_PROG_TEST_RUN, borrowed; -1 if it is not
+ * loaded. For tests. */
+int kb_datapath_prog_fd(const struct kb_datapath *dp, enum kb_engine engine);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of control/datapath share. */
+#ifndef KB_DATAPATH_PRIVATE_H
+#define KB_DATAPATH_PRIVATE_H
+
+#include <limits.h>
+
+#include "control/datapath/datapath.h"
+
+/* The order in which they are pinned: the header last. */
+enum kb_map_id {
+	KB_MAP_ICEPT,
+	KB_MAP_INDEX,
+	KB_MAP_ARENA,
+	KB_MAP_PERCPU,
+	KB_MAP_PORTS,
+	KB_MAP_HEADER,
+	KB_MAP_COUNT,
+};
+
+enum kb_prog_id { KB_PROG_TC, KB_PROG_XDP, KB_PROG_BEAT, KB_PROG_COUNT };
+
+struct kb_mapping {
+	void *at; /* owned mapping or NULL */
+	size_t size;
+};
+
+struct kb_datapath {
+	char dir[PATH_MAX - 64];
+	bool adopted;
+	bool generic_xdp;
+	bool clsact;
+
+	int map_fd[KB_MAP_COUNT];   /* owned */
+	int prog_fd[KB_PROG_COUNT]; /* owned, -1: not loaded */
+
+	struct kb_mapping header, icept, index[2];
+	struct kb_mapping page[KB_PAGES_MAX];
+	uint32_t index_entries[2];
+	/* Only where membarrier is refused: an array of maps whose update waits. */
+	int grace_outer_fd, grace_inner_fd; /* owned or -1 */
+
+	unsigned int hz;
+	unsigned int cpus;
+	struct kb_percpu *percpu; /* owned: one row of kb_percpu */
+
+	struct kb_datapath_port *ports; /* owned */
+	size_t n_ports;
+};
+
+/* snprintf into err; returns r. */
+int kb_datapath_error(char *err, size_t size, int r, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* pin.c: names have no folder and, as bpffs wants it, no dot. */
+int kb_pin_dir(const char *dir, char *err, size_t err_size);
+int kb_pin_open(const char *dir, const char *name);
+/* Pins over what may stand there. */
+int kb_pin_put(const char *dir, const char *name, int fd);
+void kb_pin_remove(const char *dir, const char *name);
+/* Calls fn for each entry of the folder; 0 or the first result that is not 0. */
+int kb_pin_each(const char *dir, int (*fn)(const char *dir, const char *name, void *arg),
+		void *arg);
+void kb_pin_remove_like(const char *dir, const char *prefix);
+
+/* load.c */
+int kb_datapath_load(struct kb_datapath *dp, const struct kb_datapath_config *config, char *err,
+		     size_t err_size);
+
+/* backing.c */
+int kb_backing_open(struct kb_datapath *dp);
+void kb_backing_close(struct kb_datapath *dp);
+
+/* attach.c */
+void kb_ports_close(struct kb_datapath *dp);
+/* Detaches everything whose pins are in dir, and our clsact filters. */
+void kb_attach_remove_all(const char *dir);
+
+/* clsact.c: filters of kernels without tcx. */
+int kb_clsact_attach(const char *dir, unsigned int ifindex, int prog_fd);
+/* Removes our filter, and the qdisc if it was ours and nobody else uses it. True if there was
+ * a filter. */
+bool kb_clsact_detach(const char *dir, unsigned int ifindex);
+bool kb_clsact_is_attached(unsigned int ifindex);
+
+#endif
