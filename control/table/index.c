@@ -7,9 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS(n)      ((size_t)(n) * KB_BUCKET_SLOTS)
+#define SLOTS(n)      ((size_t)(n)*KB_BUCKET_SLOTS)
 #define NO_SLOT	      UINT32_MAX
 #define BUCKETS_FIRST 256
+
+/* For tests only: tests/model/torn_read.c includes this file with a pause after each store,
+ * and with wrong writers that its readers must catch. VALUE_ONLY: a removed slot keeps its tag
+ * until it is used again (rule 4 of layout.h says why not). SWAPPED: in addition the value is
+ * stored before the tag. */
+#define MUTANT_VALUE_ONLY 1
+#define MUTANT_SWAPPED	  2
+#ifndef KB_TABLE_MUTANT
+#define KB_TABLE_MUTANT	 0
+#define KB_TABLE_PAUSE() ((void)0)
+#endif
 
 struct hashed {
 	uint64_t tag;
@@ -55,14 +66,18 @@ static void value_store(struct kb_table *t, uint32_t slot, uint64_t value)
 {
 	if (slot % KB_BUCKET_SLOTS == 0 && t->spill[slot / KB_BUCKET_SLOTS])
 		value |= KB_VALUE_OVERFLOW;
-	for (uint32_t r = 0; r < t->replicas; r++)
+	for (uint32_t r = 0; r < t->replicas; r++) {
 		__atomic_store_n(&slot_at(t, r, slot)->value, value, __ATOMIC_RELEASE);
+		KB_TABLE_PAUSE();
+	}
 }
 
 static void tag_store(struct kb_table *t, uint32_t slot, uint64_t tag)
 {
-	for (uint32_t r = 0; r < t->replicas; r++)
+	for (uint32_t r = 0; r < t->replicas; r++) {
 		__atomic_store_n(&slot_at(t, r, slot)->tag, tag, __ATOMIC_RELEASE);
+		KB_TABLE_PAUSE();
+	}
 }
 
 static uint64_t value_of(const struct kb_table *t, uint32_t slot)
@@ -144,6 +159,8 @@ static int slot_insert(struct kb_table *t, uint64_t tag, uint32_t check, uint64_
 	if (slot == NO_SLOT)
 		return -ENOSPC;
 	spill_add(t, tag, distance, 1);
+	if (KB_TABLE_MUTANT == MUTANT_SWAPPED)
+		value_store(t, slot, value);
 	tag_store(t, slot, tag);
 	value_store(t, slot, value);
 	t->slot[slot] = state;
@@ -156,7 +173,8 @@ static void slot_remove(struct kb_table *t, uint32_t slot)
 	uint64_t tag = slot_at(t, 0, slot)->tag;
 
 	value_store(t, slot, 0);
-	tag_store(t, slot, 0);
+	if (!KB_TABLE_MUTANT)
+		tag_store(t, slot, 0);
 	t->slot[slot] = SLOT_LIMBO;
 	spill_add(t, tag, distance_of(t, tag, slot), -1);
 	kb_limbo_add(t, LIMBO_SLOT, t->gen, slot);
@@ -214,8 +232,8 @@ int kb_index_grow(struct kb_table *t, uint32_t n)
 	int r;
 
 	if (t->mem_max && index_bytes(t, t->n) + index_bytes(t, n) +
-				  (uint64_t)t->arena.n_pages * sizeof(struct kb_page) >
-			  t->mem_max)
+					  (uint64_t)t->arena.n_pages * sizeof(struct kb_page) >
+				  t->mem_max)
 		return -ENOSPC;
 	if (t->old_index) {
 		/* Twice within one grace period: rare enough to wait for it. */
