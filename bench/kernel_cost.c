@@ -487,25 +487,27 @@ static double median(const double *v, int n)
 
 static void report(struct bench *b)
 {
-	printf("%-4s %8s %-9s %8s %10s %9s %11s %8s\n", "hook", "names", "query", "ns/run",
-	       "over_echo", "answered", "(offered)", "of_echo");
+	printf("%-4s %8s %-9s %8s %10s %9s %11s %8s  %s\n", "hook", "names", "query", "ns/run",
+	       "over_echo", "answered", "(offered)", "of_echo", "bottleneck");
 	for (int hook = 0; hook < HOOK_MAX; hook++) {
 		for (int size = 0; size < b->sizes; size++) {
 			struct cell *echo = &b->cell[hook][size][ROW_ECHO];
 
 			for (int row = 0; row < ROW_MAX; row++) {
 				struct cell *c = &b->cell[hook][size][row];
-				double over[ROUNDS_MAX], ratio[ROUNDS_MAX];
+				double over[ROUNDS_MAX], ratio[ROUNDS_MAX], rate, sent;
 
 				for (int i = 0; i < b->rounds; i++) {
 					over[i] = c->ns[i] - echo->ns[i];
 					ratio[i] = c->rate[i] / echo->rate[i];
 				}
-				printf("%-4s %8u %-9s %8.0f %10.0f %8.0fk %10.0fk %8.2f\n",
+				rate = median(c->rate, b->rounds);
+				sent = median(c->sent, b->rounds);
+				printf("%-4s %8u %-9s %8.0f %10.0f %8.0fk %10.0fk %8.2f  %s\n",
 				       hook_names[hook], b->names[size], row_names[row],
 				       median(c->ns, b->rounds), median(over, b->rounds),
-				       median(c->rate, b->rounds) / 1000,
-				       median(c->sent, b->rounds) / 1000, median(ratio, b->rounds));
+				       rate / 1000, sent / 1000, median(ratio, b->rounds),
+				       rate > 0.97 * sent ? "generator" : "responder");
 			}
 		}
 	}
