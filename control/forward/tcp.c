@@ -216,6 +216,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 /* One turn: a batch of replies, and then whatever the connection has to wait for. */
 static void serve(struct kb_conn *c)
 {
+	int r;
+
 	send_out(c, answer_frames(c));
 	if (c->closing)
 		return;
@@ -224,8 +226,10 @@ static void serve(struct kb_conn *c)
 		c->more = false; /* on_written comes back here */
 	} else if (c->more) {
 		take_turns(c);
-	} else if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) < 0) {
-		conn_close(c);
+	} else {
+		r = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
+		if (r < 0 && r != UV_EALREADY)
+			conn_close(c);
 	}
 }
 
