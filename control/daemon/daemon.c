@@ -318,7 +318,8 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 	const struct kb_options *o = &d->options;
 	struct kb_ctl_config ctl = {
 		.run_dir = o->run_dir, .cmds = kb_daemon_commands, .arg = d};
-	struct kb_datapath_config datapath = {.dir = o->bpffs};
+	struct kb_datapath_config datapath = {
+		.dir = o->bpffs, .skip_tc = o->tc.n == 0, .skip_xdp = o->xdp.n == 0};
 	int r;
 
 	r = kb_ctl_server_new(d->loop, &ctl, &d->ctl, err, err_size);

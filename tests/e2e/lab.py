@@ -363,7 +363,7 @@ class Capture:
         self.path = path
         self.p = subprocess.Popen(
             ["nsenter", "--net=/run/netns/" + ns, "--", "tcpdump", "-U", "--immediate-mode", "-n",
-             "-Z", "root", "-i", dev, "-w", path, what], stdin=subprocess.DEVNULL,
+             "-s", "2048", "-B", "32768", "-Z", "root", "-i", dev, "-w", path, what], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=_die_with_parent)
         t.defer(self.stop)
         line = b""
