@@ -1,4 +1,5 @@
 # Shared by up, down, restart-apiserver and coredns-up: processes with pid
+# SPDX-License-Identifier: Apache-2.0
 # files, in a network namespace or not. Sourced, never run.
 # shellcheck shell=bash
 
