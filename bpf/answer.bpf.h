@@ -10,7 +10,7 @@
 
 /* Checks that need no DNS: state, deadline, intercept, source. */
 static __attribute__((always_inline)) inline int kb_admit(const struct kb_header *hdr, __u64 state,
-					      const struct kb_flow *f)
+							  const struct kb_flow *f)
 {
 	__u32 n = kb_icept_hash(f->dst[0], f->dst[1], f->dport);
 	const struct kb_icept_bucket *icept = bpf_map_lookup_elem(&kb_icept, &n);
@@ -27,8 +27,8 @@ static __attribute__((always_inline)) inline int kb_admit(const struct kb_header
 }
 
 /* Parses s->msg and builds the answer. `selector` chooses the replica. */
-static __attribute__((always_inline)) inline int kb_solve(const struct kb_header *hdr, struct kb_scratch *s,
-					      __u64 state, __u32 len, __u32 selector)
+static __attribute__((always_inline)) inline int
+kb_solve(const struct kb_header *hdr, struct kb_scratch *s, __u64 state, __u32 len, __u32 selector)
 {
 	struct kb_env env = {0};
 	struct kb_view view = {.env = &env, .hdr = hdr, .state = state};
@@ -118,9 +118,8 @@ static __attribute__((always_inline)) inline int kb_load_direct(const __u8 *pkt,
 
 /* Copies cpu->s.out behind the question, which ends at pkt + off. Returns 0, or 1 if the
  * answer is too long for this, or -1 if the packet ends before. */
-static __attribute__((always_inline)) inline int kb_store_direct(__u8 *pkt, const __u8 *end,
-								 __u32 off, const __u8 *out,
-								 __u32 len)
+static __attribute__((always_inline)) inline int
+kb_store_direct(__u8 *pkt, const __u8 *end, __u32 off, const __u8 *out, __u32 len)
 {
 	__u32 i, last = len - 8;
 	__u8 *to;

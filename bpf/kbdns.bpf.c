@@ -89,7 +89,8 @@ static __attribute__((noinline)) int kb_tc_csum_both(struct __sk_buff *skb, stru
 	__u64 diff = (__u64)kb_csum_fold(new) + (__u16)~kb_csum_fold(kb_query_sum(cpu));
 
 	return bpf_l4_csum_replace(skb, off, kb_swap16(cpu->flow.dns_len + KB_UDP_HDR),
-				   kb_swap16(udp_len), BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0 | 2) ||
+				   kb_swap16(udp_len),
+				   BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0 | 2) ||
 	       bpf_l4_csum_replace(skb, off, 0, diff, BPF_F_MARK_MANGLED_0);
 }
 
@@ -201,11 +202,9 @@ int kbdns_tc(struct __sk_buff *skb)
 	if (off == KB_HDRS6) {
 		if (pkt + KB_HDRS6 + KB_DNS_HDR > end)
 			goto drop;
-		kb_reply_headers(pkt, 1, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len,
-				 (__u16)csum);
+		kb_reply_headers(pkt, 1, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len, (__u16)csum);
 	} else {
-		kb_reply_headers(pkt, 0, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len,
-				 (__u16)csum);
+		kb_reply_headers(pkt, 0, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len, (__u16)csum);
 	}
 	off += cpu->s.q.end;
 	done = kb_store_direct(pkt, end, off, cpu->s.out, new_len);

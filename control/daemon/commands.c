@@ -219,7 +219,7 @@ struct dump {
 	struct dump_name {
 		char *name; /* owned */
 		struct kb_entry entry;
-	} *names; /* owned, DUMP_PIECE */
+	} * names; /* owned, DUMP_PIECE */
 };
 
 static int dump_collect(void *arg, const char *name, const struct kb_entry *entry)
@@ -270,10 +270,10 @@ static const char *zone_text(const struct kb_daemon *d, uint32_t id, char *text,
 
 static const char *entry_kind(uint32_t kind)
 {
-	return kind == KB_VALUE_A     ? "a" :
-	       kind == KB_VALUE_REC   ? "record" :
-	       kind == KB_VALUE_LEAVE ? "leave" :
-					"none";
+	return kind == KB_VALUE_A	? "a"
+	       : kind == KB_VALUE_REC	? "record"
+	       : kind == KB_VALUE_LEAVE ? "leave"
+					: "none";
 }
 
 void kb_daemon_put_entry(struct kb_json_out *o, const struct kb_daemon *d,
@@ -285,8 +285,7 @@ void kb_daemon_put_entry(struct kb_json_out *o, const struct kb_daemon *d,
 	kb_json_put_str(o, "zone", zone_text(d, entry->zone, text, sizeof(text)));
 	kb_json_put_u64(o, "ref", entry->ref);
 	if (entry->addr)
-		kb_json_put_str(o, "address",
-				inet_ntop(AF_INET, &entry->addr, addr, sizeof(addr)));
+		kb_json_put_str(o, "address", inet_ntop(AF_INET, &entry->addr, addr, sizeof(addr)));
 	else
 		kb_json_put_null(o, "address");
 }

@@ -316,8 +316,7 @@ static int loop_start(struct kb_daemon *d)
 static int start(struct kb_daemon *d, char *err, size_t err_size)
 {
 	const struct kb_options *o = &d->options;
-	struct kb_ctl_config ctl = {
-		.run_dir = o->run_dir, .cmds = kb_daemon_commands, .arg = d};
+	struct kb_ctl_config ctl = {.run_dir = o->run_dir, .cmds = kb_daemon_commands, .arg = d};
 	struct kb_datapath_config datapath = {
 		.dir = o->bpffs, .skip_tc = o->tc.n == 0, .skip_xdp = o->xdp.n == 0};
 	int r;

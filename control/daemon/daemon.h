@@ -54,8 +54,8 @@ struct kb_daemon {
 	bool bypass;
 	uint64_t bypass_until_s; /* Unix time, 0: until switched off */
 
-	uv_timer_t tick;	/* beat and state */
-	uv_prepare_t prepare;	/* starts grace periods */
+	uv_timer_t tick;      /* beat and state */
+	uv_prepare_t prepare; /* starts grace periods */
 	uv_work_t grace;
 	bool grace_runs;
 	uv_signal_t signals[4];

@@ -17,7 +17,7 @@ struct kb_intercepts {
 		struct kb_addr addr;
 		uint16_t port;
 		uint16_t count;
-	} *v; /* owned */
+	} * v; /* owned */
 	size_t n, cap;
 };
 

@@ -20,9 +20,9 @@
 static const struct {
 	const char *name;
 	uint16_t type;
-} types[] = {{"A", 1},	  {"NS", 2},	{"CNAME", 5}, {"SOA", 6},   {"PTR", 12},  {"MX", 15},
-	     {"TXT", 16}, {"AAAA", 28}, {"SRV", 33},  {"DS", 43},   {"SVCB", 64}, {"HTTPS", 65},
-	     {"ANY", 255}};
+} types[] = {{"A", 1},	   {"NS", 2},	  {"CNAME", 5}, {"SOA", 6},  {"PTR", 12},
+	     {"MX", 15},   {"TXT", 16},	  {"AAAA", 28}, {"SRV", 33}, {"DS", 43},
+	     {"SVCB", 64}, {"HTTPS", 65}, {"ANY", 255}};
 
 static int type_parse(const char *text, uint16_t *ret_type)
 {

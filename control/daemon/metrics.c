@@ -28,14 +28,16 @@ static void table_metrics(struct kb_metrics *m, const struct kb_table_stats *t)
 {
 	kb_metrics_gauge(m, "kbdns_table_names", "Names in the table", (double)t->names);
 	kb_metrics_gauge(m, "kbdns_table_bytes", "Map memory of index and arena",
-	      (double)(t->index_bytes + t->arena_bytes));
-	kb_metrics_gauge(m, "kbdns_table_generation", "Generation of the index", (double)t->generation);
+			 (double)(t->index_bytes + t->arena_bytes));
+	kb_metrics_gauge(m, "kbdns_table_generation", "Generation of the index",
+			 (double)t->generation);
 	kb_metrics_counter(m, "kbdns_table_changes_total", "Names entered, changed or removed",
-		t->puts + t->changes + t->dels);
+			   t->puts + t->changes + t->dels);
 	kb_metrics_counter(m, "kbdns_table_refused_total",
-		"Names that could not be stored; misses of their zone are left alone", t->refused);
-	kb_metrics_counter(m, "kbdns_table_collisions_total", "Refused because two names have one hash",
-		t->collisions);
+			   "Names that could not be stored; misses of their zone are left alone",
+			   t->refused);
+	kb_metrics_counter(m, "kbdns_table_collisions_total",
+			   "Refused because two names have one hash", t->collisions);
 }
 
 static void source_metrics(struct kb_metrics *m, const struct kb_daemon *d)
@@ -86,15 +88,16 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	kb_metrics_gauge(m, "kbdns_state", "0 OFF, 1 HITS, 2 FULL", d->state);
 	kb_metrics_gauge(m, "kbdns_bypass", "1 while bypass is on", d->bypass);
 	if (age != UINT64_MAX)
-		kb_metrics_gauge(m, "kbdns_data_age_seconds", "Age of the oldest kind's last sign of life",
-		      (double)age / 1000);
+		kb_metrics_gauge(m, "kbdns_data_age_seconds",
+				 "Age of the oldest kind's last sign of life", (double)age / 1000);
 	kb_records_stats(d->records, &records);
 	kb_metrics_gauge(m, "kbdns_services", "Services known", (double)records.services);
 	kb_metrics_gauge(m, "kbdns_endpointslices", "EndpointSlices known", (double)records.slices);
 	kb_metrics_gauge(m, "kbdns_namespaces", "Namespaces known", (double)records.namespaces);
-	kb_metrics_gauge(m, "kbdns_endpoints", "Endpoint addresses known", (double)records.endpoints);
+	kb_metrics_gauge(m, "kbdns_endpoints", "Endpoint addresses known",
+			 (double)records.endpoints);
 	kb_metrics_gauge(m, "kbdns_objects_skipped", "Objects whose names are left alone",
-	      (double)records.skipped);
+			 (double)records.skipped);
 	kb_table_stats(d->table, &table);
 	table_metrics(m, &table);
 	source_metrics(m, d);

@@ -6,7 +6,8 @@
  * asked, on wildcard addresses too. TCP follows RFC 7766: any number of queries on a
  * connection, in any pieces. Everything is bounded: connections in all and of each source,
  * bytes read ahead, bytes waiting for clients that do not read, time without a query, and
- * the work done for one client before others have their turn.
+ * the work done for one client before others have their turn. A client that does not read
+ * has the idle time to take a batch of replies (64 kB and one more).
  */
 #ifndef KB_FORWARD_SERVER_H
 #define KB_FORWARD_SERVER_H

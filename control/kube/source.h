@@ -19,7 +19,7 @@ struct kb_source;
 struct kb_source_kind_status {
 	bool synced;		/* at least one whole list has been seen */
 	bool watching;		/* a watch is open now (never, with a snapshot) */
-	uint64_t last_alive_ms;	/* uv_now() of the last event, bookmark or list end; 0: never */
+	uint64_t last_alive_ms; /* uv_now() of the last event, bookmark or list end; 0: never */
 	uint64_t events;	/* watch events delivered to the sink */
 	uint64_t relists;	/* whole lists begun, the first one included */
 	uint64_t reconnects;	/* watches opened again from a resourceVersion */
@@ -35,15 +35,15 @@ struct kb_source_kind_status {
  * For tests: after how many milliseconds without an event, a bookmark or a list's
  * item a watch is torn down and opened again. Read by kb_source_new.
  */
-#define KB_SOURCE_SILENCE_ENV	"KBDNS_WATCH_SILENCE_MS"
-#define KB_SOURCE_SILENCE_MS	90000
+#define KB_SOURCE_SILENCE_ENV "KBDNS_WATCH_SILENCE_MS"
+#define KB_SOURCE_SILENCE_MS  90000
 
 /* How often a snapshot source calls the sink's `alive`: a file does not age. */
 #define KB_SOURCE_SNAPSHOT_ALIVE_MS 5000
 
 struct kb_source_config {
 	const char *snapshot;	/* path: use the snapshot source; excludes the others */
-	const char *kubeconfig;	/* path; NULL and no snapshot: in-cluster */
+	const char *kubeconfig; /* path; NULL and no snapshot: in-cluster */
 };
 
 /* Opens the source: reads and checks configuration, does not wait for the

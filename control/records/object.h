@@ -16,7 +16,7 @@
 
 enum kb_kind {
 	KB_SERVICE,
-	KB_SLICE,	/* EndpointSlice, discovery.k8s.io/v1 */
+	KB_SLICE, /* EndpointSlice, discovery.k8s.io/v1 */
 	KB_NAMESPACE,
 	KB_KIND_MAX,
 };
@@ -24,36 +24,36 @@ enum kb_kind {
 enum kb_proto { KB_TCP, KB_UDP, KB_SCTP };
 
 struct kb_addr {
-	uint8_t family;	/* 4 or 6 */
+	uint8_t family; /* 4 or 6 */
 	uint8_t b[16];	/* network byte order; IPv4 uses the first four */
 };
 
 struct kb_port {
-	const char *name;	/* "" when the port has no name */
+	const char *name; /* "" when the port has no name */
 	enum kb_proto proto;
-	uint16_t port;		/* host order; a slice's port is the target port */
+	uint16_t port; /* host order; a slice's port is the target port */
 };
 
 enum kb_service_type { KB_CLUSTER_IP, KB_HEADLESS, KB_EXTERNAL_NAME };
 
 struct kb_service {
-	enum kb_service_type type;	/* NodePort and LoadBalancer are KB_CLUSTER_IP */
+	enum kb_service_type type; /* NodePort and LoadBalancer are KB_CLUSTER_IP */
 	const struct kb_addr *cluster_ips;
 	size_t n_cluster_ips;
-	const char *external_name;	/* only for KB_EXTERNAL_NAME, as the object has it */
+	const char *external_name; /* only for KB_EXTERNAL_NAME, as the object has it */
 	const struct kb_port *ports;
 	size_t n_ports;
 };
 
 struct kb_endpoint {
-	struct kb_addr addr;	/* one kb_endpoint for each address of an endpoint */
-	bool ready;		/* conditions.ready, absent means ready */
-	const char *hostname;	/* NULL when it has none */
-	const char *pod;	/* targetRef.name when targetRef.kind is Pod, otherwise NULL */
+	struct kb_addr addr;  /* one kb_endpoint for each address of an endpoint */
+	bool ready;	      /* conditions.ready, absent means ready */
+	const char *hostname; /* NULL when it has none */
+	const char *pod;      /* targetRef.name when targetRef.kind is Pod, otherwise NULL */
 };
 
 struct kb_slice {
-	const char *service;	/* label kubernetes.io/service-name, NULL when missing */
+	const char *service; /* label kubernetes.io/service-name, NULL when missing */
 	const struct kb_port *ports;
 	size_t n_ports;
 	const struct kb_endpoint *endpoints;
@@ -71,9 +71,9 @@ struct kb_slice {
  */
 struct kb_object {
 	enum kb_kind kind;
-	const char *ns;		/* "" for a Namespace */
+	const char *ns; /* "" for a Namespace */
 	const char *name;
-	const char *bad;	/* NULL when the object is usable */
+	const char *bad; /* NULL when the object is usable */
 	union {
 		struct kb_service service;
 		struct kb_slice slice;

@@ -17,8 +17,8 @@
 #include "control/records/object.h"
 #include "control/table/table.h"
 
-#define KB_DOMAINS_MAX	     8
-#define KB_DNS_SERVICES_MAX  8
+#define KB_DOMAINS_MAX	    8
+#define KB_DNS_SERVICES_MAX 8
 
 struct kb_records;
 
@@ -26,7 +26,7 @@ struct kb_records_config {
 	/* Cluster domains in text form; PTR targets are in the first one. */
 	const char *domains[KB_DOMAINS_MAX];
 	size_t n_domains;
-	bool reverse_authoritative;	/* deny unknown reverse names instead of leaving them */
+	bool reverse_authoritative; /* deny unknown reverse names instead of leaving them */
 	uint32_t ttl_s;
 	/* "NS/NAME" of the cluster DNS Services: NS records and intercepts. */
 	const char *dns_services[KB_DNS_SERVICES_MAX];
@@ -48,10 +48,10 @@ struct kb_records_config {
 
 struct kb_records_stats {
 	uint64_t services, slices, namespaces, endpoints;
-	uint64_t skipped;	/* objects whose names are left alone */
-	uint64_t warnings;	/* names or parts of objects that DNS cannot carry */
-	uint64_t refused;	/* puts that the table did not take; tried again with events */
-	uint64_t left;		/* names entered as ones to leave */
+	uint64_t skipped;  /* objects whose names are left alone */
+	uint64_t warnings; /* names or parts of objects that DNS cannot carry */
+	uint64_t refused;  /* puts that the table did not take; tried again with events */
+	uint64_t left;	   /* names entered as ones to leave */
 	bool synced[KB_KIND_MAX];
 };
 

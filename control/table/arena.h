@@ -35,13 +35,13 @@ struct kb_arena {
 	const struct kb_backing *backing; /* borrowed */
 	struct kb_page *page[KB_PAGES_MAX];
 	uint32_t n_pages;
-	uint32_t *a, *b;     /* owned, by unit */
-	uint16_t *run;	     /* owned, by unit */
+	uint32_t *a, *b; /* owned, by unit */
+	uint16_t *run;	 /* owned, by unit */
 	uint32_t bin[KB_BINS];
 	struct kb_rec_meta *meta; /* owned; entry 0 is not used */
 	uint32_t n_meta, cap_meta, free_meta;
-	uint32_t *chain;     /* owned, heads by hash */
-	uint32_t n_chain;    /* a power of two */
+	uint32_t *chain;  /* owned, heads by hash */
+	uint32_t n_chain; /* a power of two */
 	uint64_t used_units, records;
 };
 

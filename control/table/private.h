@@ -18,7 +18,7 @@ enum limbo_kind { LIMBO_SLOT, LIMBO_REC, LIMBO_ICEPT, LIMBO_INDEX };
 
 struct limbo_item {
 	uint32_t kind;
-	uint32_t gen; /* LIMBO_SLOT, LIMBO_INDEX: the generation it belongs to */
+	uint32_t gen;  /* LIMBO_SLOT, LIMBO_INDEX: the generation it belongs to */
 	uint32_t what; /* slot, ref or intercept entry */
 };
 
@@ -33,8 +33,8 @@ struct kb_table {
 	uint64_t mem_max;
 
 	/* The index of the current generation. */
-	uint32_t gen, n, replicas; /* n: buckets per replica */
-	struct kb_bucket *index;   /* borrowed from the backing */
+	uint32_t gen, n, replicas;   /* n: buckets per replica */
+	struct kb_bucket *index;     /* borrowed from the backing */
 	struct kb_bucket *old_index; /* of the other generation, until its grace period is over */
 	uint32_t old_buckets;
 	uint8_t *slot;	 /* owned, enum kb_slot_state, n * 4 */
@@ -49,7 +49,7 @@ struct kb_table {
 	uint8_t icept_limbo[KB_ICEPT_BUCKETS][KB_ICEPT_WAYS];
 	uint16_t icept_ports[64]; /* entries by bit of hdr->icept_ports */
 	uint32_t n_icept;
-	uint8_t zone_flags[KB_VALUE_ZONE_MAX + 1]; /* as asked for, by id */
+	uint8_t zone_flags[KB_VALUE_ZONE_MAX + 1];    /* as asked for, by id */
 	uint32_t zone_refused[KB_VALUE_ZONE_MAX + 1]; /* names that could not be stored, by id */
 
 	struct kb_table_stats stats;

@@ -42,19 +42,19 @@ struct kb_backing {
 };
 
 struct kb_table_config {
-	uint32_t replicas;	/* of the index, 1..KB_REPLICAS_MAX */
-	uint32_t buckets;	/* first size of each replica; 0: a small default */
-	uint64_t mem_max;	/* bytes of index and arena together; 0: no limit */
+	uint32_t replicas; /* of the index, 1..KB_REPLICAS_MAX */
+	uint32_t buckets;  /* first size of each replica; 0: a small default */
+	uint64_t mem_max;  /* bytes of index and arena together; 0: no limit */
 };
 
 struct kb_table_stats {
 	uint64_t names, buckets, replicas, generation;
 	uint64_t index_bytes, arena_bytes, arena_used_bytes, records;
-	uint64_t puts, dels, changes;	/* calls that changed something */
+	uint64_t puts, dels, changes; /* calls that changed something */
 	uint64_t growths;
-	uint64_t limbo;			/* slots and records waiting for a grace period */
-	uint64_t refused;		/* names that could not be stored: alarm */
-	uint64_t collisions;		/* of those, two of our names with one hash: alarm */
+	uint64_t limbo;	     /* slots and records waiting for a grace period */
+	uint64_t refused;    /* names that could not be stored: alarm */
+	uint64_t collisions; /* of those, two of our names with one hash: alarm */
 };
 
 /* Makes a new, empty table in state OFF. The backing is copied. 0 or -errno. */
@@ -79,8 +79,8 @@ void kb_table_release(struct kb_table *t, uint32_t ref);
 
 struct kb_entry {
 	enum kb_value_kind kind;
-	uint8_t zone;	/* id, 1..15 */
-	uint32_t ref;	/* 0 or from kb_table_intern */
+	uint8_t zone; /* id, 1..15 */
+	uint32_t ref; /* 0 or from kb_table_intern */
 	__be32 addr;
 };
 

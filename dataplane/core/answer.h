@@ -438,9 +438,8 @@ KB_INLINE int kb_answer_miss(const struct kb_view *view, struct kb_scratch *s)
 		return KB_CNT_ZONE_LEAVE;
 	if (kb_state_of(view->state) != KB_FULL)
 		return KB_CNT_HITS_ONLY;
-	if ((zone->flags & KB_ZONE_SKIPS) &&
-	    (kb_skipped(view, s->msg, len, &s->labels, 3) ||
-	     kb_skipped(view, s->msg, len, &s->labels, 2)))
+	if ((zone->flags & KB_ZONE_SKIPS) && (kb_skipped(view, s->msg, len, &s->labels, 3) ||
+					      kb_skipped(view, s->msg, len, &s->labels, 2)))
 		return KB_CNT_NAME_LEAVE;
 	kb_build_negative(s, hdr, KB_DNS_HDR + len - zone->len, KB_RCODE_NXDOMAIN);
 	return 0;

@@ -20,8 +20,8 @@
 
 #include "types.h"
 
-#define KB_NAME_MAX    255	/* wire bytes with the root label, RFC 1035 section 3.1 */
-#define KB_NAME_BLOCKS 32	/* of eight bytes */
+#define KB_NAME_MAX    255 /* wire bytes with the root label, RFC 1035 section 3.1 */
+#define KB_NAME_BLOCKS 32  /* of eight bytes */
 
 /* Random, made once per table, secret: with it a tenant could craft collisions. */
 struct kb_hash_key {
@@ -32,9 +32,9 @@ struct kb_hash_key {
 };
 
 struct kb_name_scan {
-	__u64 hash;	/* never 0 */
-	__u64 sum;	/* one's complement sum of the name's bytes, little-endian words, unfolded */
-	__u32 len;	/* wire length, root byte included; 0: no end within KB_NAME_MAX */
+	__u64 hash; /* never 0 */
+	__u64 sum;  /* one's complement sum of the name's bytes, little-endian words, unfolded */
+	__u32 len;  /* wire length, root byte included; 0: no end within KB_NAME_MAX */
 	__u32 pad;
 };
 
@@ -74,7 +74,7 @@ KB_INLINE __u32 kb_byte_index(__u64 mark)
  * plus 7 bytes.
  */
 KB_INLINE void kb_name_scan(const __u8 *msg, __u32 off, __u32 avail, const struct kb_hash_key *key,
-			  struct kb_name_scan *ret)
+			    struct kb_name_scan *ret)
 {
 	__u64 h1 = 0, h2 = 0, sum = 0;
 	__u32 i;

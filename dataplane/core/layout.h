@@ -82,9 +82,9 @@ enum kb_value_kind {
 	KB_VALUE_LEAVE = 3, /* the name, and everything below it, is left alone */
 };
 
-#define KB_VALUE_OVERFLOW  (1ULL << 63)
-#define KB_VALUE_REF_MAX   ((1U << 24) - 1)
-#define KB_VALUE_ZONE_MAX  15
+#define KB_VALUE_OVERFLOW (1ULL << 63)
+#define KB_VALUE_REF_MAX  ((1U << 24) - 1)
+#define KB_VALUE_ZONE_MAX 15
 
 KB_INLINE __u64 kb_value(enum kb_value_kind kind, __u32 zone, __u32 ref, __be32 addr)
 {
@@ -107,11 +107,11 @@ KB_INLINE __u32 kb_home_bucket(__u64 hash, __u32 n)
  * unit of page 0 is never given out. A record lies within one page. The guard behind
  * a page makes a masked offset plus a bounded length safe without a compare.
  */
-#define KB_UNIT		 16
-#define KB_PAGE_SIZE	 (1U << 18)
-#define KB_PAGE_GUARD	 4096
-#define KB_PAGE_UNITS	 (KB_PAGE_SIZE / KB_UNIT)
-#define KB_PAGES_MAX	 1024 /* 256 MiB */
+#define KB_UNIT	      16
+#define KB_PAGE_SIZE  (1U << 18)
+#define KB_PAGE_GUARD 4096
+#define KB_PAGE_UNITS (KB_PAGE_SIZE / KB_UNIT)
+#define KB_PAGES_MAX  1024 /* 256 MiB */
 
 struct kb_page {
 	__u8 b[KB_PAGE_SIZE + KB_PAGE_GUARD];
@@ -133,7 +133,7 @@ struct kb_dir {
 struct kb_rec {
 	__u8 n_sets;
 	__u8 flags;
-	__u16 units;   /* size of the whole record */
+	__u16 units; /* size of the whole record */
 	struct kb_dir dir[];
 };
 
@@ -159,10 +159,10 @@ enum kb_form {
 struct kb_set {
 	__u8 form;
 	__u8 flags;
-	__u8 rcode;   /* of a wire answer, for CNAMEs that lead nowhere (RFC 6604) */
-	__u8 rr_len;  /* bytes of each record if all are equal (A 16, AAAA 28), else 0 */
+	__u8 rcode;  /* of a wire answer, for CNAMEs that lead nowhere (RFC 6604) */
+	__u8 rr_len; /* bytes of each record if all are equal (A 16, AAAA 28), else 0 */
 	__u16 an, ns, ar;
-	__u16 len;    /* of the body */
+	__u16 len;     /* of the body */
 	__u16 patches; /* after the body, which is padded to 2 */
 	__u16 arg;
 	__u8 body[];
@@ -180,7 +180,7 @@ enum kb_patch {
 };
 #define KB_PATCH(kind, off) ((__u16)((kind) << 12 | (off)))
 #define kb_patch_kind(p)    ((p) >> 12)
-#define kb_patch_off(p)	    ((p) & 0xfff)
+#define kb_patch_off(p)	    ((p)&0xfff)
 #define KB_PATCHES_MAX	    64
 
 /* SOA fields, as CoreDNS's kubernetes plugin has them. */
@@ -232,7 +232,7 @@ enum kb_state {
 	KB_FULL = 2, /* answer both */
 };
 #define kb_state_word(gen, state) ((__u64)(gen) << 8 | (state))
-#define kb_state_of(word)	  ((__u32)(word) & 0xff)
+#define kb_state_of(word)	  ((__u32)(word)&0xff)
 #define kb_gen_of(word)		  ((__u32)((word) >> 8))
 
 #define KB_FLAG_ROTATE	1
@@ -250,10 +250,10 @@ struct kb_header {
 	__u8 pad0[48];
 
 	/* One line, read for each packet. */
-	__u64 state;	   /* kb_state_word() */
-	__u64 deadline;	   /* jiffies64 after which nothing is answered */
-	__u64 icept_ports; /* bit (port & 63) is set if some intercept has such a port */
-	__u64 shape[2];	   /* by generation & 1: buckets per replica | replicas << 32 */
+	__u64 state;		    /* kb_state_word() */
+	__u64 deadline;		    /* jiffies64 after which nothing is answered */
+	__u64 icept_ports;	    /* bit (port & 63) is set if some intercept has such a port */
+	__u64 shape[2];		    /* by generation & 1: buckets per replica | replicas << 32 */
 	__be32 patch[KB_PATCH_MAX]; /* what a patch of each kind is filled with */
 	__u16 udp_max;
 	__u8 flags;

@@ -102,9 +102,9 @@ KB_INLINE __u64 kb_lookup(const struct kb_view *view, __u64 hash)
 struct kb_labels {
 	__u8 start[KB_LABELS_MAX];
 	__u8 at[KB_NAME_MAX + 1];
-	__u32 n;	/* labels, the root not counted */
-	__u32 zone;	/* index into hdr->zone of the longest match */
-	__u32 zone_at;	/* first label of that zone */
+	__u32 n;       /* labels, the root not counted */
+	__u32 zone;    /* index into hdr->zone of the longest match */
+	__u32 zone_at; /* first label of that zone */
 };
 
 /* Walks the labels of the name at msg + KB_DNS_HDR, `len` wire bytes as found by the
@@ -140,9 +140,9 @@ struct kb_zone_search {
 	const __u8 *msg;
 	const struct kb_header *hdr;
 	struct kb_labels *labels;
-	__u64 tail;   /* last eight bytes of the name */
+	__u64 tail; /* last eight bytes of the name */
 	__u32 len;
-	__u32 block;  /* of eight bytes, within the zone at labels->zone */
+	__u32 block; /* of eight bytes, within the zone at labels->zone */
 	__u32 found;
 	__u32 pad;
 };

@@ -10,22 +10,22 @@
 
 #include "answer.h"
 
-#define KB_ETH_HDR  14
-#define KB_IP4_HDR  20
-#define KB_IP6_HDR  40
-#define KB_UDP_HDR  8
-#define KB_HDRS4    (KB_ETH_HDR + KB_IP4_HDR + KB_UDP_HDR)
-#define KB_HDRS6    (KB_ETH_HDR + KB_IP6_HDR + KB_UDP_HDR)
-#define KB_ETHER_IP4 0x0008 /* 0x0800 as loaded */
-#define KB_ETHER_IP6 0xdd86
+#define KB_ETH_HDR     14
+#define KB_IP4_HDR     20
+#define KB_IP6_HDR     40
+#define KB_UDP_HDR     8
+#define KB_HDRS4       (KB_ETH_HDR + KB_IP4_HDR + KB_UDP_HDR)
+#define KB_HDRS6       (KB_ETH_HDR + KB_IP6_HDR + KB_UDP_HDR)
+#define KB_ETHER_IP4   0x0008 /* 0x0800 as loaded */
+#define KB_ETHER_IP6   0xdd86
 #define KB_IPPROTO_UDP 17
 
 struct kb_flow {
 	__u64 src[2], dst[2]; /* IPv4 as ::ffff:a.b.c.d, network order bytes */
 	__be16 sport, dport;
-	__u16 dns_off;	  /* from the Ethernet header */
-	__u16 dns_len;	  /* by the UDP header, never by the frame */
-	__u16 udp_csum;	  /* as loaded */
+	__u16 dns_off;	/* from the Ethernet header */
+	__u16 dns_len;	/* by the UDP header, never by the frame */
+	__u16 udp_csum; /* as loaded */
 	__u8 v6;
 	__u8 pad;
 };
@@ -72,10 +72,10 @@ KB_INLINE int kb_flow_parse(const __u8 *pkt, const __u8 *pkt_end, __u32 frame_le
 		next = ip[6];
 		if (next != KB_IPPROTO_UDP)
 			/* Hop-by-hop, routing, fragment, AH, destination options, mobility. */
-			return next == 44 ? KB_CNT_FRAGMENT :
-			       next == 0 || next == 43 || next == 51 || next == 60 || next == 135 ?
-					    KB_CNT_IP_OPTIONS :
-					    KB_CNT_NOT_UDP;
+			return next == 44 ? KB_CNT_FRAGMENT
+			       : next == 0 || next == 43 || next == 51 || next == 60 || next == 135
+				       ? KB_CNT_IP_OPTIONS
+				       : KB_CNT_NOT_UDP;
 		if (ip[0] >> 4 != 6)
 			return KB_CNT_LENGTH;
 		ip_len = kb_load16_be(ip + 4);

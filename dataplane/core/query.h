@@ -19,14 +19,14 @@
 struct kb_query {
 	struct kb_name_scan name; /* hash, sum and wire length of the qname */
 	__u16 qtype;
-	__u16 limit;   /* largest DNS message the client takes over UDP */
-	__u16 end;     /* offset of the first byte after the question */
+	__u16 limit; /* largest DNS message the client takes over UDP */
+	__u16 end;   /* offset of the first byte after the question */
 	__u8 has_opt;
 	__u8 dnssec_ok;
-	__u8 flags2;   /* RD of the query, as in byte 2 */
-	__u8 flags3;   /* CD of the query, as in byte 3 */
-	__u16 id;      /* as loaded */
-	__u32 tail;    /* the four bytes of qtype and qclass, as loaded */
+	__u8 flags2; /* RD of the query, as in byte 2 */
+	__u8 flags3; /* CD of the query, as in byte 3 */
+	__u16 id;    /* as loaded */
+	__u32 tail;  /* the four bytes of qtype and qclass, as loaded */
 };
 
 KB_INLINE __u32 kb_load16_be(const __u8 *p)
@@ -35,8 +35,7 @@ KB_INLINE __u32 kb_load16_be(const __u8 *p)
 }
 
 /* An OPT record at msg + off must be the last thing in the message. */
-KB_INLINE int kb_query_opt(const __u8 *msg, __u32 len, __u32 off, __u32 udp_max,
-			   struct kb_query *q)
+KB_INLINE int kb_query_opt(const __u8 *msg, __u32 len, __u32 off, __u32 udp_max, struct kb_query *q)
 {
 	__u32 size;
 

@@ -13,7 +13,7 @@
 #error "the table's layout and the name hash are defined for little-endian machines"
 #endif
 
-#define KB_INLINE static inline __attribute__((always_inline))
+#define KB_INLINE     static inline __attribute__((always_inline))
 #define KB_ALIGNED(n) __attribute__((aligned(n)))
 
 #ifdef __bpf__
@@ -28,16 +28,16 @@
  * be narrowed there too at each exit of the loop, and every exit would be followed on its own
  * to the end of the program.
  */
-#define KB_BOUND(var, mask)                                                                        \
-	do {                                                                                       \
-		(var) &= (mask);                                                                   \
-		asm volatile("" : "+r"(var));                                                      \
+#define KB_BOUND(var, mask)                   \
+	do {                                  \
+		(var) &= (mask);              \
+		asm volatile("" : "+r"(var)); \
 	} while (0)
 /* The body of a kb_env_loop(). */
 #define KB_STEP KB_LEAF
 #else
-#define KB_LEAF static inline __attribute__((always_inline))
-#define KB_STEP static inline
+#define KB_LEAF		    static inline __attribute__((always_inline))
+#define KB_STEP		    static inline
 #define KB_BOUND(var, mask) ((var) &= (mask))
 #endif
 
@@ -57,16 +57,16 @@
 #define kb_store32(p, v) (*(__u32 *)(p) = (v))
 #define kb_store16(p, v) (*(__u16 *)(p) = (v))
 #else
-#define KB_DEFINE_ACCESS(bits)                                                                     \
-	KB_INLINE __u##bits kb_load##bits(const void *p)                                           \
-	{                                                                                          \
-		__u##bits v;                                                                       \
-		__builtin_memcpy(&v, p, sizeof(v));                                                \
-		return v;                                                                          \
-	}                                                                                          \
-	KB_INLINE void kb_store##bits(void *p, __u##bits v)                                        \
-	{                                                                                          \
-		__builtin_memcpy(p, &v, sizeof(v));                                                \
+#define KB_DEFINE_ACCESS(bits)                              \
+	KB_INLINE __u##bits kb_load##bits(const void *p)    \
+	{                                                   \
+		__u##bits v;                                \
+		__builtin_memcpy(&v, p, sizeof(v));         \
+		return v;                                   \
+	}                                                   \
+	KB_INLINE void kb_store##bits(void *p, __u##bits v) \
+	{                                                   \
+		__builtin_memcpy(p, &v, sizeof(v));         \
 	}
 KB_DEFINE_ACCESS(16)
 KB_DEFINE_ACCESS(32)

@@ -22,6 +22,7 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -289,6 +290,59 @@ def rcode(reply):
 def answers(reply):
     """rcode and data of the answer section in one comparable value."""
     return (rcode(reply), data(reply))
+
+
+# ---- frames made by hand ----
+
+def csum(b):
+    b += b"\0" * (len(b) & 1)
+    n = sum(struct.unpack("!%dH" % (len(b) // 2), b))
+    while n >> 16:
+        n = (n & 0xffff) + (n >> 16)
+    return ~n & 0xffff
+
+
+def udp4(src, dst, sport, payload, udp_len=None, ip_len=None, bad_csum=False):
+    udp_len = 8 + len(payload) if udp_len is None else udp_len
+    ip_len = 28 + len(payload) if ip_len is None else ip_len
+    src, dst = socket.inet_aton(src), socket.inet_aton(dst)
+    udp = struct.pack("!4H", sport, 53, udp_len, 0) + payload
+    c = csum(src + dst + struct.pack("!HH", 17, udp_len) + udp[:udp_len]) or 0xffff
+    udp = struct.pack("!4H", sport, 53, udp_len, c ^ (0x5555 if bad_csum else 0)) + payload
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, ip_len, 7, 0, 64, 17, 0) + src + dst
+    return ip[:10] + struct.pack("!H", csum(ip)) + ip[12:] + udp
+
+
+def udp6(src, dst, sport, payload, udp_len=None, ip_len=None, bad_csum=False):
+    udp_len = 8 + len(payload) if udp_len is None else udp_len
+    ip_len = 8 + len(payload) if ip_len is None else ip_len
+    src, dst = (socket.inet_pton(socket.AF_INET6, a) for a in (src, dst))
+    udp = struct.pack("!4H", sport, 53, udp_len, 0) + payload
+    c = csum(src + dst + struct.pack("!II", udp_len, 17) + udp[:udp_len]) or 0xffff
+    udp = struct.pack("!4H", sport, 53, udp_len, c ^ (0x5555 if bad_csum else 0)) + payload
+    return struct.pack("!IHBB", 0x60000000, ip_len, 17, 64) + src + dst + udp
+
+
+def mac(ns, dev):
+    return bytes.fromhex(json.loads(run("ip", "-j", "link", "show", dev, ns=ns))[0]["address"]
+                         .replace(":", ""))
+
+
+def _frames(dev, frames, source, sport, timeout):
+    out = []
+    with socket.socket(_family(source), socket.SOCK_DGRAM) as s, \
+            socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        s.bind((source, sport))
+        raw.bind((dev, 0))
+        for f in frames:
+            raw.send(f)
+            out.append(_recv(s, timeout))
+    return out
+
+
+def exchange_frames(ns, dev, frames, source, sport, timeout=1.0):
+    """Sends frames as they are; what a socket on (source, sport) gets after each."""
+    return in_ns(ns, _frames, dev, frames, source, sport, timeout)
 
 
 # ---- listeners ----

@@ -8,6 +8,8 @@
  * serial of an SOA is the word SERIAL. Every answer has AA set. Queries carry EDNS with
  * 1232 bytes unless CASE_PLAIN; the OPT record of the reply is not listed.
  */
+/* Rows of a table: */
+/* clang-format off */
 #ifndef KB_TESTS_ANSWER_CASES_H
 #define KB_TESTS_ANSWER_CASES_H
 

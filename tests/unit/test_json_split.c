@@ -77,11 +77,12 @@ static int on_document(void *arg, int has_items)
 	return 0;
 }
 
-static const struct kb_split_ops ops = { on_item, on_field, on_skipped, on_document };
+static const struct kb_split_ops ops = {on_item, on_field, on_skipped, on_document};
 
 static const char list[] =
 	"{\"kind\":\"ServiceList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"7\","
-	"\"continue\":\"a\\\"]}b\"},\"items\":[{\"a\":\"}]\\\\\"},{\"b\":[1,{\"c\":null}]}, 3 ,null]}";
+	"\"continue\":\"a\\\"]}b\"},\"items\":[{\"a\":\"}]\\\\\"},{\"b\":[1,{\"c\":null}]}, 3 "
+	",null]}";
 static const char list_want[] =
 	"Fkind=\"ServiceList\"|FapiVersion=\"v1\"|Fmetadata={\"resourceVersion\":\"7\","
 	"\"continue\":\"a\\\"]}b\"}|I{\"a\":\"}]\\\\\"}|I{\"b\":[1,{\"c\":null}]}|I3|Inull|D1|";
@@ -152,29 +153,29 @@ static void list_rows(void **state)
 		const char *text, *want;
 		int r;
 	} rows[] = {
-		{ "{}", "D0|", 0 },
-		{ "", "", 0 },
-		{ "{\"items\":[]}", "D1|", 0 },
-		{ "{\"items\":null}", "Fitems=null|D1|", 0 },
-		{ "{\"items\":{\"a\":1}}", "Fitems={\"a\":1}|D0|", 0 },
-		{ "{\"items\":[{}],\"metadata\":{}}", "I{}|Fmetadata={}|D1|", 0 },
-		{ "{\"items\":[1]}{\"items\":[2]}", "I1|D1|I2|D1|", 0 },
-		{ "{ \"it\\u0065ms\" : [1] }", "F=[1]|D0|", 0 },
-		{ "{\"items\":[[],[[1]],\"x\",true]}", "I[]|I[[1]]|I\"x\"|Itrue|D1|", 0 },
-		{ "[]", "", -EBADMSG },
-		{ "{\"items\":[1,]}", "I1|", -EBADMSG },
-		{ "{\"items\":[,1]}", "", -EBADMSG },
-		{ "{\"items\":[1 2]}", "I1|", -EBADMSG },
-		{ "{\"items\":[1}", "I1|", -EBADMSG },
-		{ "{\"items\":[{]}]}", "", -EBADMSG },
-		{ "{\"items\":[{\"a\":\"\n\"}]}", "", -EBADMSG },
-		{ "{\"items\" [1]}", "", -EBADMSG },
-		{ "{\"items\":}", "", -EBADMSG },
-		{ "{items:1}", "", -EBADMSG },
-		{ "{\"a\":1,}", "Fa=1|", -EBADMSG },
-		{ "{\"a\":1", "", -EBADMSG },
-		{ "{\"items\":[{\"a\":1}", "I{\"a\":1}|", -EBADMSG },
-		{ "{\"a", "", -EBADMSG },
+		{"{}", "D0|", 0},
+		{"", "", 0},
+		{"{\"items\":[]}", "D1|", 0},
+		{"{\"items\":null}", "Fitems=null|D1|", 0},
+		{"{\"items\":{\"a\":1}}", "Fitems={\"a\":1}|D0|", 0},
+		{"{\"items\":[{}],\"metadata\":{}}", "I{}|Fmetadata={}|D1|", 0},
+		{"{\"items\":[1]}{\"items\":[2]}", "I1|D1|I2|D1|", 0},
+		{"{ \"it\\u0065ms\" : [1] }", "F=[1]|D0|", 0},
+		{"{\"items\":[[],[[1]],\"x\",true]}", "I[]|I[[1]]|I\"x\"|Itrue|D1|", 0},
+		{"[]", "", -EBADMSG},
+		{"{\"items\":[1,]}", "I1|", -EBADMSG},
+		{"{\"items\":[,1]}", "", -EBADMSG},
+		{"{\"items\":[1 2]}", "I1|", -EBADMSG},
+		{"{\"items\":[1}", "I1|", -EBADMSG},
+		{"{\"items\":[{]}]}", "", -EBADMSG},
+		{"{\"items\":[{\"a\":\"\n\"}]}", "", -EBADMSG},
+		{"{\"items\" [1]}", "", -EBADMSG},
+		{"{\"items\":}", "", -EBADMSG},
+		{"{items:1}", "", -EBADMSG},
+		{"{\"a\":1,}", "Fa=1|", -EBADMSG},
+		{"{\"a\":1", "", -EBADMSG},
+		{"{\"items\":[{\"a\":1}", "I{\"a\":1}|", -EBADMSG},
+		{"{\"a", "", -EBADMSG},
 	};
 	static struct record rec;
 
@@ -196,20 +197,20 @@ static void broken_events(void **state)
 		const char *text;
 		size_t items, skipped;
 	} rows[] = {
-		{ "garbage\n{\"a\":1}\n", 1, 1 },
-		{ "{\"a\":\"x\n{\"a\":1}\n", 1, 1 },
-		{ "{\"a\":[}\n{\"a\":1}\n", 1, 1 },
-		{ "{\"a\":1}]\n{\"a\":1}\n", 2, 1 },
-		{ "{\"a\":1}{\"b\"\x01:1}\n{\"a\":1}\n", 3, 0 },
-		{ "\xff\xfe\n\n{\"a\":1}", 1, 1 },
+		{"garbage\n{\"a\":1}\n", 1, 1},
+		{"{\"a\":\"x\n{\"a\":1}\n", 1, 1},
+		{"{\"a\":[}\n{\"a\":1}\n", 1, 1},
+		{"{\"a\":1}]\n{\"a\":1}\n", 2, 1},
+		{"{\"a\":1}{\"b\"\x01:1}\n{\"a\":1}\n", 3, 0},
+		{"\xff\xfe\n\n{\"a\":1}", 1, 1},
 	};
 	static struct record rec;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (size_t piece = 1; piece < 5; piece++) {
-			assert_int_equal(run(KB_SPLIT_EVENTS, 0, rows[i].text,
-					     strlen(rows[i].text), piece, &rec),
+			assert_int_equal(run(KB_SPLIT_EVENTS, 0, rows[i].text, strlen(rows[i].text),
+					     piece, &rec),
 					 0);
 			assert_int_equal(rec.items, rows[i].items);
 			assert_int_equal(rec.skipped, rows[i].skipped);
@@ -223,7 +224,7 @@ static void oversize_is_dropped_and_the_stream_goes_on(void **state)
 	size_t big = 9 << 20, len;
 	char *text = malloc(big + 200);
 	static struct record rec;
-	static const size_t pieces[] = { 1000, 16384, 1 << 20, 16 << 20 };
+	static const size_t pieces[] = {1000, 16384, 1 << 20, 16 << 20};
 
 	(void)state;
 	if (!text)
@@ -293,7 +294,7 @@ static void deep_nesting(void **state)
 
 static void a_callback_can_stop(void **state)
 {
-	static struct record rec = { .stop_after = 2 };
+	static struct record rec = {.stop_after = 2};
 
 	(void)state;
 	assert_int_equal(run(KB_SPLIT_EVENTS, 0, events, strlen(events), 5, &rec), 7);
@@ -306,7 +307,8 @@ static void offsets(void **state)
 
 	(void)state;
 	for (size_t piece = 1; piece < 20; piece++) {
-		assert_int_equal(run(KB_SPLIT_LIST, 0, "{\"items\":[ 1,\n 22]}", 19, piece, &rec), 0);
+		assert_int_equal(run(KB_SPLIT_LIST, 0, "{\"items\":[ 1,\n 22]}", 19, piece, &rec),
+				 0);
 		assert_int_equal(rec.last_offset, 15);
 	}
 }
@@ -372,12 +374,57 @@ static bool jansson_accepts(const char *text, size_t len)
 static void reader_agrees_with_jansson(void **state)
 {
 	static const char *const rows[] = {
-		"1", "-1", "-", "01", "1.", "1.5", "1e5", "1e", "1E+5", "-0", "0.1e-2", "+1",
-		"true", "tru", "truee", "null", "nul", "false", "\"\"", "\"", "\"\\u00e9\"",
-		"\"\\ud83d\\ude00\"", "\"\\ud83d\"", "\"\\ude00\"", "\"\\u12\"", "\"\\x\"", "\"\\",
-		"{}", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}", "{\"a\":1 \"b\":2}",
-		"{\"a\":1,\"b\":2}", "[", "[1,]", "[,1]", "[1 2]", "[[[]]]", "[}", "{]", " 1 ", "1 2",
-		"", " ", "\"\x1f\"", "\"\t\"", "[1,2,{\"a\":[]}]", "{\"\\u0061\":1}", "{1:2}",
+		"1",
+		"-1",
+		"-",
+		"01",
+		"1.",
+		"1.5",
+		"1e5",
+		"1e",
+		"1E+5",
+		"-0",
+		"0.1e-2",
+		"+1",
+		"true",
+		"tru",
+		"truee",
+		"null",
+		"nul",
+		"false",
+		"\"\"",
+		"\"",
+		"\"\\u00e9\"",
+		"\"\\ud83d\\ude00\"",
+		"\"\\ud83d\"",
+		"\"\\ude00\"",
+		"\"\\u12\"",
+		"\"\\x\"",
+		"\"\\",
+		"{}",
+		"{",
+		"{\"a\"}",
+		"{\"a\":}",
+		"{\"a\":1,}",
+		"{,}",
+		"{\"a\":1 \"b\":2}",
+		"{\"a\":1,\"b\":2}",
+		"[",
+		"[1,]",
+		"[,1]",
+		"[1 2]",
+		"[[[]]]",
+		"[}",
+		"{]",
+		" 1 ",
+		"1 2",
+		"",
+		" ",
+		"\"\x1f\"",
+		"\"\t\"",
+		"[1,2,{\"a\":[]}]",
+		"{\"\\u0061\":1}",
+		"{1:2}",
 	};
 	static const char alphabet[] = "{}[]\",:\\u0-1.eEtrufalsn \n";
 
@@ -411,8 +458,13 @@ static void reader_agrees_with_jansson(void **state)
 static void reader_decodes_as_jansson(void **state)
 {
 	static const char *const rows[] = {
-		"\"plain\"", "\"\\u0000\"", "\"a\\n\\t\\\"\\\\\\/\\b\\f\\r\"", "\"\\u00e9\\u20ac\"",
-		"\"\\ud83d\\ude00 grin\"", "\"\"", "\"\\u003cb\\u003e\"",
+		"\"plain\"",
+		"\"\\u0000\"",
+		"\"a\\n\\t\\\"\\\\\\/\\b\\f\\r\"",
+		"\"\\u00e9\\u20ac\"",
+		"\"\\ud83d\\ude00 grin\"",
+		"\"\"",
+		"\"\\u003cb\\u003e\"",
 	};
 
 	(void)state;

@@ -44,7 +44,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const files[] = { "ca.crt", "cert", "key", "token", "empty", "config" };
+	static const char *const files[] = {"ca.crt", "cert", "key", "token", "empty", "config"};
 	char file[128];
 
 	(void)state;
@@ -55,12 +55,12 @@ static int teardown(void **state)
 	return rmdir(dir);
 }
 
-#define FRAME(cluster, user)                                                               \
-	"apiVersion: v1\nkind: Config\ncurrent-context: prod\n"                             \
-	"contexts:\n- name: other\n  context: {cluster: x, user: y}\n"                      \
+#define FRAME(cluster, user)                                                                    \
+	"apiVersion: v1\nkind: Config\ncurrent-context: prod\n"                                 \
+	"contexts:\n- name: other\n  context: {cluster: x, user: y}\n"                          \
 	"- context:\n    cluster: east\n    user: node\n    namespace: default\n  name: prod\n" \
-	"clusters:\n- name: x\n  cluster: {server: \"https://wrong\"}\n"                    \
-	"- cluster:\n    " cluster "\n  name: east\n"                                       \
+	"clusters:\n- name: x\n  cluster: {server: \"https://wrong\"}\n"                        \
+	"- cluster:\n    " cluster "\n  name: east\n"                                           \
 	"users:\n- name: y\n  user: {token: wrong}\n- name: node\n  user:\n    " user "\n"
 
 static struct kb_access *load(const char *text)
@@ -76,10 +76,11 @@ static struct kb_access *load(const char *text)
 
 static void inline_data(void **state)
 {
-	struct kb_access *a = load(FRAME("server: https://10.0.0.1:6443/\n"
-					 "    certificate-authority-data: dGhlIENB",
-					 "client-certificate-data: YQ==\n    client-key-data: YmM=\n"
-					 "    token: abc"));
+	struct kb_access *a =
+		load(FRAME("server: https://10.0.0.1:6443/\n"
+			   "    certificate-authority-data: dGhlIENB",
+			   "client-certificate-data: YQ==\n    client-key-data: YmM=\n"
+			   "    token: abc"));
 
 	(void)state;
 	assert_string_equal(a->server, "https://10.0.0.1:6443");
@@ -133,32 +134,33 @@ static void refused(void **state)
 		const char *text, *why;
 		int r;
 	} rows[] = {
-		{ FRAME("server: https://h", "exec: {command: aws}"), "exec credential plugin",
-		  -EOPNOTSUPP },
-		{ FRAME("server: https://h", "auth-provider: {name: gcp}"), "auth-provider",
-		  -EOPNOTSUPP },
-		{ FRAME("server: https://h", "username: admin\n    password: x"), "password",
-		  -EOPNOTSUPP },
-		{ FRAME("server: https://h", "as: root"), "impersonation", -EOPNOTSUPP },
-		{ FRAME("server: https://h", "client-certificate: cert"), "pairs", -EINVAL },
-		{ FRAME("server: https://h", "tokenFile: missing"), "missing: No such file", -ENOENT },
-		{ FRAME("server: https://h", "tokenFile: empty"), "empty: the file is empty",
-		  -ENODATA },
-		{ FRAME("server: https://h\n    certificate-authority-data: '!'", "token: a"),
-		  "base64", -EINVAL },
-		{ FRAME("server: h:6443", "token: a"), "neither https", -EINVAL },
-		{ FRAME("other: 1", "token: a"), "no server", -EINVAL },
-		{ "current-context: a", "no context \"a\"", -EINVAL },
-		{ "current-context: ''", "no current-context", -EINVAL },
-		{ "current-context: a\ncontexts: [{name: a, context: {cluster: b}}]",
-		  "no cluster \"b\"", -EINVAL },
-		{ "current-context: a\ncontexts: [{name: a, context: {cluster: b, user: u}}]\n"
-		  "clusters: [{name: b, cluster: {server: 'https://h'}}]",
-		  "no user \"u\"", -EINVAL },
-		{ "a: [b\nc", "line", -EINVAL },
-		{ "", "not a kubeconfig", -EINVAL },
-		{ "- a\n- b\n", "not a kubeconfig", -EINVAL },
-		{ "\x01\x02\xff", "", -EINVAL },
+		{FRAME("server: https://h", "exec: {command: aws}"), "exec credential plugin",
+		 -EOPNOTSUPP},
+		{FRAME("server: https://h", "auth-provider: {name: gcp}"), "auth-provider",
+		 -EOPNOTSUPP},
+		{FRAME("server: https://h", "username: admin\n    password: x"), "password",
+		 -EOPNOTSUPP},
+		{FRAME("server: https://h", "as: root"), "impersonation", -EOPNOTSUPP},
+		{FRAME("server: https://h", "client-certificate: cert"), "pairs", -EINVAL},
+		{FRAME("server: https://h", "tokenFile: missing"), "missing: No such file",
+		 -ENOENT},
+		{FRAME("server: https://h", "tokenFile: empty"), "empty: the file is empty",
+		 -ENODATA},
+		{FRAME("server: https://h\n    certificate-authority-data: '!'", "token: a"),
+		 "base64", -EINVAL},
+		{FRAME("server: h:6443", "token: a"), "neither https", -EINVAL},
+		{FRAME("other: 1", "token: a"), "no server", -EINVAL},
+		{"current-context: a", "no context \"a\"", -EINVAL},
+		{"current-context: ''", "no current-context", -EINVAL},
+		{"current-context: a\ncontexts: [{name: a, context: {cluster: b}}]",
+		 "no cluster \"b\"", -EINVAL},
+		{"current-context: a\ncontexts: [{name: a, context: {cluster: b, user: u}}]\n"
+		 "clusters: [{name: b, cluster: {server: 'https://h'}}]",
+		 "no user \"u\"", -EINVAL},
+		{"a: [b\nc", "line", -EINVAL},
+		{"", "not a kubeconfig", -EINVAL},
+		{"- a\n- b\n", "not a kubeconfig", -EINVAL},
+		{"\x01\x02\xff", "", -EINVAL},
 	};
 
 	(void)state;
@@ -190,8 +192,9 @@ static void missing_file(void **state)
 
 static void random_kubeconfigs(void **state)
 {
-	static const char base[] = FRAME("server: https://h\n    certificate-authority-data: dGhl",
-					 "client-certificate-data: YQ==\n    client-key-data: YQ==");
+	static const char base[] =
+		FRAME("server: https://h\n    certificate-authority-data: dGhl",
+		      "client-certificate-data: YQ==\n    client-key-data: YQ==");
 	char text[sizeof(base)], err[256];
 	uint32_t seed = 3;
 
@@ -202,7 +205,8 @@ static void random_kubeconfigs(void **state)
 		memcpy(text, base, sizeof(base));
 		for (int n = 0; n <= i % 5; n++) {
 			seed = seed * 1664525u + 1013904223u;
-			text[(seed >> 8) % (sizeof(base) - 1)] = "{}[]:\n -&*'\"!|\t#"[(seed >> 20) % 16];
+			text[(seed >> 8) % (sizeof(base) - 1)] =
+				"{}[]:\n -&*'\"!|\t#"[(seed >> 20) % 16];
 		}
 		write_file("config", text);
 		if (!kb_access_from_kubeconfig(path, &a, err, sizeof(err)))
@@ -253,12 +257,22 @@ static void in_cluster(void **state)
 static void base64(void **state)
 {
 	static const struct {
-		const char *text, *want;	/* want NULL: refused */
+		const char *text, *want; /* want NULL: refused */
 	} rows[] = {
-		{ "", "" }, { "YQ==", "a" }, { "YWI=", "ab" }, { "YWJj", "abc" },
-		{ "YW\nJj\r\nZA==\n", "abcd" }, { "+/+/", "\xfb\xff\xbf" }, { "Y", NULL },
-		{ "YQ", NULL }, { "YQ=", NULL }, { "YQ===", NULL }, { "YQ==YQ==", NULL },
-		{ "Y-Q=", NULL }, { "=", NULL }, { "\xff\xff\xff\xff", NULL },
+		{"", ""},
+		{"YQ==", "a"},
+		{"YWI=", "ab"},
+		{"YWJj", "abc"},
+		{"YW\nJj\r\nZA==\n", "abcd"},
+		{"+/+/", "\xfb\xff\xbf"},
+		{"Y", NULL},
+		{"YQ", NULL},
+		{"YQ=", NULL},
+		{"YQ===", NULL},
+		{"YQ==YQ==", NULL},
+		{"Y-Q=", NULL},
+		{"=", NULL},
+		{"\xff\xff\xff\xff", NULL},
 	};
 
 	(void)state;
@@ -279,14 +293,10 @@ static void base64(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(inline_data),
-		cmocka_unit_test(files_beside_the_kubeconfig),
-		cmocka_unit_test(json_and_no_user),
-		cmocka_unit_test(refused),
-		cmocka_unit_test(missing_file),
-		cmocka_unit_test(random_kubeconfigs),
-		cmocka_unit_test(in_cluster),
-		cmocka_unit_test(base64),
+		cmocka_unit_test(inline_data),	    cmocka_unit_test(files_beside_the_kubeconfig),
+		cmocka_unit_test(json_and_no_user), cmocka_unit_test(refused),
+		cmocka_unit_test(missing_file),	    cmocka_unit_test(random_kubeconfigs),
+		cmocka_unit_test(in_cluster),	    cmocka_unit_test(base64),
 	};
 
 	return cmocka_run_group_tests_name("kubeconfig", tests, setup, teardown);

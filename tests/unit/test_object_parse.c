@@ -20,7 +20,7 @@ static struct kb_parsed parse(enum kb_kind kind, const char *text)
 {
 	struct kb_parsed p;
 	size_t len = strlen(text);
-	char *copy = malloc(len ? len : 1);	/* no NUL behind it: ASan sees over-reads */
+	char *copy = malloc(len ? len : 1); /* no NUL behind it: ASan sees over-reads */
 
 	if (!copy)
 		abort();
@@ -46,18 +46,18 @@ static void assert_addr(const struct kb_addr *a, const char *want)
 	assert_string_equal(text, want);
 }
 
-#define META "\"metadata\":{\"name\":\"web\",\"namespace\":\"shop\",\"resourceVersion\":\"12\"}"
-#define SVC  "{\"kind\":\"Service\",\"apiVersion\":\"v1\"," META ","
+#define META  "\"metadata\":{\"name\":\"web\",\"namespace\":\"shop\",\"resourceVersion\":\"12\"}"
+#define SVC   "{\"kind\":\"Service\",\"apiVersion\":\"v1\"," META ","
 #define SLICE "{\"kind\":\"EndpointSlice\",\"apiVersion\":\"discovery.k8s.io/v1\"," META ","
 
 static void dual_stack_service(void **state)
 {
 	struct kb_parsed p = parse(
-		KB_SERVICE,
-		SVC "\"spec\":{\"ports\":[{\"name\":\"http\",\"protocol\":\"TCP\",\"port\":80,"
-		    "\"targetPort\":\"web\",\"nodePort\":30080},{\"protocol\":\"UDP\",\"port\":53}],"
-		    "\"clusterIP\":\"10.96.0.1\",\"clusterIPs\":[\"10.96.0.1\",\"fd00::1\"],"
-		    "\"type\":\"NodePort\"},\"status\":{\"loadBalancer\":{}}}");
+		KB_SERVICE, SVC
+		"\"spec\":{\"ports\":[{\"name\":\"http\",\"protocol\":\"TCP\",\"port\":80,"
+		"\"targetPort\":\"web\",\"nodePort\":30080},{\"protocol\":\"UDP\",\"port\":53}],"
+		"\"clusterIP\":\"10.96.0.1\",\"clusterIPs\":[\"10.96.0.1\",\"fd00::1\"],"
+		"\"type\":\"NodePort\"},\"status\":{\"loadBalancer\":{}}}");
 
 	(void)state;
 	assert_int_equal(p.result, KB_PARSE_OBJECT);
@@ -85,17 +85,20 @@ static void service_rows(void **state)
 		size_t ips, ports;
 		const char *external_name;
 	} rows[] = {
-		{ "\"clusterIP\":\"10.0.0.1\"", KB_CLUSTER_IP, 1, 0, NULL },
-		{ "\"clusterIPs\":[\"10.0.0.1\"],\"clusterIP\":\"10.0.0.9\"", KB_CLUSTER_IP, 1, 0, NULL },
-		{ "\"clusterIPs\":null,\"clusterIP\":\"fd00::1\",\"ports\":null", KB_CLUSTER_IP, 1, 0, NULL },
-		{ "\"clusterIP\":\"None\"", KB_HEADLESS, 0, 0, NULL },
-		{ "\"clusterIPs\":[\"None\"]", KB_HEADLESS, 0, 0, NULL },
-		{ "\"clusterIP\":\"None\",\"clusterIPs\":[\"None\"],\"type\":\"ClusterIP\","
-		  "\"ports\":[{\"port\":0,\"protocol\":\"SCTP\"},{\"port\":65535,\"protocol\":null}]",
-		  KB_HEADLESS, 0, 2, NULL },
-		{ "\"type\":\"ExternalName\",\"externalName\":\"db.example.org.\"", KB_EXTERNAL_NAME, 0,
-		  0, "db.example.org." },
-		{ "\"type\":\"LoadBalancer\",\"clusterIP\":\"10.0.0.1\"", KB_CLUSTER_IP, 1, 0, NULL },
+		{"\"clusterIP\":\"10.0.0.1\"", KB_CLUSTER_IP, 1, 0, NULL},
+		{"\"clusterIPs\":[\"10.0.0.1\"],\"clusterIP\":\"10.0.0.9\"", KB_CLUSTER_IP, 1, 0,
+		 NULL},
+		{"\"clusterIPs\":null,\"clusterIP\":\"fd00::1\",\"ports\":null", KB_CLUSTER_IP, 1,
+		 0, NULL},
+		{"\"clusterIP\":\"None\"", KB_HEADLESS, 0, 0, NULL},
+		{"\"clusterIPs\":[\"None\"]", KB_HEADLESS, 0, 0, NULL},
+		{"\"clusterIP\":\"None\",\"clusterIPs\":[\"None\"],\"type\":\"ClusterIP\","
+		 "\"ports\":[{\"port\":0,\"protocol\":\"SCTP\"},{\"port\":65535,\"protocol\":null}"
+		 "]",
+		 KB_HEADLESS, 0, 2, NULL},
+		{"\"type\":\"ExternalName\",\"externalName\":\"db.example.org.\"", KB_EXTERNAL_NAME,
+		 0, 0, "db.example.org."},
+		{"\"type\":\"LoadBalancer\",\"clusterIP\":\"10.0.0.1\"", KB_CLUSTER_IP, 1, 0, NULL},
 	};
 	char text[1024];
 
@@ -130,7 +133,8 @@ static void slice(void **state)
 		"{\"endpoints.kubernetes.io/last-change-trigger-time\":\"2026-01-02T03:04:05.5Z\"},"
 		"\"labels\":{\"kubernetes.io/service-name\":\"web\",\"x\":\"y\"},"
 		"\"name\":\"web-abc\",\"namespace\":\"shop\"},"
-		"\"ports\":[{\"name\":\"\",\"port\":8080,\"protocol\":\"TCP\"},{\"name\":\"any\"}]}");
+		"\"ports\":[{\"name\":\"\",\"port\":8080,\"protocol\":\"TCP\"},{\"name\":\"any\"}]"
+		"}");
 	const struct kb_slice *s = &p.obj.u.slice;
 
 	(void)state;
@@ -181,40 +185,42 @@ static void absurd_fields_make_it_bad(void **state)
 		enum kb_kind kind;
 		const char *text;
 	} rows[] = {
-		{ KB_SERVICE, SVC "\"spec\":[]}" },
-		{ KB_SERVICE, SVC "\"spec\":{}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIP\":7}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"10.0.0\"}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"10.0.0.1\\u0000\"}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIPs\":\"10.0.0.1\"}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIPs\":[{}]}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"type\":\"Weird\",\"clusterIP\":\"10.0.0.1\"}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"type\":\"ExternalName\"}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{\"port\":65536}]}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{\"port\":-1}]}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{\"port\":1.5}]}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{\"port\":\"80\"}]}}" },
-		{ KB_SERVICE,
-		  SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{\"port\":99999999999999999999}]}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{}]}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[7]}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":{}}}" },
-		{ KB_SERVICE,
-		  SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{\"port\":1,\"protocol\":\"X\"}]}}" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\"" },
-		{ KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\"}}}" },
-		{ KB_SLICE, SLICE "\"endpoints\":{}}" },
-		{ KB_SLICE, SLICE "\"endpoints\":[7]}" },
-		{ KB_SLICE, SLICE "\"endpoints\":[{\"addresses\":[\"::1::\"]}]}" },
-		{ KB_SLICE, SLICE "\"endpoints\":[{\"addresses\":[\"10.0.0.01\"]}]}" },
-		{ KB_SLICE, SLICE "\"endpoints\":[{\"addresses\":[7]}]}" },
-		{ KB_SLICE, SLICE "\"endpoints\":[{\"addresses\":\"10.0.0.1\"}]}" },
-		{ KB_SLICE, SLICE "\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"::1\"]}]}" },
-		{ KB_SLICE, SLICE "\"addressType\":\"X\"}" },
-		{ KB_SLICE, SLICE "\"endpoints\":[{\"conditions\":{\"ready\":\"yes\"}}]}" },
-		{ KB_SLICE, SLICE "\"endpoints\":[{\"hostname\":[]}]}" },
-		{ KB_SLICE, SLICE "\"ports\":[{\"port\":70000}]}" },
-		{ KB_NAMESPACE, "{\"metadata\":{\"name\":\"web\",\"labels\":[]}}" },
+		{KB_SERVICE, SVC "\"spec\":[]}"},
+		{KB_SERVICE, SVC "\"spec\":{}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"clusterIP\":7}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"10.0.0\"}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"10.0.0.1\\u0000\"}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"clusterIPs\":\"10.0.0.1\"}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"clusterIPs\":[{}]}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"type\":\"Weird\",\"clusterIP\":\"10.0.0.1\"}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"type\":\"ExternalName\"}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{\"port\":65536}]}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{\"port\":-1}]}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{\"port\":1.5}]}}"},
+		{KB_SERVICE,
+		 SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{\"port\":\"80\"}]}}"},
+		{KB_SERVICE, SVC
+		 "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{\"port\":99999999999999999999}]}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{}]}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":[7]}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\",\"ports\":{}}}"},
+		{KB_SERVICE, SVC
+		 "\"spec\":{\"clusterIP\":\"None\",\"ports\":[{\"port\":1,\"protocol\":\"X\"}]}}"},
+		{KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\""},
+		{KB_SERVICE, SVC "\"spec\":{\"clusterIP\":\"None\"}}}"},
+		{KB_SLICE, SLICE "\"endpoints\":{}}"},
+		{KB_SLICE, SLICE "\"endpoints\":[7]}"},
+		{KB_SLICE, SLICE "\"endpoints\":[{\"addresses\":[\"::1::\"]}]}"},
+		{KB_SLICE, SLICE "\"endpoints\":[{\"addresses\":[\"10.0.0.01\"]}]}"},
+		{KB_SLICE, SLICE "\"endpoints\":[{\"addresses\":[7]}]}"},
+		{KB_SLICE, SLICE "\"endpoints\":[{\"addresses\":\"10.0.0.1\"}]}"},
+		{KB_SLICE,
+		 SLICE "\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"::1\"]}]}"},
+		{KB_SLICE, SLICE "\"addressType\":\"X\"}"},
+		{KB_SLICE, SLICE "\"endpoints\":[{\"conditions\":{\"ready\":\"yes\"}}]}"},
+		{KB_SLICE, SLICE "\"endpoints\":[{\"hostname\":[]}]}"},
+		{KB_SLICE, SLICE "\"ports\":[{\"port\":70000}]}"},
+		{KB_NAMESPACE, "{\"metadata\":{\"name\":\"web\",\"labels\":[]}}"},
 	};
 
 	(void)state;
@@ -233,12 +239,20 @@ static void absurd_fields_make_it_bad(void **state)
 static void what_has_no_name_is_not_handed_over(void **state)
 {
 	static const char *const rows[] = {
-		"", "7", "null", "[]", "{}", "{", "{\"metadata\":7}", "{\"metadata\":{}}",
+		"",
+		"7",
+		"null",
+		"[]",
+		"{}",
+		"{",
+		"{\"metadata\":7}",
+		"{\"metadata\":{}}",
 		"{\"metadata\":{\"name\":7,\"namespace\":\"x\"}}",
 		"{\"metadata\":{\"name\":null,\"namespace\":\"x\"}}",
 		"{\"metadata\":{\"name\":\"\",\"namespace\":\"x\"}}",
 		"{\"metadata\":{\"name\":\"a\\u0000b\",\"namespace\":\"x\"}}",
-		"{\"metadata\":{\"name\":\"a\"}}", "{\"metadata\":{\"name\":\"a",
+		"{\"metadata\":{\"name\":\"a\"}}",
+		"{\"metadata\":{\"name\":\"a",
 		"\xff\xfe\x00",
 	};
 
@@ -254,14 +268,16 @@ static void what_has_no_name_is_not_handed_over(void **state)
 static void kinds(void **state)
 {
 	(void)state;
-	assert_int_equal(parse(KB_KIND_MAX, "{\"kind\":\"Pod\",\"apiVersion\":\"v1\"," META "}").result,
-			 KB_PARSE_IGNORED);
+	assert_int_equal(
+		parse(KB_KIND_MAX, "{\"kind\":\"Pod\",\"apiVersion\":\"v1\"," META "}").result,
+		KB_PARSE_IGNORED);
 	assert_int_equal(parse(KB_KIND_MAX, "{\"kind\":\"Service\","
 					    "\"apiVersion\":\"serving.knative.dev/v1\"," META "}")
 				 .result,
 			 KB_PARSE_IGNORED);
-	assert_int_equal(parse(KB_KIND_MAX, "{\"kind\":\"Foo\",\"spec\":7,\"endpoints\":\"no\"}").result,
-			 KB_PARSE_IGNORED);
+	assert_int_equal(
+		parse(KB_KIND_MAX, "{\"kind\":\"Foo\",\"spec\":7,\"endpoints\":\"no\"}").result,
+		KB_PARSE_IGNORED);
 	assert_int_equal(parse(KB_NAMESPACE, "{" META "}").result, KB_PARSE_OBJECT);
 	assert_string_equal(parse(KB_NAMESPACE, "{" META "}").obj.ns, "");
 }
@@ -271,18 +287,19 @@ static void events(void **state)
 	struct kb_parsed p;
 
 	(void)state;
-	p = parse_event(KB_SERVICE,
-			"{\"type\":\"ADDED\",\"object\":" SVC "\"spec\":{\"clusterIP\":\"None\"}}}");
+	p = parse_event(KB_SERVICE, "{\"type\":\"ADDED\",\"object\":" SVC
+				    "\"spec\":{\"clusterIP\":\"None\"}}}");
 	assert_int_equal(p.event, KB_EVENT_ADDED);
 	assert_int_equal(p.obj.u.service.type, KB_HEADLESS);
-	p = parse_event(KB_SERVICE,
-			"{\"object\":" SVC "\"spec\":{\"clusterIP\":\"None\"}},\"type\":\"DELETED\"}");
+	p = parse_event(KB_SERVICE, "{\"object\":" SVC
+				    "\"spec\":{\"clusterIP\":\"None\"}},\"type\":\"DELETED\"}");
 	assert_int_equal(p.event, KB_EVENT_DELETED);
 	assert_string_equal(p.obj.name, "web");
-	p = parse_event(KB_SERVICE,
-			"{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Service\",\"apiVersion\":\"v1\","
-			"\"metadata\":{\"resourceVersion\":\"99\",\"annotations\":"
-			"{\"k8s.io/initial-events-end\":\"true\"}},\"spec\":{}}}");
+	p = parse_event(
+		KB_SERVICE,
+		"{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Service\",\"apiVersion\":\"v1\","
+		"\"metadata\":{\"resourceVersion\":\"99\",\"annotations\":"
+		"{\"k8s.io/initial-events-end\":\"true\"}},\"spec\":{}}}");
 	assert_int_equal(p.event, KB_EVENT_BOOKMARK);
 	assert_true(p.initial_events_end);
 	assert_string_equal(p.resource_version, "99");
@@ -302,7 +319,8 @@ static void every_prefix(void **state)
 {
 	static const char text[] =
 		"{\"type\":\"ADDED\",\"object\":" SLICE "\"addressType\":\"IPv4\","
-		"\"endpoints\":[{\"addresses\":[\"10.0.0.1\"],\"hostname\":\"\\u0061\\ud83d\\ude00\"}],"
+		"\"endpoints\":[{\"addresses\":[\"10.0.0.1\"],\"hostname\":"
+		"\"\\u0061\\ud83d\\ude00\"}],"
 		"\"ports\":[{\"name\":\"x\",\"port\":80}]}}";
 
 	(void)state;
@@ -313,8 +331,8 @@ static void every_prefix(void **state)
 		if (!copy)
 			abort();
 		memcpy(copy, text, len);
-		assert_int_equal(kb_object_parse_event(parser, KB_SLICE, copy, len, "too large", &p),
-				 0);
+		assert_int_equal(
+			kb_object_parse_event(parser, KB_SLICE, copy, len, "too large", &p), 0);
 		assert_true(p.malformed);
 		if (p.result == KB_PARSE_OBJECT) {
 			assert_string_equal(p.obj.bad, "too large");
@@ -402,11 +420,13 @@ static void trigger_times(void **state)
 		const char *text;
 		double want;
 	} rows[] = {
-		{ "2026-01-01T00:00:00Z", 1767225600 },
-		{ "2026-01-01T01:00:00+01:00", 1767225600 },
-		{ "2025-12-31T22:30:00.25-01:30", 1767225600.25 },
-		{ "yesterday", 0 }, { "", 0 }, { "2026-01-01T00:00:00", 0 },
-		{ "2026-01-01T00:00:00Zx", 0 },
+		{"2026-01-01T00:00:00Z", 1767225600},
+		{"2026-01-01T01:00:00+01:00", 1767225600},
+		{"2025-12-31T22:30:00.25-01:30", 1767225600.25},
+		{"yesterday", 0},
+		{"", 0},
+		{"2026-01-01T00:00:00", 0},
+		{"2026-01-01T00:00:00Zx", 0},
 	};
 	char text[512];
 
@@ -426,8 +446,9 @@ static void trigger_times(void **state)
 
 static void list_metadata(void **state)
 {
-	const char *version, *next, *text = "{\"resourceVersion\":\"5\",\"continue\":\"abc\","
-					    "\"remainingItemCount\":7}";
+	const char *version, *next,
+		*text = "{\"resourceVersion\":\"5\",\"continue\":\"abc\","
+			"\"remainingItemCount\":7}";
 
 	(void)state;
 	assert_int_equal(kb_object_parse_list_meta(parser, text, strlen(text), &version, &next), 0);

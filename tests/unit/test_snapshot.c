@@ -92,13 +92,14 @@ static int load(const char *text, struct kb_snapshot_counts *ret_counts)
 	return kb_snapshot_read(path, parser, &sink, ret_counts, err, sizeof(err));
 }
 
-#define SVC(name)                                                                          \
-	"{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"" name        \
+#define SVC(name)                                                                    \
+	"{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"" name \
 	"\",\"namespace\":\"x\"},\"spec\":{\"clusterIP\":\"None\"}}"
-#define NS(name) "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"" name "\"}}"
-#define POD	 "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\"},\"spec\":{}}"
-#define LIST(items)                                                                        \
-	"{\"apiVersion\":\"v1\",\"items\":[" items "],\"kind\":\"List\",\"metadata\":"      \
+#define NS(name) \
+	"{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"" name "\"}}"
+#define POD "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\"},\"spec\":{}}"
+#define LIST(items)                                                                    \
+	"{\"apiVersion\":\"v1\",\"items\":[" items "],\"kind\":\"List\",\"metadata\":" \
 	"{\"resourceVersion\":\"\"}}\n"
 #define BEGIN "begin0 begin1 begin2 "
 #define END   "end0 end1 end2 "
@@ -108,16 +109,16 @@ static void good_files(void **state)
 	static const struct {
 		const char *text, *log;
 	} rows[] = {
-		{ LIST(""), BEGIN END },
-		{ LIST(SVC("a") "," NS("n") "," POD "," SVC("b")), BEGIN "+0:a +2:n +0:b " END },
-		{ LIST(SVC("a")) LIST(NS("n")), BEGIN "+0:a +2:n " END },
-		{ "{\"items\":null}", BEGIN END },
+		{LIST(""), BEGIN END},
+		{LIST(SVC("a") "," NS("n") "," POD "," SVC("b")), BEGIN "+0:a +2:n +0:b " END},
+		{LIST(SVC("a")) LIST(NS("n")), BEGIN "+0:a +2:n " END},
+		{"{\"items\":null}", BEGIN END},
 		/* absurd objects do not spoil the file */
-		{ LIST("{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"a\","
-		       "\"namespace\":\"x\"},\"spec\":7}," SVC("b")),
-		  BEGIN "!0:a +0:b " END },
-		{ LIST("{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":null}," SVC("b")),
-		  BEGIN "+0:b " END },
+		{LIST("{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"a\","
+		      "\"namespace\":\"x\"},\"spec\":7}," SVC("b")),
+		 BEGIN "!0:a +0:b " END},
+		{LIST("{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":null}," SVC("b")),
+		 BEGIN "+0:b " END},
 	};
 	struct kb_snapshot_counts counts;
 
@@ -138,22 +139,23 @@ static void bad_files_hand_nothing_over(void **state)
 	static const struct {
 		const char *text, *why;
 	} rows[] = {
-		{ "", "line 1 column 1 (byte 0): no List in the file" },
-		{ " \n\n", "no List" },
-		{ "hello", "line 1 column 1 (byte 0): an object expected" },
-		{ "[]", "an object expected" },
-		{ POD, "not a List" },
-		{ LIST(SVC("a")) SVC("b"), "not a List" },
-		{ LIST(SVC("a")) "x", "line 2 column 1 (byte 183): an object expected" },
-		{ "{\"items\":[" SVC("a") ",\n  {\"a\" 1}]}", "line 2 column 8" },
-		{ "{\"items\":[" SVC("a") ",{\"kind\":\"Service\",\"apiVersion\":\"v1\","
-		  "\"metadata\":{\"name\":\"b\",\"namespace\":\"x\",}}]}", "a key expected" },
-		{ "{\"items\":[" SVC("a"), "ends within" },
-		{ "{\"items\":[" SVC("a") "],\"kind\":tru}", "not a JSON value" },
-		{ "{\"items\":[" SVC("a") "],\"metadata\":{\"continue\":\"more\"}}", "only a page" },
-		{ "{\"items\":[" SVC("a") "],\"metadata\":[]}", "metadata" },
-		{ "{\"items\":[{\"a\":\"\n\"}]}", "control character" },
-		{ "{\"items\":[{\"a\":[}]}", "brackets" },
+		{"", "line 1 column 1 (byte 0): no List in the file"},
+		{" \n\n", "no List"},
+		{"hello", "line 1 column 1 (byte 0): an object expected"},
+		{"[]", "an object expected"},
+		{POD, "not a List"},
+		{LIST(SVC("a")) SVC("b"), "not a List"},
+		{LIST(SVC("a")) "x", "line 2 column 1 (byte 183): an object expected"},
+		{"{\"items\":[" SVC("a") ",\n  {\"a\" 1}]}", "line 2 column 8"},
+		{"{\"items\":[" SVC("a") ",{\"kind\":\"Service\",\"apiVersion\":\"v1\","
+					 "\"metadata\":{\"name\":\"b\",\"namespace\":\"x\",}}]}",
+		 "a key expected"},
+		{"{\"items\":[" SVC("a"), "ends within"},
+		{"{\"items\":[" SVC("a") "],\"kind\":tru}", "not a JSON value"},
+		{"{\"items\":[" SVC("a") "],\"metadata\":{\"continue\":\"more\"}}", "only a page"},
+		{"{\"items\":[" SVC("a") "],\"metadata\":[]}", "metadata"},
+		{"{\"items\":[{\"a\":\"\n\"}]}", "control character"},
+		{"{\"items\":[{\"a\":[}]}", "brackets"},
 	};
 	struct kb_snapshot_counts counts;
 
@@ -189,7 +191,8 @@ static void what_cannot_be_opened(void **state)
 	assert_int_equal(kb_snapshot_read("/nonexistent", parser, &sink, &counts, err, sizeof(err)),
 			 -ENOENT);
 	assert_string_equal(err, "/nonexistent: No such file or directory");
-	assert_int_equal(kb_snapshot_read("/tmp", parser, &sink, &counts, err, sizeof(err)), -EINVAL);
+	assert_int_equal(kb_snapshot_read("/tmp", parser, &sink, &counts, err, sizeof(err)),
+			 -EINVAL);
 	assert_string_equal(err, "/tmp: not a regular file");
 }
 
@@ -240,7 +243,7 @@ static void a_file_that_changes_is_aborted(void **state)
 
 static void as_a_source(void **state)
 {
-	struct kb_source_config config = { .snapshot = path };
+	struct kb_source_config config = {.snapshot = path};
 	struct kb_source_kind_status st;
 	struct kb_source *source;
 	uv_loop_t loop;

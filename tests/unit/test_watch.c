@@ -20,10 +20,10 @@
 enum end { HOLD, FINISH, DROP };
 
 struct step {
-	const char *expect[5];	/* all in the request */
-	const char *forbid[3];	/* none in the request */
-	int status;		/* 0: 200 */
-	const char *header;	/* one more header line */
+	const char *expect[5]; /* all in the request */
+	const char *forbid[3]; /* none in the request */
+	int status;	       /* 0: 200 */
+	const char *header;    /* one more header line */
 	const char *body;
 	enum end end;
 };
@@ -40,9 +40,9 @@ static struct {
 	uv_timer_t ticker;
 	const struct step *steps;
 	size_t n_steps, at;
-	struct connection *held;	/* the services watch that stays open */
+	struct connection *held; /* the services watch that stays open */
 	char problem[8192];
-	uint64_t step_ms[32];		/* when each step's request came */
+	uint64_t step_ms[32]; /* when each step's request came */
 	int port;
 	char dir[64];
 	/* the sink's view of Services */
@@ -197,15 +197,16 @@ static void respond(struct connection *c, const struct step *s)
 	}
 }
 
-#define BOOKMARK(version, end)                                                             \
-	"{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Service\",\"apiVersion\":\"v1\","    \
-	"\"metadata\":{\"resourceVersion\":\"" version "\",\"annotations\":{"               \
+#define BOOKMARK(version, end)                                                           \
+	"{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Service\",\"apiVersion\":\"v1\"," \
+	"\"metadata\":{\"resourceVersion\":\"" version "\",\"annotations\":{"            \
 	"\"k8s.io/initial-events-end\":\"" end "\"}}}}\n"
 
 static void serve_others(struct connection *c)
 {
 	static const struct step rest = {
-		.body = "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"1\","
+		.body = "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":"
+			"\"1\","
 			"\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n",
 	};
 
@@ -281,7 +282,7 @@ static void on_connection(uv_stream_t *listener, int status)
 
 static void on_tick(uv_timer_t *timer)
 {
-	(void)timer;	/* only wakes the loop, so that waiting ends in time */
+	(void)timer; /* only wakes the loop, so that waiting ends in time */
 }
 
 /* The frame of a test */
@@ -312,7 +313,7 @@ static void write_kubeconfig(int port)
 
 static void play(const struct step *steps, size_t n, const char *silence_ms)
 {
-	struct kb_source_config config = { 0 };
+	struct kb_source_config config = {0};
 	struct sockaddr_storage addr;
 	struct sockaddr_in any;
 	int len = sizeof(addr);
@@ -431,31 +432,38 @@ static void run_for(uint64_t ms)
 		uv_run(&t.loop, UV_RUN_ONCE);
 }
 
-#define OBJECT(name, version)                                                              \
-	"{\"kind\":\"Service\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"" name        \
-	"\",\"namespace\":\"x\",\"resourceVersion\":\"" version                             \
+#define OBJECT(name, version)                                                        \
+	"{\"kind\":\"Service\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"" name \
+	"\",\"namespace\":\"x\",\"resourceVersion\":\"" version                      \
 	"\"},\"spec\":{\"clusterIP\":\"10.0.0.1\"}}"
 #define EVENT(type, name, version) "{\"type\":\"" type "\",\"object\":" OBJECT(name, version) "}\n"
 #define ADDED(name, version)	   EVENT("ADDED", name, version)
-#define EXPIRED                                                                            \
-	"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"status\":\"Failure\","       \
+#define EXPIRED                                                                       \
+	"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"status\":\"Failure\"," \
 	"\"message\":\"too old resource version\",\"reason\":\"Expired\",\"code\":410}}\n"
-#define WATCH_LIST                                                                         \
-	{                                                                                  \
-		"watch=1", "sendInitialEvents=true", "resourceVersionMatch=NotOlderThan",   \
-			"allowWatchBookmarks=true", "resourceVersion=&"                     \
+#define WATCH_LIST                                                                        \
+	{                                                                                 \
+		"watch=1", "sendInitialEvents=true", "resourceVersionMatch=NotOlderThan", \
+			"allowWatchBookmarks=true", "resourceVersion=&"                   \
 	}
-#define FROM(version) { "watch=1", "resourceVersion=" version, "allowWatchBookmarks=true" }
-#define NO_INITIAL    { "sendInitialEvents" }
+#define FROM(version)                                                             \
+	{                                                                         \
+		"watch=1", "resourceVersion=" version, "allowWatchBookmarks=true" \
+	}
+#define NO_INITIAL                  \
+	{                           \
+		"sendInitialEvents" \
+	}
 
 static void initial_events_then_changes(void **state)
 {
 	static const struct step steps[] = {
-		{ .expect = WATCH_LIST,
-		  .forbid = { "limit=", "Accept-Encoding" },
-		  .body = ADDED("b", "9") ADDED("a", "5") BOOKMARK("20", "true") },
+		{.expect = WATCH_LIST,
+		 .forbid = {"limit=", "Accept-Encoding"},
+		 .body = ADDED("b", "9") ADDED("a", "5") BOOKMARK("20", "true")},
 	};
-	const char *more = ADDED("c", "21") EVENT("MODIFIED", "a", "22") EVENT("DELETED", "b", "23");
+	const char *more =
+		ADDED("c", "21") EVENT("MODIFIED", "a", "22") EVENT("DELETED", "b", "23");
 	char one[2] = "";
 
 	(void)state;
@@ -481,13 +489,15 @@ static void initial_events_then_changes(void **state)
 static void resumes_from_the_last_version(void **state)
 {
 	static const struct step steps[] = {
-		{ .expect = WATCH_LIST, .body = ADDED("a", "5") BOOKMARK("20", "true"), .end = FINISH },
-		{ .expect = FROM("20"), .forbid = NO_INITIAL, .body = ADDED("b", "21"), .end = DROP },
-		{ .expect = FROM("21"), .body = BOOKMARK("90", "") ADDED("c", "91"), .end = FINISH },
+		{.expect = WATCH_LIST,
+		 .body = ADDED("a", "5") BOOKMARK("20", "true"),
+		 .end = FINISH},
+		{.expect = FROM("20"), .forbid = NO_INITIAL, .body = ADDED("b", "21"), .end = DROP},
+		{.expect = FROM("21"), .body = BOOKMARK("90", "") ADDED("c", "91"), .end = FINISH},
 		/* broken off within an event */
-		{ .expect = FROM("91"), .body = BOOKMARK("95", "") "{\"type\":\"ADD", .end = DROP },
-		{ .expect = FROM("95"), .body = "{\"type\":\"ADD", .end = FINISH },
-		{ .expect = FROM("95"), .body = ADDED("d", "96") },
+		{.expect = FROM("91"), .body = BOOKMARK("95", "") "{\"type\":\"ADD", .end = DROP},
+		{.expect = FROM("95"), .body = "{\"type\":\"ADD", .end = FINISH},
+		{.expect = FROM("95"), .body = ADDED("d", "96")},
 	};
 
 	(void)state;
@@ -501,16 +511,20 @@ static void resumes_from_the_last_version(void **state)
 static void gone_lists_anew(void **state)
 {
 	static const struct step steps[] = {
-		{ .expect = WATCH_LIST, .body = ADDED("a", "5") BOOKMARK("20", "true") EXPIRED },
-		{ .expect = WATCH_LIST, .body = ADDED("b", "30") BOOKMARK("31", "true"), .end = FINISH },
-		{ .expect = FROM("31"), .status = 410, .body = "{\"code\":410}", .end = FINISH },
-		{ .expect = WATCH_LIST, .body = ADDED("b", "30"), .end = DROP },
-		{ .expect = WATCH_LIST, .body = ADDED("c", "40") BOOKMARK("41", "true"), .end = FINISH },
-		{ .expect = FROM("41"),
-		  .status = 504,
-		  .body = "{\"message\":\"Too large resource version: 41, current: 7\"}",
-		  .end = FINISH },
-		{ .expect = WATCH_LIST, .body = BOOKMARK("8", "true") },
+		{.expect = WATCH_LIST, .body = ADDED("a", "5") BOOKMARK("20", "true") EXPIRED},
+		{.expect = WATCH_LIST,
+		 .body = ADDED("b", "30") BOOKMARK("31", "true"),
+		 .end = FINISH},
+		{.expect = FROM("31"), .status = 410, .body = "{\"code\":410}", .end = FINISH},
+		{.expect = WATCH_LIST, .body = ADDED("b", "30"), .end = DROP},
+		{.expect = WATCH_LIST,
+		 .body = ADDED("c", "40") BOOKMARK("41", "true"),
+		 .end = FINISH},
+		{.expect = FROM("41"),
+		 .status = 504,
+		 .body = "{\"message\":\"Too large resource version: 41, current: 7\"}",
+		 .end = FINISH},
+		{.expect = WATCH_LIST, .body = BOOKMARK("8", "true")},
 	};
 
 	(void)state;
@@ -523,25 +537,27 @@ static void gone_lists_anew(void **state)
 static void refused_watch_list_falls_back(void **state)
 {
 	static const struct step steps[] = {
-		{ .expect = WATCH_LIST,
-		  .status = 422,
-		  .body = "{\"message\":\"sendInitialEvents: Forbidden\"}",
-		  .end = FINISH },
-		{ .expect = { "services?limit=500 " },
-		  .forbid = { "watch", "resourceVersion" },
-		  .body = "{\"kind\":\"ServiceList\",\"metadata\":{\"resourceVersion\":\"7\","
-			  "\"continue\":\"a/b=&c\"},\"items\":[" OBJECT("a", "1") "," OBJECT("b", "2") "]}",
-		  .end = FINISH },
+		{.expect = WATCH_LIST,
+		 .status = 422,
+		 .body = "{\"message\":\"sendInitialEvents: Forbidden\"}",
+		 .end = FINISH},
+		{.expect = {"services?limit=500 "},
+		 .forbid = {"watch", "resourceVersion"},
+		 .body = "{\"kind\":\"ServiceList\",\"metadata\":{\"resourceVersion\":\"7\","
+			 "\"continue\":\"a/b=&c\"},\"items\":[" OBJECT("a", "1") "," OBJECT(
+				 "b", "2") "]}",
+		 .end = FINISH},
 		/* the second page has its metadata behind the items */
-		{ .expect = { "limit=500&continue=a%2Fb%3D%26c " },
-		  .body = "{\"items\":[" OBJECT("c", "3") "],\"metadata\":{\"resourceVersion\":\"7\"}}",
-		  .end = FINISH },
-		{ .expect = FROM("7"), .forbid = NO_INITIAL, .body = ADDED("d", "8") EXPIRED },
+		{.expect = {"limit=500&continue=a%2Fb%3D%26c "},
+		 .body = "{\"items\":[" OBJECT("c",
+					       "3") "],\"metadata\":{\"resourceVersion\":\"7\"}}",
+		 .end = FINISH},
+		{.expect = FROM("7"), .forbid = NO_INITIAL, .body = ADDED("d", "8") EXPIRED},
 		/* and it is remembered */
-		{ .expect = { "services?limit=500 " },
-		  .body = "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":null}",
-		  .end = FINISH },
-		{ .expect = FROM("9") },
+		{.expect = {"services?limit=500 "},
+		 .body = "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":null}",
+		 .end = FINISH},
+		{.expect = FROM("9")},
 	};
 
 	(void)state;
@@ -552,21 +568,25 @@ static void refused_watch_list_falls_back(void **state)
 	stop();
 }
 
-#define REFUSED { .expect = WATCH_LIST, .status = 400, .end = FINISH }
+#define REFUSED                                                    \
+	{                                                          \
+		.expect = WATCH_LIST, .status = 400, .end = FINISH \
+	}
 
 static void expired_continue_lists_whole(void **state)
 {
 	static const struct step steps[] = {
 		REFUSED,
-		{ .expect = { "limit=500 " },
-		  .body = "{\"metadata\":{\"resourceVersion\":\"7\",\"continue\":\"x\"},"
-			  "\"items\":[" OBJECT("a", "1") "]}",
-		  .end = FINISH },
-		{ .expect = { "continue=x" }, .status = 410, .end = FINISH },
-		{ .expect = { "GET /api/v1/services " },
-		  .body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[" OBJECT("b", "1") "]}",
-		  .end = FINISH },
-		{ .expect = FROM("8") },
+		{.expect = {"limit=500 "},
+		 .body = "{\"metadata\":{\"resourceVersion\":\"7\",\"continue\":\"x\"},"
+			 "\"items\":[" OBJECT("a", "1") "]}",
+		 .end = FINISH},
+		{.expect = {"continue=x"}, .status = 410, .end = FINISH},
+		{.expect = {"GET /api/v1/services "},
+		 .body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[" OBJECT("b",
+											"1") "]}",
+		 .end = FINISH},
+		{.expect = FROM("8")},
 	};
 
 	(void)state;
@@ -581,14 +601,14 @@ static void broken_lists_never_end(void **state)
 {
 	static const struct step steps[] = {
 		REFUSED,
-		{ .body = "{\"kind\":\"Status\",\"metadata\":{}}", .end = FINISH },
-		{ .body = "", .end = FINISH },
-		{ .body = "{\"metadata\":{},\"items\":[]}", .end = FINISH },
-		{ .body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[" OBJECT("a", "1"),
-		  .end = FINISH },
-		{ .body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[}]}", .end = FINISH },
-		{ .body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[]}", .end = FINISH },
-		{ .expect = FROM("8") },
+		{.body = "{\"kind\":\"Status\",\"metadata\":{}}", .end = FINISH},
+		{.body = "", .end = FINISH},
+		{.body = "{\"metadata\":{},\"items\":[]}", .end = FINISH},
+		{.body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[" OBJECT("a", "1"),
+		 .end = FINISH},
+		{.body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[}]}", .end = FINISH},
+		{.body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[]}", .end = FINISH},
+		{.expect = FROM("8")},
 	};
 
 	(void)state;
@@ -604,10 +624,10 @@ static void broken_lists_never_end(void **state)
 static void silence_reopens(void **state)
 {
 	static const struct step steps[] = {
-		{ .expect = WATCH_LIST, .body = ADDED("a", "5") BOOKMARK("20", "true") },
-		{ .expect = FROM("20"), .body = ADDED("b", "21") },
-		{ .expect = FROM("21") },
-		{ .expect = FROM("21") },
+		{.expect = WATCH_LIST, .body = ADDED("a", "5") BOOKMARK("20", "true")},
+		{.expect = FROM("20"), .body = ADDED("b", "21")},
+		{.expect = FROM("21")},
+		{.expect = FROM("21")},
 	};
 
 	(void)state;
@@ -630,11 +650,12 @@ static void silence_reopens(void **state)
 static void silence_before_the_end_falls_back(void **state)
 {
 	static const struct step steps[] = {
-		{ .expect = WATCH_LIST, .body = ADDED("a", "5") },
-		{ .expect = { "limit=500 " },
-		  .body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[" OBJECT("b", "1") "]}",
-		  .end = FINISH },
-		{ .expect = FROM("8") },
+		{.expect = WATCH_LIST, .body = ADDED("a", "5")},
+		{.expect = {"limit=500 "},
+		 .body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[" OBJECT("b",
+											"1") "]}",
+		 .end = FINISH},
+		{.expect = FROM("8")},
 	};
 
 	(void)state;
@@ -647,12 +668,12 @@ static void silence_before_the_end_falls_back(void **state)
 static void refusals_are_told(void **state)
 {
 	static const struct step steps[] = {
-		{ .status = 403,
-		  .body = "{\"kind\":\"Status\",\"message\":\"services is forbidden\",\"code\":403}",
-		  .end = FINISH },
-		{ .status = 500, .body = "oops", .end = FINISH },
-		{ .status = 429, .header = "Retry-After: 1\r\n", .end = FINISH },
-		{ .expect = WATCH_LIST, .body = ADDED("a", "5") BOOKMARK("20", "true") },
+		{.status = 403,
+		 .body = "{\"kind\":\"Status\",\"message\":\"services is forbidden\",\"code\":403}",
+		 .end = FINISH},
+		{.status = 500, .body = "oops", .end = FINISH},
+		{.status = 429, .header = "Retry-After: 1\r\n", .end = FINISH},
+		{.expect = WATCH_LIST, .body = ADDED("a", "5") BOOKMARK("20", "true")},
 	};
 
 	(void)state;
@@ -672,9 +693,8 @@ static void refusals_are_told(void **state)
 static void token_is_read_again(void **state)
 {
 	static const struct step steps[] = {
-		{ .expect = { "Authorization: Bearer token-one\r\n" }, .status = 401, .end = FINISH },
-		{ .expect = { "Authorization: Bearer token-two\r\n" },
-		  .body = BOOKMARK("20", "true") },
+		{.expect = {"Authorization: Bearer token-one\r\n"}, .status = 401, .end = FINISH},
+		{.expect = {"Authorization: Bearer token-two\r\n"}, .body = BOOKMARK("20", "true")},
 	};
 
 	(void)state;
@@ -689,7 +709,7 @@ static void token_is_read_again(void **state)
 static void bad_events_are_skipped(void **state)
 {
 	static const struct step steps[] = {
-		{ .expect = WATCH_LIST, .body = BOOKMARK("20", "true") },
+		{.expect = WATCH_LIST, .body = BOOKMARK("20", "true")},
 	};
 	size_t big = 9 << 20;
 	char *text;
@@ -697,12 +717,15 @@ static void bad_events_are_skipped(void **state)
 	(void)state;
 	play(steps, 1, NULL);
 	until_log("begin end ");
-	put_chunk(t.held, "garbage\n"
-			  "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"x\n"
-			  "{\"type\":\"ADDED\",\"object\":{\"metadata\":{}}}\n"
-			  "{\"type\":\"WHAT\",\"object\":" OBJECT("w", "30") "}\n"
-			  "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"bad\","
-			  "\"namespace\":\"x\"},\"spec\":{\"ports\":[null,7]}}}\n");
+	put_chunk(t.held,
+		  "garbage\n"
+		  "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"x\n"
+		  "{\"type\":\"ADDED\",\"object\":{\"metadata\":{}}}\n"
+		  "{\"type\":\"WHAT\",\"object\":" OBJECT(
+			  "w",
+			  "30") "}\n"
+				"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"bad\","
+				"\"namespace\":\"x\"},\"spec\":{\"ports\":[null,7]}}}\n");
 	text = malloc(big + 1);
 	if (!text)
 		abort();
@@ -724,8 +747,8 @@ static void bad_events_are_skipped(void **state)
 static void reload_with_another_server_lists_anew(void **state)
 {
 	static const struct step steps[] = {
-		{ .expect = WATCH_LIST, .body = ADDED("a", "5") BOOKMARK("20", "true") },
-		{ .expect = WATCH_LIST, .body = ADDED("b", "5") BOOKMARK("6", "true") },
+		{.expect = WATCH_LIST, .body = ADDED("a", "5") BOOKMARK("20", "true")},
+		{.expect = WATCH_LIST, .body = ADDED("b", "5") BOOKMARK("6", "true")},
 	};
 	char err[256], path[128], text[512];
 
@@ -744,11 +767,12 @@ static void reload_with_another_server_lists_anew(void **state)
 	run_for(50);
 	assert_int_equal(t.at, 1);
 	/* the same host by another name */
-	snprintf(text, sizeof(text),
-		 "{\"current-context\":\"c\",\"contexts\":[{\"name\":\"c\",\"context\":{\"cluster\":"
-		 "\"k\"}}],\"clusters\":[{\"name\":\"k\",\"cluster\":{\"server\":"
-		 "\"http://127.0.0.1:%d/./\"}}]}",
-		 t.port);
+	snprintf(
+		text, sizeof(text),
+		"{\"current-context\":\"c\",\"contexts\":[{\"name\":\"c\",\"context\":{\"cluster\":"
+		"\"k\"}}],\"clusters\":[{\"name\":\"k\",\"cluster\":{\"server\":"
+		"\"http://127.0.0.1:%d/./\"}}]}",
+		t.port);
 	write_file("config", text);
 	if (kb_source_reload(t.source, err, sizeof(err)) < 0)
 		fail_msg("%s", err);
@@ -775,7 +799,7 @@ static void unreachable_server_backs_off(void **state)
 static void events_arrive_at_once(void **state)
 {
 	static const struct step steps[] = {
-		{ .expect = WATCH_LIST, .body = BOOKMARK("20", "true") },
+		{.expect = WATCH_LIST, .body = BOOKMARK("20", "true")},
 	};
 	uint64_t sum = 0, worst = 0;
 
