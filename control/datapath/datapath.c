@@ -5,10 +5,13 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,18 +56,44 @@ static int percpu_open(struct kb_datapath *dp)
 	return dp->percpu ? 0 : -ENOMEM;
 }
 
+/* One daemon for each folder: the table has a single writer. Held until the process or the
+ * datapath ends; a folder that its last owner has removed meanwhile is made anew. */
+static int lock_dir(struct kb_datapath *dp, const char *dir, char *err, size_t err_size)
+{
+	struct stat st;
+	int r;
+
+	for (int i = 0; i < 10; i++) {
+		r = kb_pin_dir(dir, err, err_size);
+		if (r < 0)
+			return r;
+		dp->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dp->dir_fd >= 0 && flock(dp->dir_fd, LOCK_EX | LOCK_NB) < 0 &&
+		    errno == EWOULDBLOCK)
+			return kb_datapath_error(err, err_size, -EBUSY,
+						 "%s: in use by another kbdnsd, stop it or choose "
+						 "another --bpffs",
+						 dir);
+		if (dp->dir_fd >= 0 && fstat(dp->dir_fd, &st) == 0 && st.st_nlink > 0)
+			return 0;
+		if (dp->dir_fd >= 0)
+			close(dp->dir_fd);
+		dp->dir_fd = -1;
+	}
+	return kb_datapath_error(err, err_size, -EBUSY, "%s: cannot lock the folder: %s", dir,
+				 strerror(errno));
+}
+
 int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath **ret_datapath,
 		     char *err, size_t err_size)
 {
 	struct kb_datapath *dp;
 	int r;
 
-	r = kb_pin_dir(config->dir, err, err_size);
-	if (r < 0)
-		return r;
 	dp = calloc(1, sizeof(*dp));
 	if (!dp)
 		return kb_datapath_error(err, err_size, -ENOMEM, "no memory");
+	dp->dir_fd = -1;
 	for (size_t i = 0; i < KB_MAP_COUNT; i++)
 		dp->map_fd[i] = -1;
 	for (size_t i = 0; i < KB_PROG_COUNT; i++)
@@ -73,6 +102,11 @@ int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath
 	dp->generic_xdp = config->generic_xdp;
 	dp->clsact = config->clsact;
 	dp->hz = kernel_hz();
+	r = lock_dir(dp, config->dir, err, err_size);
+	if (r < 0) {
+		kb_datapath_close(dp, true);
+		return r;
+	}
 	snprintf(dp->dir, sizeof(dp->dir), "%s", config->dir);
 	r = kb_datapath_load(dp, config, err, err_size);
 	if (r < 0)
@@ -114,6 +148,8 @@ void kb_datapath_close(struct kb_datapath *dp, bool keep)
 	}
 	if (!keep)
 		kb_datapath_uninstall(dp->dir, err, sizeof(err));
+	if (dp->dir_fd >= 0)
+		close(dp->dir_fd);
 	free(dp->percpu);
 	free(dp);
 }

@@ -27,6 +27,7 @@ struct kb_mapping {
 
 struct kb_datapath {
 	char dir[PATH_MAX - 64];
+	int dir_fd; /* owned, -1 before; holds the lock */
 	bool adopted;
 	bool generic_xdp;
 	bool clsact;
