@@ -55,7 +55,8 @@ static enum kb_state state_wanted(const struct kb_daemon *d, const char **ret_re
 		return d->fresh ? KB_HITS : KB_OFF;
 	}
 	age = kb_daemon_age_ms(d);
-	if (d->options.max_age_s && age > d->options.max_age_s * 1000) {
+	/* Unknown: the sync that has just ended is not yet in the source's status. */
+	if (d->options.max_age_s && age != UINT64_MAX && age > d->options.max_age_s * 1000) {
 		*ret_reason = "the source has been silent for longer than max-age";
 		return KB_OFF;
 	}
