@@ -509,6 +509,42 @@ static void test_name_lengths(void **state)
 	}
 }
 
+/* More labels than any name of ours, in each kind of zone: the records are asked too. */
+static void test_many_labels(void **state)
+{
+	static const struct {
+		const char *zone;
+		size_t len;
+		int counter;
+	} zones[] = {
+		{"\7cluster\5local", 15, KB_CNT_NXDOMAIN},
+		{"\7in-addr\4arpa", 14, KB_CNT_ZONE_LEAVE},
+		{"\3ip6\4arpa", 10, KB_CNT_ZONE_LEAVE},
+		{"\3pod\7cluster\5local", 19, KB_CNT_ZONE_LEAVE},
+	};
+	uint8_t msg[512];
+
+	(void)state;
+	for (size_t z = 0; z < sizeof(zones) / sizeof(*zones); z++) {
+		for (size_t labels = 4; 2 * labels + zones[z].len <= 255; labels++) {
+			size_t len = unhex(Q1, msg), n;
+
+			for (size_t i = 0; i < labels; i++) {
+				msg[len++] = 1;
+				msg[len++] = '9';
+			}
+			memcpy(msg + len, zones[z].zone, zones[z].len);
+			len += zones[z].len;
+			memcpy(msg + len, "\0\14\0\1", 4);
+			if (zones[z].len == 10 && labels <= 32) /* an empty non-terminal is known */
+				continue;
+			n = ask_udp(msg, len + 4);
+			assert_true(n > 12);
+			assert_int_equal(counted(), zones[z].counter);
+		}
+	}
+}
+
 /* --- garbage ----------------------------------------------------------------- */
 
 static uint32_t rnd(uint32_t n)
@@ -638,6 +674,7 @@ int main(void)
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_oversize),
 		cmocka_unit_test(test_name_lengths),
+		cmocka_unit_test(test_many_labels),
 		cmocka_unit_test(test_skipped),
 		cmocka_unit_test(test_stub_zone),
 		cmocka_unit_test(test_random),

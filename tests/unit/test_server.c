@@ -158,9 +158,9 @@ static bool readable(int fd, int ms)
 	struct pollfd p = {fd, POLLIN, 0};
 
 	do {
-		turn();
 		if (poll(&p, 1, 0) > 0)
 			return true;
+		turn();
 	} while (now_ms() < end);
 	return false;
 }
