@@ -75,8 +75,8 @@ static int table_start(struct kb_daemon *d, char *err, size_t err_size)
 	d->state = d->fresh ? KB_HITS : KB_OFF;
 	if (d->adopted)
 		kb_log_info("adopted the table pinned in %s: %s until synced", o->bpffs,
-			    d->fresh ? "its names are answered" :
-				       "too old, everything is left alone");
+			    d->fresh ? "its names are answered"
+				     : "too old, everything is left alone");
 	kb_table_set_state(d->table, d->state);
 	kb_table_allow_clear(d->table);
 	for (size_t i = 0; i < o->allow_from.n; i++) {
