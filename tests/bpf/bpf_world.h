@@ -24,6 +24,7 @@
 #include <cmocka.h>
 
 #include "control/datapath/datapath.h"
+#include "control/table/env.h"
 
 __attribute__((unused)) static char world_dir[64];
 __attribute__((unused)) static int world_netns[2] = {-1, -1};
