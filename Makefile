@@ -26,7 +26,12 @@ SKEL := $(patsubst %.bpf.o,%.skel.h,$(BPF_OBJ))
 BIN := $(B)/kbdnsd $(B)/kbdnsctl
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT := $(UNIT_SRC:%.c=$(B)/%)
-TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
+# A table without shared memory, for tests of what stands on top of it; its functions have the
+# names of control/table's, so only the tests that want it are linked with it.
+FAKE_OBJ := $(B)/tests/unit/fake_table.o $(B)/tests/unit/ask_core.o
+FAKE_USERS := $(addprefix $(B)/tests/unit/,test_records test_records_model test_respond test_server)
+TESTLIB_OBJ := $(filter-out $(FAKE_OBJ),$(patsubst %.c,$(B)/%.o,$(filter-out $(UNIT_SRC), \
+	$(wildcard tests/unit/*.c))))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ := $(FUZZ_SRC:%.c=$(B)/%)
 # Programs of one file each: benchmarks and test tools.
@@ -102,9 +107,10 @@ $(B)/kbdnsd $(B)/kbdnsctl: $(B)/%: $(B)/control/%.o $(B)/libkb.a
 	$(if $(Q),@echo "  LD  $@")
 	$(Q)$(CC) $(KB_CFLAGS) $^ -o $@ $(KB_LIBS)
 
+$(FAKE_USERS): $(FAKE_OBJ)
 $(UNIT): $(B)/%: $(B)/%.o $(B)/libkbtest.a $(B)/libkb.a
 	$(if $(Q),@echo "  LD  $@")
-	$(Q)$(CC) $(KB_CFLAGS) $^ -o $@ $(KB_LIBS) -lcmocka -lldns
+	$(Q)$(CC) $(KB_CFLAGS) $(filter %.o,$^) $(filter %.a,$^) -o $@ $(KB_LIBS) -lcmocka -lldns
 
 $(FUZZ): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay_main.o $(B)/libkb.a
 	$(Q)$(CC) $(KB_CFLAGS) $^ -o $@ $(KB_LIBS)

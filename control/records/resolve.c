@@ -27,7 +27,7 @@ static size_t split(const struct kb_wire *name, int end, struct label labels[LAB
 	int at;
 
 	for (at = 0; at < end; at += name->b[at] + 1, n++) {
-		if (n == LABELS_MAX)
+		if (n >= LABELS_MAX)
 			continue;
 		labels[n].s = (const char *)name->b + at + 1;
 		labels[n].len = name->b[at];

@@ -18,7 +18,7 @@ struct outcome {
 
 static void add(struct outcome *o, char what, const char *text, size_t len, uint64_t offset)
 {
-	o->hash = (o->hash ^ (uint64_t)what ^ offset << 8) * 0x100000001b3ULL;
+	o->hash = (o->hash ^ (unsigned char)what ^ offset << 8) * 0x100000001b3ULL;
 	for (size_t i = 0; i < len; i++)
 		o->hash = (o->hash ^ (unsigned char)text[i]) * 0x100000001b3ULL;
 }
