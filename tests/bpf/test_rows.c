@@ -63,8 +63,9 @@ static void put_entry(const char *name, enum kb_value_kind kind, uint8_t zone, u
 }
 
 struct set_spec {
-	uint16_t type;
-	struct kb_set set;
+	uint16_t type, an;
+	uint8_t form, flags, rr_len;
+	uint16_t len, arg;
 	const uint8_t *body;
 };
 
@@ -78,12 +79,19 @@ static uint32_t put_record(const struct set_spec *sets, size_t n)
 	assert_true(n <= 3);
 	memset(buf, 0, sizeof(buf));
 	for (size_t i = 0; i < n; i++) {
-		struct kb_dir dir = {.type = htons(sets[i].type), .unit = (uint16_t)(at / 16)};
+		const struct set_spec *s = &sets[i];
+		struct kb_dir dir = {.type = htons(s->type), .unit = (uint16_t)(at / 16)};
+		struct kb_set set = {.form = s->form,
+				     .flags = s->flags,
+				     .rr_len = s->rr_len,
+				     .an = s->an,
+				     .len = s->len,
+				     .arg = s->arg};
 
 		memcpy(buf + 4 + 4 * i, &dir, 4);
-		memcpy(buf + at, &sets[i].set, 16);
-		memcpy(buf + at + 16, sets[i].body, sets[i].set.len);
-		at = (at + 16 + sets[i].set.len + 15) / 16 * 16;
+		memcpy(buf + at, &set, 16);
+		memcpy(buf + at + 16, s->body, s->len);
+		at = (at + 16 + s->len + 15U) / 16 * 16;
 	}
 	rec.units = (uint16_t)(at / 16);
 	memcpy(buf, &rec, 4);
@@ -115,20 +123,20 @@ static void multi(const char *name, size_t n4, size_t n6)
 {
 	static uint8_t b4[4096], b6[4096];
 	struct set_spec sets[2] = {
-		{TYPE_A,
-		 {.form = KB_FORM_WIRE,
-		  .flags = KB_SET_ROTATE,
-		  .rr_len = 16,
-		  .an = (uint16_t)n4,
-		  .len = (uint16_t)(16 * n4)},
-		 b4},
-		{TYPE_AAAA,
-		 {.form = KB_FORM_WIRE,
-		  .flags = KB_SET_ROTATE,
-		  .rr_len = 28,
-		  .an = (uint16_t)n6,
-		  .len = (uint16_t)(28 * n6)},
-		 b6},
+		{.type = TYPE_A,
+		 .form = KB_FORM_WIRE,
+		 .flags = KB_SET_ROTATE,
+		 .rr_len = 16,
+		 .an = (uint16_t)n4,
+		 .len = (uint16_t)(16 * n4),
+		 .body = b4},
+		{.type = TYPE_AAAA,
+		 .form = KB_FORM_WIRE,
+		 .flags = KB_SET_ROTATE,
+		 .rr_len = 28,
+		 .an = (uint16_t)n6,
+		 .len = (uint16_t)(28 * n6),
+		 .body = b6},
 	};
 
 	rr_body(b4, TYPE_A, n4, 4);
@@ -140,8 +148,11 @@ static void multi(const char *name, size_t n4, size_t n6)
 static void txt(const char *name, size_t len)
 {
 	static uint8_t body[2048];
-	struct set_spec set = {
-		TYPE_TXT, {.form = KB_FORM_WIRE, .an = 1, .len = (uint16_t)len}, body};
+	struct set_spec set = {.type = TYPE_TXT,
+			       .form = KB_FORM_WIRE,
+			       .an = 1,
+			       .len = (uint16_t)len,
+			       .body = body};
 
 	rr_body(body, TYPE_TXT, 1, len - 12);
 	put_entry(name, KB_VALUE_REC, 1, put_record(&set, 1), NULL);
@@ -151,13 +162,17 @@ static void special_forms(void)
 {
 	static const uint8_t srv[12] = {0, 0, 0, 50, 0, 53, 0, 0, 0, 50, 35, 0xc1};
 	static const uint8_t addr[4] = {10, 96, 0, 10}, pod[4] = {10, 200, 3, 44};
-	struct set_spec s = {
-		TYPE_SRV, {.form = KB_FORM_SRV_SELF, .an = 2, .len = sizeof(srv), .arg = 10}, srv};
+	struct set_spec s = {.type = TYPE_SRV,
+			     .form = KB_FORM_SRV_SELF,
+			     .an = 2,
+			     .len = sizeof(srv),
+			     .arg = 10,
+			     .body = srv};
 	uint8_t target[64];
-	struct set_spec p = {12, {.form = KB_FORM_PTR_DASHED, .an = 1}, target};
+	struct set_spec p = {.type = 12, .form = KB_FORM_PTR_DASHED, .an = 1, .body = target};
 
 	put_entry("_dns._tcp.dns." ZONE, KB_VALUE_REC, 1, put_record(&s, 1), addr);
-	p.set.len = (uint16_t)lower_wire("dns." ZONE, target);
+	p.len = (uint16_t)lower_wire("dns." ZONE, target);
 	put_entry("44.3.200.10.in-addr.arpa", KB_VALUE_REC, 2, put_record(&p, 1), pod);
 }
 
