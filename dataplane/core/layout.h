@@ -96,9 +96,15 @@ KB_INLINE __u64 kb_value(enum kb_value_kind kind, __u32 zone, __u32 ref, __be32 
 #define kb_value_ref(v)	 ((__u32)((v) >> 32) & KB_VALUE_REF_MAX)
 #define kb_value_addr(v) ((__be32)(v))
 
-/* The home bucket of a hash among n, without a division. */
+/*
+ * The home bucket of a hash among n, without a division. Names that count (web-1, web-2, ...)
+ * have arithmetic progressions in either lane of the hash, which some keys spread badly over
+ * buckets; mixed, the two lanes fill them like random numbers. The mixing is a bijection,
+ * so it adds no collisions.
+ */
 KB_INLINE __u32 kb_home_bucket(__u64 hash, __u32 n)
 {
+	hash = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15ULL;
 	return (__u32)(((hash >> 32) * (__u64)n) >> 32);
 }
 
