@@ -13,6 +13,8 @@ enum {
 	PAGE_SIZE_OBJECTS = 500,
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 30000,
+	BUSY_EVENTS = 20,
+	BUSY_RETURN_MS = 5,
 	RETRY_AFTER_MAX_MS = 60000,
 	WATCH_TIMEOUT_MIN_S = 300, /* the API server ends a watch after a random */
 	WATCH_TIMEOUT_MAX_S = 600, /* time between these, as informers ask it to */
@@ -49,6 +51,7 @@ struct kb_watch {
 	char *next_page;		/* owned: the continue token, NULL at the start */
 	uint64_t list_until_ms;		/* until then, lists instead of watch-lists */
 	uint64_t started_ms, last_item_ms, timeout_ms;
+	uint64_t events_before; /* status.events when this request was made */
 	unsigned failures; /* in a row, for the back-off */
 
 	char body[ERROR_BODY_MAX]; /* of a response that is not 200 */
@@ -434,6 +437,11 @@ static uint64_t on_end(struct kb_watch *w)
 		return 0;
 	if (steady)
 		w->failures = 0;
+	/* A server under load ends the watches that it finds slow, and each moment until the
+	 * next one is a moment of stale answers: come back at once, once. If it is going away
+	 * instead, the next attempt fails and backs off. */
+	if (w->status.events - w->events_before >= BUSY_EVENTS)
+		return random_between(0, BUSY_RETURN_MS);
 	return backoff_ms(w);
 }
 
@@ -544,6 +552,7 @@ static void attempt(struct kb_watch *w)
 	w->stop = NOT_STOPPED;
 	w->body_len = 0;
 	w->started_ms = w->last_item_ms = now_ms(w);
+	w->events_before = w->status.events;
 	kb_json_split_reset(w->split, w->phase == LIST ? KB_SPLIT_LIST : KB_SPLIT_EVENTS);
 	path = w->phase == LIST ? list_path(w) : watch_path(w);
 	r = path ? kb_http_get(w->server->http, w->server->access, path, w->fresh, &http_ops, w,
