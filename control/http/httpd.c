@@ -137,6 +137,9 @@ static void run(struct kb_httpd *httpd)
 	MHD_UNSIGNED_LONG_LONG wait_ms;
 
 	MHD_run(httpd->mhd);
+	/* At the limit it stops listening, and it begins again only at the start of the run after
+	 * the one that has cleaned up: without a second run nothing might ever wake us. */
+	MHD_run(httpd->mhd);
 	if (MHD_get_timeout(httpd->mhd, &wait_ms) == MHD_YES)
 		uv_timer_start(&httpd->timer, on_timer, wait_ms, 0);
 	else
