@@ -114,7 +114,7 @@ static void writer_pause(void)
 	static uint64_t rng = 1;
 
 	if ((rnd(&rng) & 7) == 0) {
-		for (uint64_t n = rnd(&rng) & 511; n; n--)
+		for (uint64_t n = rnd(&rng) & 16383; n; n--)
 			__asm__ volatile("" ::: "memory");
 	}
 }
