@@ -144,6 +144,25 @@ static int tcp_start(struct kb_listener *l)
 	return uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
 }
 
+/* Chooses a port that is free for UDP and TCP alike. */
+static int any_port(struct kb_listener *l)
+{
+	int udp, tcp, r = -EADDRINUSE;
+
+	for (int i = 0; i < 32 && r == -EADDRINUSE; i++) {
+		l->at.port = 0;
+		r = open_bound(l, SOCK_DGRAM, &udp);
+		if (r < 0)
+			return r;
+		l->at.port = bound_port(udp);
+		r = open_bound(l, SOCK_STREAM, &tcp);
+		if (r == 0)
+			close(tcp);
+		close(udp);
+	}
+	return r;
+}
+
 static int listener_start(struct kb_listener *l, char *err, size_t err_size)
 {
 	static const uint8_t zero[16];
@@ -152,7 +171,9 @@ static int listener_start(struct kb_listener *l, char *err, size_t err_size)
 	int r;
 
 	l->wildcard = memcmp(l->at.addr.b, zero, l->at.addr.family == 6 ? 16 : 4) == 0;
-	r = udp_start(l);
+	r = l->at.port ? 0 : any_port(l);
+	if (r == 0)
+		r = udp_start(l);
 	if (r == 0) {
 		what = "TCP";
 		r = tcp_start(l);
