@@ -34,10 +34,12 @@
 		asm volatile("" : "+r"(var)); \
 	} while (0)
 /* The body of a kb_env_loop(). */
-#define KB_STEP KB_LEAF
+#define KB_STEP	  KB_LEAF
+#define KB_UNROLL _Pragma("unroll")
 #else
-#define KB_LEAF		    static inline __attribute__((always_inline))
-#define KB_STEP		    static inline
+#define KB_LEAF static inline __attribute__((always_inline))
+#define KB_STEP static inline
+#define KB_UNROLL
 #define KB_BOUND(var, mask) ((var) &= (mask))
 #endif
 
