@@ -91,7 +91,7 @@ $(B)/%.o: %.c | $(SKEL)
 $(B)/%.bpf.o: %.bpf.c
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  BPF $<")
-	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp && mv $@.tmp $@
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MT $@ -MF $@.d -c $< -o $@.tmp && mv $@.tmp $@
 
 # The skeleton's name is the file's with "_bpf": kbdns_bpf.
 $(B)/%.skel.h: $(B)/%.bpf.o
