@@ -52,7 +52,7 @@ struct kb_watch {
 	uint64_t list_until_ms;		/* until then, lists instead of watch-lists */
 	uint64_t started_ms, last_item_ms, timeout_ms;
 	uint64_t events_before; /* status.events when this request was made */
-	unsigned failures; /* in a row, for the back-off */
+	unsigned failures;	/* in a row, for the back-off */
 
 	char body[ERROR_BODY_MAX]; /* of a response that is not 200 */
 	size_t body_len;
