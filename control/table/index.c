@@ -10,6 +10,7 @@
 #define SLOTS(n)      ((size_t)(n)*KB_BUCKET_SLOTS)
 #define NO_SLOT	      UINT32_MAX
 #define BUCKETS_FIRST 256
+#define GROWTH_TRIES  4
 
 /* For tests only: tests/model/torn_read.c includes this file with a pause after each store,
  * and with wrong writers that its readers must catch. VALUE_ONLY: a removed slot keeps its tag
@@ -325,8 +326,11 @@ int kb_table_put(struct kb_table *t, const uint8_t *name, size_t len, const stru
 		/* A failure only means fuller buckets. */
 		kb_index_grow(t, t->n + t->n / 2);
 	r = slot_insert(t, h.tag, h.check, value, SLOT_USED);
-	if (r == -ENOSPC) {
-		r = kb_index_grow(t, t->n + t->n / 2);
+	/* A step may be too small where many names share few buckets, also for the names that are
+	 * there already: then a larger one. */
+	for (uint32_t n = t->n + t->n / 2, i = 0; r == -ENOSPC && i < GROWTH_TRIES;
+	     n += n / 2, i++) {
+		r = kb_index_grow(t, n);
 		if (r == 0)
 			r = slot_insert(t, h.tag, h.check, value, SLOT_USED);
 	}

@@ -169,7 +169,7 @@ static void check_names(const struct fixture *f)
 	}
 	assert_int_equal(f->t->stats.names, present);
 	if (!f->unstored && f->t->n > 256)
-		assert_true(incomplete <= NAMES / 50 * f->t->replicas);
+		assert_true(incomplete <= NAMES / 10 * f->t->replicas);
 }
 
 static void check_table(const struct fixture *f)
