@@ -16,8 +16,8 @@ _Static_assert(KB_OPT_DOMAINS_MAX == KB_DOMAINS_MAX, "options and records agree"
 _Static_assert(KB_OPT_DNS_SERVICES_MAX == KB_DNS_SERVICES_MAX, "options and records agree");
 
 /*
- * More than one replica has not been found to help (bench/kernel_cost, --replicas): the
- * index is read-mostly, and all caches may hold its lines at once.
+ * The index is read-mostly, so that all caches may hold its lines at once; a second replica
+ * costs its size in memory, and no measurement shows yet that it helps.
  */
 #define REPLICAS_AUTO 1
 
