@@ -526,6 +526,27 @@ void kb_publish_followers(struct kb_records *r, uint32_t svc)
 	}
 }
 
+/* Gives a namespace another's visible state. */
+static void ns_be(struct kb_ns *ns, const struct kb_ns *state)
+{
+	ns->exists = state->exists;
+	ns->reason = state->reason;
+	ns->lost = state->lost;
+}
+
+/* The namespace's own names in its old state into `before`, as it is into `after`. */
+static void ns_lists(struct kb_records *r, uint32_t id, const struct kb_ns *old)
+{
+	struct kb_ns *ns = kb_store_ns(&r->store, id), now = *ns;
+
+	kb_list_clear(&r->before);
+	kb_list_clear(&r->after);
+	ns_be(ns, old);
+	kb_names_ns(r, id, &r->before);
+	ns_be(ns, &now);
+	kb_names_ns(r, id, &r->after);
+}
+
 void kb_publish_namespace(struct kb_records *r, uint32_t id, const struct kb_ns *old)
 {
 	struct kb_ns *ns = kb_store_ns(&r->store, id), now = *ns;
@@ -534,16 +555,7 @@ void kb_publish_namespace(struct kb_records *r, uint32_t id, const struct kb_ns 
 
 	/* The namespace's own name first when it is left, so that what goes below it is
 	 * left and not denied; its Services one at a time, to keep memory small. */
-	kb_list_clear(&r->before);
-	kb_list_clear(&r->after);
-	ns->exists = old->exists;
-	ns->reason = old->reason;
-	ns->lost = old->lost;
-	kb_names_ns(r, id, &r->before);
-	ns->exists = now.exists;
-	ns->reason = now.reason;
-	ns->lost = now.lost;
-	kb_names_ns(r, id, &r->after);
+	ns_lists(r, id, old);
 	was = has_leave(&r->before);
 	is = has_leave(&r->after);
 	left_begin(r, was, is);
@@ -553,27 +565,14 @@ void kb_publish_namespace(struct kb_records *r, uint32_t id, const struct kb_ns 
 		next = kb_store_svc(&r->store, svc)->ns_next;
 		if (svc == r->misc)
 			continue;
-		ns->exists = old->exists;
-		ns->reason = old->reason;
-		ns->lost = old->lost;
+		ns_be(ns, old);
 		kb_publish_open(r, svc, &r->before, &r->revs_before);
-		ns->exists = now.exists;
-		ns->reason = now.reason;
-		ns->lost = now.lost;
+		ns_be(ns, &now);
 		kb_publish_service(r, svc, &r->before, &r->revs_before);
 		kb_publish_followers(r, svc);
 	}
 	if (was) {
-		kb_list_clear(&r->before);
-		kb_list_clear(&r->after);
-		ns->exists = old->exists;
-		ns->reason = old->reason;
-		ns->lost = old->lost;
-		kb_names_ns(r, id, &r->before);
-		ns->exists = now.exists;
-		ns->reason = now.reason;
-		ns->lost = now.lost;
-		kb_names_ns(r, id, &r->after);
+		ns_lists(r, id, old);
 		diff(r, &r->before, &r->after, false, &refused);
 	}
 	left_end(r, was, is);
