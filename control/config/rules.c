@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/config/rules.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/config/options_private.h"
+
+int kb_rules_add_zone(struct kb_rules *rules, const char *name, enum kb_zone_role role,
+		      bool leave_misses)
+{
+	struct kb_zone_rule *zones;
+	char *copy;
+
+	for (size_t i = 0; i < rules->n_zones; i++) {
+		if (strcmp(rules->zones[i].name, name) == 0)
+			return rules->zones[i].role == role ? 0 : -EEXIST;
+	}
+	copy = strdup(name);
+	zones = realloc(rules->zones, (rules->n_zones + 1) * sizeof(*zones));
+	if (zones)
+		rules->zones = zones;
+	if (!copy || !zones) {
+		free(copy);
+		return -ENOMEM;
+	}
+	zones[rules->n_zones++] = (struct kb_zone_rule){copy, role, leave_misses};
+	return 0;
+}
+
+int kb_rules_from_options(const struct kb_options *o, struct kb_rules *ret_rules, char *err,
+			  size_t err_size)
+{
+	static const char *const reverse[] = {"in-addr.arpa", "ip6.arpa"};
+	struct kb_rules rules = {.pods = KB_PODS_DISABLED, .ttl_s = (uint32_t)o->ttl_s};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < o->cluster_domain.n; i++)
+		r = kb_rules_add_zone(&rules, o->cluster_domain.v[i], KB_ZONE_CLUSTER, false);
+	for (size_t i = 0; r == 0 && i < 2; i++) {
+		r = kb_rules_add_zone(&rules, reverse[i], KB_ZONE_REVERSE,
+				      o->reverse == KB_REVERSE_LEAVE);
+		if (r == -EEXIST)
+			r = kb_config_fail(-EINVAL, err, err_size,
+					   "--cluster-domain: %s is a reverse zone, give the "
+					   "cluster's own domain",
+					   reverse[i]);
+	}
+	if (r < 0) {
+		if (r == -ENOMEM)
+			kb_config_fail(r, err, err_size, "out of memory");
+		kb_rules_free(&rules);
+		return r;
+	}
+	*ret_rules = rules;
+	return 0;
+}
+
+void kb_rules_free(struct kb_rules *rules)
+{
+	for (size_t i = 0; i < rules->n_zones; i++)
+		free(rules->zones[i].name);
+	for (size_t i = 0; i < rules->n_namespaces; i++)
+		free(rules->namespaces[i]);
+	free(rules->zones);
+	free(rules->namespaces);
+	free(rules->namespace_labels);
+	free(rules->labels);
+	memset(rules, 0, sizeof(*rules));
+}

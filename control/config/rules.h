@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making the rules of control/records/rules.h: from options here, from a Corefile in
+ * corefile.h. No I/O, any thread.
+ */
+#ifndef KB_CONFIG_RULES_H
+#define KB_CONFIG_RULES_H
+
+#include <stddef.h>
+
+#include "control/config/options.h"
+#include "control/records/rules.h"
+
+/*
+ * The rules that options alone give: the cluster domains, in-addr.arpa and ip6.arpa (whose
+ * unknown names are left with `--reverse leave`) and the TTL. Returns 0, and ret_rules has to
+ * be freed by kb_rules_free; or -errno with one line in err.
+ */
+int kb_rules_from_options(const struct kb_options *options, struct kb_rules *ret_rules, char *err,
+			  size_t err_size);
+
+/* Appends a zone; `name` is copied. Returns 0 (also when the same name with the same role is
+ * there already), -EEXIST when it is there with another role, -ENOMEM. */
+int kb_rules_add_zone(struct kb_rules *rules, const char *name, enum kb_zone_role role,
+		      bool leave_misses);
+
+/* Lets go of what the rules own, and clears them. */
+void kb_rules_free(struct kb_rules *rules);
+
+#endif
