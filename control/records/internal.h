@@ -91,7 +91,9 @@ struct kb_records {
 	uint64_t n_left;	    /* names entered as ones to leave */
 	uint64_t n_lost;	    /* bad Services and slices: addresses unknown */
 	uint64_t n_refused, n_warnings;
-	uint32_t refused_from; /* where to look for the next one to try again */
+	bool incomplete;     /* the table may lack a name: see kb_publish_retry */
+	bool static_refused; /* one of those that belong to no Service or namespace */
+	uint32_t retry_from; /* the Service or namespace that was tried last */
 
 	struct kb_icept_want *icepts; /* owned, sorted */
 	size_t n_icepts;
@@ -190,7 +192,9 @@ void kb_publish_static(struct kb_records *r);
 /* Names that depend on this Service's, and the cluster DNS Services'. */
 void kb_publish_followers(struct kb_records *r, uint32_t svc);
 void kb_publish_reverse_flags(struct kb_records *r);
-void kb_publish_retry(struct kb_records *r);
+/* Tries again what the table refused, of at most `max` Services and namespaces. When everything
+ * is stored, misses in the zones concerned mean again what they meant. */
+void kb_publish_retry(struct kb_records *r, uint32_t max);
 void kb_publish_all(struct kb_records *r);
 
 #endif

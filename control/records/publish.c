@@ -30,6 +30,7 @@ static void put(struct kb_records *r, const struct kb_list *l, const struct kb_w
 		err = -ENOSPC;
 	if (err) {
 		r->n_refused++;
+		r->incomplete = true;
 		*ret_refused = true;
 	}
 }
@@ -223,7 +224,10 @@ static void drop_revs(struct kb_records *r, struct kb_revs *rv)
 	rv->n = 0;
 }
 
-static void count_ents(struct kb_records *r, const struct kb_addr *addr, bool add)
+/* The empty non-terminals above an address that comes or goes; with `again`, of one that
+ * is counted already. */
+static void put_ents(struct kb_records *r, const struct kb_addr *addr, bool add, bool again,
+		     bool *ret_refused)
 {
 	uint8_t depth, max = addr->family == 4 ? 4 : 32;
 	struct kb_wire name;
@@ -233,36 +237,45 @@ static void count_ents(struct kb_records *r, const struct kb_addr *addr, bool ad
 		return;
 	e.zone = r->rev_id[addr->family == 4 ? 0 : 1];
 	for (depth = 1; depth < max; depth++) {
-		if (!kb_reverse_ent(&r->reverse, addr, depth, add))
+		if (!again && !kb_reverse_ent(&r->reverse, addr, depth, add))
 			continue;
 		kb_names_reverse(r, addr, depth, &name);
-		if (!add)
+		if (!add) {
 			kb_table_del(r->table, name.b, name.len);
-		else if (kb_table_put(r->table, name.b, name.len, &e))
+		} else if (kb_table_put(r->table, name.b, name.len, &e)) {
 			r->n_refused++;
+			r->incomplete = true;
+			*ret_refused = true;
+		}
 	}
 }
 
-static void publish_ptr(struct kb_records *r, uint32_t addr, bool v6, bool had)
+/* The PTR name of an address. What the table does not take is tried again with any Service
+ * that has the address. */
+static void publish_ptr(struct kb_records *r, uint32_t addr, bool v6, bool had, bool again)
 {
 	struct kb_list *l = &r->ptr;
 	struct kb_addr a;
 	struct kb_wire name;
+	const struct kb_rev *e;
 	uint32_t pos = 0;
 	bool has = kb_reverse_next(&r->reverse, addr, v6, &pos) != NULL, refused = false;
 
 	kb_names_rev_addr(r, addr, v6, &a);
 	kb_names_reverse(r, &a, v6 ? 32 : 4, &name);
-	if (has && !had)
-		count_ents(r, &a, true);
+	if (has && (!had || again))
+		put_ents(r, &a, true, again, &refused);
 	if (has) {
 		kb_list_clear(l);
 		kb_names_ptr(r, addr, v6, &name, l);
 		put_all(r, l, &refused);
 	} else if (had) {
 		kb_table_del(r->table, name.b, name.len);
-		count_ents(r, &a, false);
+		put_ents(r, &a, false, false, &refused);
 	}
+	pos = 0;
+	while (refused && (e = kb_reverse_next(&r->reverse, addr, v6, &pos)))
+		kb_store_svc(&r->store, e->svc & KB_REV_SVC)->refused = true;
 }
 
 static bool same_addr(const struct kb_rev *a, const struct kb_rev *b)
@@ -316,7 +329,7 @@ static void settle(struct kb_records *r, struct kb_revs *before, struct kb_revs 
 			else
 				kb_reverse_del(&r->reverse, &e);
 		}
-		publish_ptr(r, addr, v6 != 0, had);
+		publish_ptr(r, addr, v6 != 0, had, false);
 	}
 	/* An index entry holds one reference to the string of an IPv6 clusterIP. */
 	for (k = 0; k < after->n; k++)
@@ -374,7 +387,8 @@ void kb_publish_service(struct kb_records *r, uint32_t svc, struct kb_list *befo
 			struct kb_revs *revs_before)
 {
 	struct kb_svc *s = kb_store_svc(&r->store, svc);
-	bool was = s->left, is, refused = false;
+	bool was = s->left, is, again = s->refused;
+	size_t i;
 
 	if (s->dns)
 		collect_dns(r); /* it may be an ExternalName for ns.dns.Z itself */
@@ -382,10 +396,13 @@ void kb_publish_service(struct kb_records *r, uint32_t svc, struct kb_list *befo
 	is = has_leave(&r->after);
 	s->left = is;
 	left_begin(r, was, is);
-	diff(r, before, &r->after, s->refused, &refused);
+	s->refused = false;
+	diff(r, before, &r->after, again, &s->refused);
 	left_end(r, was, is);
-	s->refused = refused;
 	settle(r, revs_before, &r->revs_after);
+	for (i = 0; again && i < r->revs_after.n; i++)
+		publish_ptr(r, r->revs_after.rev[i].addr,
+			    (r->revs_after.rev[i].svc & KB_REV_V6) != 0, true, true);
 	drop_revs(r, revs_before);
 	drop_revs(r, &r->revs_after);
 }
@@ -393,16 +410,12 @@ void kb_publish_service(struct kb_records *r, uint32_t svc, struct kb_list *befo
 /* An ExternalName Service whose target has changed: the same names, other answers. */
 static void refresh(struct kb_records *r, uint32_t svc)
 {
-	struct kb_svc *s = kb_store_svc(&r->store, svc);
-	bool refused = false;
-
 	kb_list_clear(&r->after);
 	kb_svcview_collect(&r->view, &r->store, svc);
 	if (r->view.kind != KB_VIEW_EXTERNAL)
 		return;
 	kb_names_list(r, &r->after);
-	put_all(r, &r->after, &refused);
-	s->refused |= refused;
+	put_all(r, &r->after, &kb_store_svc(&r->store, svc)->refused);
 }
 
 static void push(struct kb_records *r, uint32_t svc)
@@ -484,16 +497,16 @@ static void publish_icepts(struct kb_records *r)
 void kb_publish_static(struct kb_records *r)
 {
 	uint32_t bucket, slot;
-	bool refused = false;
 	size_t i;
 
 	collect_dns(r);
+	r->static_refused = false;
 	kb_list_clear(&r->after);
 	kb_names_apex(r, &r->after);
 	if (r->reverse_authoritative)
 		kb_names_reverse_apex(r, &r->after);
 	if (r->built) {
-		put_all(r, &r->after, &refused);
+		put_all(r, &r->after, &r->static_refused);
 		publish_icepts(r);
 		return;
 	}
@@ -501,7 +514,7 @@ void kb_publish_static(struct kb_records *r)
 	for (i = 0; i < r->after.n; i++)
 		if (!kb_table_get(r->table, kb_list_name(&r->after, &r->after.want[i]),
 				  r->after.want[i].name_len, &bucket, &slot))
-			put(r, &r->after, &r->after.want[i], &refused);
+			put(r, &r->after, &r->after.want[i], &r->static_refused);
 }
 
 void kb_publish_followers(struct kb_records *r, uint32_t svc)
@@ -550,7 +563,7 @@ static void ns_lists(struct kb_records *r, uint32_t id, const struct kb_ns *old)
 void kb_publish_namespace(struct kb_records *r, uint32_t id, const struct kb_ns *old)
 {
 	struct kb_ns *ns = kb_store_ns(&r->store, id), now = *ns;
-	bool was, is, refused = false;
+	bool was, is, again = ns->refused;
 	uint32_t svc, next;
 
 	/* The namespace's own name first when it is left, so that what goes below it is
@@ -559,8 +572,9 @@ void kb_publish_namespace(struct kb_records *r, uint32_t id, const struct kb_ns 
 	was = has_leave(&r->before);
 	is = has_leave(&r->after);
 	left_begin(r, was, is);
+	ns->refused = false;
 	if (!was)
-		diff(r, &r->before, &r->after, false, &refused);
+		diff(r, &r->before, &r->after, again, &ns->refused);
 	for (svc = ns->svcs; svc; svc = next) {
 		next = kb_store_svc(&r->store, svc)->ns_next;
 		if (svc == r->misc)
@@ -573,31 +587,52 @@ void kb_publish_namespace(struct kb_records *r, uint32_t id, const struct kb_ns 
 	}
 	if (was) {
 		ns_lists(r, id, old);
-		diff(r, &r->before, &r->after, false, &refused);
+		diff(r, &r->before, &r->after, again, &ns->refused);
 	}
 	left_end(r, was, is);
 	kb_publish_followers(r, r->misc);
 }
 
-/* One Service whose names were refused is tried again with each event. */
-void kb_publish_retry(struct kb_records *r)
+/* Tries the names of one Service (or, behind the last of them, namespace) again if some were
+ * refused. Returns whether there were any. */
+static bool retry(struct kb_records *r, uint32_t at)
 {
-	uint32_t i, id;
-
-	if (!r->n_refused)
-		return;
-	for (i = 0; i < 16 && r->store.svc.top; i++) {
-		struct kb_svc *s;
-
-		id = r->refused_from % r->store.svc.top + 1;
-		r->refused_from = id;
-		s = kb_store_svc(&r->store, id);
-		if (!s->refused || !s->obj)
-			continue;
-		kb_publish_open(r, id, &r->before, &r->revs_before);
-		kb_publish_service(r, id, &r->before, &r->revs_before);
-		return;
+	if (at < r->store.svc.top) {
+		if (!kb_store_svc(&r->store, at + 1)->refused)
+			return false;
+		kb_publish_open(r, at + 1, &r->before, &r->revs_before);
+		kb_publish_service(r, at + 1, &r->before, &r->revs_before);
+		return true;
 	}
+	at -= r->store.svc.top;
+	if (!kb_store_ns(&r->store, at + 1)->refused)
+		return false;
+	kb_store_ns(&r->store, at + 1)->refused = false;
+	kb_list_clear(&r->after);
+	kb_names_ns(r, at + 1, &r->after);
+	put_all(r, &r->after, &kb_store_ns(&r->store, at + 1)->refused);
+	return true;
+}
+
+void kb_publish_retry(struct kb_records *r, uint32_t max)
+{
+	uint32_t total = r->store.svc.top + r->store.ns.top, looked;
+
+	if (!r->incomplete)
+		return;
+	if (r->static_refused)
+		kb_publish_static(r);
+	r->incomplete = r->static_refused;
+	for (looked = 0; looked < total; looked++) {
+		r->retry_from = r->retry_from + 1 < total ? r->retry_from + 1 : 0;
+		if (retry(r, r->retry_from) && --max == 0) {
+			r->incomplete = true;
+			return;
+		}
+	}
+	/* Nobody was found who lacks a name, or all of them have theirs now. */
+	if (!r->incomplete)
+		kb_table_refusals_clear(r->table);
 }
 
 /* How many names a Service has in one domain, without rendering them. */
@@ -619,7 +654,6 @@ void kb_publish_all(struct kb_records *r)
 {
 	size_t names = 64, i;
 	uint32_t id;
-	bool refused = false;
 
 	/* Room for everything in one step; the reverse index on the way. */
 	for (id = 1; id <= r->store.svc.top; id++) {
@@ -643,21 +677,19 @@ void kb_publish_all(struct kb_records *r)
 			continue;
 		kb_names_ns(r, id, &r->after);
 		left_begin(r, false, has_leave(&r->after));
-		put_all(r, &r->after, &refused);
+		put_all(r, &r->after, &kb_store_ns(&r->store, id)->refused);
 	}
 	for (id = 1; id <= r->store.svc.top; id++) {
 		struct kb_svc *s = kb_store_svc(&r->store, id);
 
 		if (!s->obj || id == r->misc)
 			continue;
-		refused = false;
 		kb_list_clear(&r->after);
 		kb_svcview_collect(&r->view, &r->store, id);
 		kb_names_list(r, &r->after);
 		s->left = has_leave(&r->after);
 		left_begin(r, false, s->left);
-		put_all(r, &r->after, &refused);
-		s->refused = refused;
+		put_all(r, &r->after, &s->refused);
 	}
 	for (i = 0; r->reverse.slot && i <= r->reverse.mask; i++) {
 		const struct kb_rev *e = &r->reverse.slot[i];
@@ -665,7 +697,7 @@ void kb_publish_all(struct kb_records *r)
 
 		/* Once for each address: at the first of its entries. */
 		if (e->svc && kb_reverse_next(&r->reverse, e->addr, e->svc & KB_REV_V6, &pos) == e)
-			publish_ptr(r, e->addr, e->svc & KB_REV_V6, false);
+			publish_ptr(r, e->addr, e->svc & KB_REV_V6, false, false);
 	}
 	kb_publish_reverse_flags(r);
 	r->built = true;

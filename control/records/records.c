@@ -14,6 +14,9 @@
 #include "control/records/alloc.h"
 #include "control/records/internal.h"
 
+/* Services and namespaces that one call of kb_records_retry tries at most. */
+#define RETRIES 64
+
 static const char *const kind_name[KB_KIND_MAX] = {"Service", "EndpointSlice", "Namespace"};
 
 /* --- warnings and checks ------------------------------------------------------ */
@@ -159,7 +162,7 @@ static void publish_done(struct kb_records *r, enum kb_kind kind, double trigger
 		return;
 	if (kind != KB_NAMESPACE)
 		kb_table_set_serial(r->table, now(r));
-	kb_publish_retry(r);
+	kb_publish_retry(r, 1);
 	if (r->published)
 		r->published(r->arg, kind, trigger_time_s);
 }
@@ -665,6 +668,12 @@ void kb_records_free(struct kb_records *r)
 }
 
 /* --- what others ask ---------------------------------------------------------------- */
+
+void kb_records_retry(struct kb_records *r)
+{
+	if (r->built)
+		kb_publish_retry(r, RETRIES);
+}
 
 void kb_records_stats(const struct kb_records *r, struct kb_records_stats *ret_stats)
 {

@@ -50,7 +50,7 @@ struct kb_records_stats {
 	uint64_t services, slices, namespaces, endpoints;
 	uint64_t skipped;  /* objects whose names are left alone */
 	uint64_t warnings; /* names or parts of objects that DNS cannot carry */
-	uint64_t refused;  /* puts that the table did not take; tried again with events */
+	uint64_t refused;  /* puts that the table did not take; tried again */
 	uint64_t left;	   /* names entered as ones to leave */
 	bool synced[KB_KIND_MAX];
 };
@@ -63,6 +63,10 @@ void kb_records_free(struct kb_records *records);
 
 /* The sink through which a source feeds these records. */
 void kb_records_sink(struct kb_records *records, struct kb_sink *ret_sink);
+
+/* Tries again some of what the table has refused; to be called twice a second. Each event
+ * also tries a little. */
+void kb_records_retry(struct kb_records *records);
 
 void kb_records_stats(const struct kb_records *records, struct kb_records_stats *ret_stats);
 

@@ -71,6 +71,7 @@ struct kb_ns {
 	uint32_t reason; /* string id: why its object is bad */
 	uint32_t lost;	 /* bad slices of this namespace that do not tell their Service */
 	bool exists;	 /* the object does */
+	bool refused;	 /* the table did not take its name */
 };
 
 struct kb_svc {
@@ -86,7 +87,7 @@ struct kb_svc {
 	bool pinned;		/* never freed */
 	bool dns;		/* one of the configured cluster DNS Services */
 	bool far;		/* ExternalName whose target has too many dependents */
-	bool refused;		/* the table did not take all of its names */
+	bool refused;		/* the table did not take all its names or those of its addresses */
 	bool left;		/* its names are entered as ones to leave */
 	struct kb_svc_obj *obj; /* owned, NULL: only referred to */
 };

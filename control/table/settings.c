@@ -97,6 +97,13 @@ void kb_table_zone_flag(struct kb_table *t, uint8_t id, uint8_t flag, bool on)
 	kb_zone_publish(t, id);
 }
 
+void kb_table_refusals_clear(struct kb_table *t)
+{
+	memset(t->zone_refused, 0, sizeof(t->zone_refused));
+	for (uint8_t id = 1; id <= KB_VALUE_ZONE_MAX; id++)
+		kb_zone_publish(t, id);
+}
+
 void kb_table_zones_clear(struct kb_table *t)
 {
 	t->hdr->n_zones = 0;

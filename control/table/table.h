@@ -88,9 +88,13 @@ struct kb_entry {
  * Enters or changes a name (wire form, lower case). Always takes over the caller's
  * reference to entry->ref. Visible to every reader on return. Returns 0, -EEXIST when
  * another of our names has this hash, -ENOSPC when there is no room: then nothing has
- * changed, and misses of that zone are left from now on (kb_table_stats.refused).
+ * changed, and misses of that zone are left (kb_table_stats.refused) until the owner knows
+ * that nothing is missing any more: kb_table_refusals_clear.
  */
 int kb_table_put(struct kb_table *t, const uint8_t *name, size_t len, const struct kb_entry *entry);
+/* Every name that was refused has been stored since or is not wanted any more: misses mean
+ * again what their zones say. */
+void kb_table_refusals_clear(struct kb_table *t);
 /* 0 or -ENOENT. Gone for every reader on return. */
 int kb_table_del(struct kb_table *t, const uint8_t *name, size_t len);
 /* What stands at a name now: the raw value, 0 if nothing; where: bucket and slot. */

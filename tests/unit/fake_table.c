@@ -26,6 +26,8 @@ struct kb_table {
 	uint32_t head[REC_HEADS];
 	uint32_t *rec_of; /* by ref */
 	uint64_t names, records, changes, budget;
+	uint8_t zone_flags[KB_VALUE_ZONE_MAX + 1]; /* as asked for */
+	bool zone_refused[KB_VALUE_ZONE_MAX + 1];
 };
 
 struct kb_table *fake_table_new(uint32_t buckets)
@@ -196,6 +198,27 @@ static struct kb_slot *find(struct kb_table *t, uint64_t hash, bool make)
 	return NULL;
 }
 
+static void zone_publish(struct kb_table *t, uint8_t id)
+{
+	size_t i;
+
+	for (i = 0; i < t->hdr.n_zones; i++)
+		if (id && t->hdr.zone[i].id == id)
+			t->hdr.zone[i].flags =
+				(uint8_t)(t->zone_flags[id] &
+					  ~(t->zone_refused[id] ? KB_ZONE_ANSWER : 0));
+}
+
+void kb_table_refusals_clear(struct kb_table *t)
+{
+	uint8_t id;
+
+	for (id = 1; id <= KB_VALUE_ZONE_MAX; id++) {
+		t->zone_refused[id] = false;
+		zone_publish(t, id);
+	}
+}
+
 int kb_table_put(struct kb_table *t, const uint8_t *name, size_t len, const struct kb_entry *e)
 {
 	uint64_t hash = hash_of(t, name, len), v, old;
@@ -203,6 +226,8 @@ int kb_table_put(struct kb_table *t, const uint8_t *name, size_t len, const stru
 
 	if (!s) {
 		kb_table_release(t, e->ref);
+		t->zone_refused[e->zone] = true;
+		zone_publish(t, e->zone);
 		return -ENOSPC;
 	}
 	v = kb_value(e->kind, e->zone, e->ref, e->addr);
@@ -282,8 +307,10 @@ int kb_table_zone_add(struct kb_table *t, const uint8_t *name, size_t len, uint8
 	z->len = (uint8_t)len;
 	z->id = id;
 	z->flags = flags;
-	if (id)
+	if (id) {
 		t->hdr.zone_len[id] = (uint8_t)len;
+		t->zone_flags[id] = flags;
+	}
 	for (i = 0; i < 8 && i < len; i++) {
 		tail[7 - i] = name[len - 1 - i];
 		mask[7 - i] = 0xff;
@@ -305,14 +332,10 @@ uint8_t fake_table_zone_flags(const struct kb_table *t, uint8_t id)
 
 void kb_table_zone_flag(struct kb_table *t, uint8_t id, uint8_t flag, bool on)
 {
-	size_t i;
+	uint8_t *flags = &t->zone_flags[id];
 
-	for (i = 0; i < t->hdr.n_zones; i++) {
-		struct kb_zone *z = &t->hdr.zone[i];
-
-		if (z->id == id)
-			z->flags = (uint8_t)(on ? z->flags | flag : z->flags & ~flag);
-	}
+	*flags = (uint8_t)(on ? *flags | flag : *flags & ~flag);
+	zone_publish(t, id);
 }
 
 void kb_table_zones_clear(struct kb_table *t)

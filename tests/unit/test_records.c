@@ -809,12 +809,68 @@ static void test_refused(void **state)
 	expect_left(w, "x.a.svc.cluster.local", "A");
 	kb_records_stats(w->records, &st);
 	assert_true(st.refused > 0);
+	/* While names are missing, no name of the zone is denied. */
+	expect_left(w, "nobody.a.svc.cluster.local", "A");
 	/* There is room again: the next events bring them in. */
 	fake_table_refuse_after(w->table, UINT64_MAX);
 	ev(w, "svc a/z cluster 10.0.0.4 -");
 	ev(w, "svc a/z cluster 10.0.0.5 -");
 	expect_a(w, "x.a.svc.cluster.local", "10.0.0.3");
 	expect_a(w, "y.a.svc.cluster.local", "10.0.0.2");
+	ev(w, "svc a/z cluster 10.0.0.4 -");
+	expect_nx(w, "nobody.a.svc.cluster.local");
+	world_free(w);
+}
+
+/* Everything that can be refused, at each number of names that still find room: without any
+ * further event it all comes in later, and the zones deny again. */
+static void test_refused_is_retried(void **state)
+{
+	uint64_t room;
+	size_t i;
+
+	(void)state;
+	for (room = 0; room < 40; room++) {
+		struct world *w = world_with(
+			nothing, (struct kb_records_config){.reverse_authoritative = true});
+		struct world *full = world_with(
+			nothing, (struct kb_records_config){.reverse_authoritative = true});
+
+		ev(w, "ns a");
+		fake_table_refuse_after(w->table, room);
+		for (i = 0; fixture_cluster[i]; i++)
+			ev(w, fixture_cluster[i]);
+		assert_int_equal(fake_table_zone_flags(w->table, 1) & KB_ZONE_ANSWER, 0);
+		kb_records_retry(w->records);
+		assert_int_equal(fake_table_zone_flags(w->table, 1) & KB_ZONE_ANSWER, 0);
+		fake_table_refuse_after(w->table, UINT64_MAX);
+		for (i = 0; i < 10; i++)
+			kb_records_retry(w->records);
+		for (i = 0; fixture_cluster[i]; i++)
+			ev(full, fixture_cluster[i]);
+		ev(full, "ns a");
+		assert_int_equal(fake_table_names(w->table), fake_table_names(full->table));
+		for (i = 1; i <= KB_VALUE_ZONE_MAX; i++)
+			assert_int_equal(fake_table_zone_flags(w->table, (uint8_t)i),
+					 fake_table_zone_flags(full->table, (uint8_t)i));
+		world_free(w);
+		world_free(full);
+	}
+}
+
+/* A Service whose names found no room goes: nothing is missing any more. */
+static void test_refused_is_gone(void **state)
+{
+	struct world *w = world_new(nothing);
+
+	(void)state;
+	ev(w, "ns a");
+	fake_table_refuse_after(w->table, 0);
+	ev(w, "svc a/y cluster 10.0.0.2 -");
+	expect_left(w, "nobody.a.svc.cluster.local", "A");
+	ev(w, "gone svc a/y");
+	kb_records_retry(w->records);
+	expect_nx(w, "nobody.a.svc.cluster.local");
 	world_free(w);
 }
 
@@ -918,16 +974,28 @@ static void test_wirename(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_wirename),    cmocka_unit_test(test_cases),
-		cmocka_unit_test(test_render),	    cmocka_unit_test(test_before_sync),
-		cmocka_unit_test(test_order),	    cmocka_unit_test(test_type_in_place),
-		cmocka_unit_test(test_ptr_sharing), cmocka_unit_test(test_reverse_authoritative),
-		cmocka_unit_test(test_external),    cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_large),	    cmocka_unit_test(test_intercepts),
-		cmocka_unit_test(test_relist),	    cmocka_unit_test(test_serial),
-		cmocka_unit_test(test_minimal),	    cmocka_unit_test(test_shared_records),
-		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_nothing_left),
-		cmocka_unit_test(test_domains),	    cmocka_unit_test(test_each_name),
+		cmocka_unit_test(test_wirename),
+		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_render),
+		cmocka_unit_test(test_before_sync),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_type_in_place),
+		cmocka_unit_test(test_ptr_sharing),
+		cmocka_unit_test(test_reverse_authoritative),
+		cmocka_unit_test(test_external),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_intercepts),
+		cmocka_unit_test(test_relist),
+		cmocka_unit_test(test_serial),
+		cmocka_unit_test(test_minimal),
+		cmocka_unit_test(test_shared_records),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_refused_is_retried),
+		cmocka_unit_test(test_refused_is_gone),
+		cmocka_unit_test(test_nothing_left),
+		cmocka_unit_test(test_domains),
+		cmocka_unit_test(test_each_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
