@@ -52,7 +52,7 @@
  *	RR = { "name", "ttl_s": 5, "type": "A", "data": "10.96.0.1" }
  *	The table's place of a name is shown, the hash key and hashes never are.
  *
- * dump				a stream; in no special order
+ * dump				a stream; in no special order, not a snapshot in time
  *	{ "name": "kubernetes.default.svc.cluster.local", "kind": "a" | "record" | "leave",
  *	  "zone": "cluster.local", "ref": 0, "address": "10.96.0.1" | null }
  *

@@ -18,13 +18,14 @@
 
 /*
  * A connection: reads one line, then writes chunk after chunk until its reply is
- * whole, then closes. One uv_write is under way at a time; what it writes is reply.out.buf,
- * which stays untouched until the callback.
+ * whole, at most one in each turn of the loop, then closes. One uv_write is under way at a
+ * time; what it writes is reply.out.buf, which stays untouched until the callback.
  */
 struct client {
 	struct kb_ctl_server *server; /* borrowed; outlives its clients */
 	uv_pipe_t pipe;
 	uv_timer_t timer;
+	uv_idle_t turn; /* active while a chunk of the stream is due */
 	uv_write_t write;
 	unsigned int handles; /* that libuv has not let go of */
 	struct client *next;
@@ -103,6 +104,7 @@ static void client_close(struct client *c)
 	stream_end(c);
 	uv_close((uv_handle_t *)&c->pipe, on_handle_closed);
 	uv_close((uv_handle_t *)&c->timer, on_handle_closed);
+	uv_close((uv_handle_t *)&c->turn, on_handle_closed);
 }
 
 static void on_idle(uv_timer_t *timer)
@@ -129,7 +131,8 @@ static void put_error(struct kb_ctl_reply *reply, int r)
 	kb_json_out_end(out);
 }
 
-/* Fills the chunk: documents of the stream until it is full, or ends it. */
+/* Fills the chunk: documents of the stream until it is full or none is to be had in this
+ * turn of the loop, or ends it. */
 static void stream_fill(struct client *c)
 {
 	struct kb_json_out *out = &c->reply.out;
@@ -154,7 +157,7 @@ static void stream_fill(struct client *c)
 			out->len = mark;
 		}
 	}
-	if (r == 1)
+	if (r == 1 || r == -EAGAIN)
 		return;
 	if (r == 0) {
 		open_document(out, true);
@@ -167,7 +170,7 @@ static void stream_fill(struct client *c)
 	stream_end(c);
 }
 
-static void write_chunk(struct client *c);
+static void next_chunk(struct client *c);
 
 static void on_written(uv_write_t *req, int status)
 {
@@ -178,21 +181,36 @@ static void on_written(uv_write_t *req, int status)
 	if (status < 0 || !c->streaming)
 		client_close(c);
 	else
-		write_chunk(c);
+		next_chunk(c);
 }
 
-static void write_chunk(struct client *c)
+static void write_out(struct client *c)
 {
-	uv_buf_t buf;
+	uv_buf_t buf = uv_buf_init(c->reply.out.buf, (unsigned int)c->reply.out.len);
 
-	if (c->streaming)
-		stream_fill(c);
 	/* From here on the client has idle_ms to take this chunk. */
 	uv_timer_start(&c->timer, on_idle, c->server->idle_ms, 0);
-	buf = uv_buf_init(c->reply.out.buf, (unsigned int)c->reply.out.len);
 	c->write.data = c;
 	if (uv_write(&c->write, (uv_stream_t *)&c->pipe, &buf, 1, on_written) < 0)
 		client_close(c);
+}
+
+static void on_turn(uv_idle_t *turn)
+{
+	struct client *c = turn->data;
+
+	stream_fill(c);
+	if (!c->reply.out.len)
+		return;
+	uv_idle_stop(turn);
+	write_out(c);
+}
+
+/* In the next turn of the loop: libuv calls back for several writes in one. */
+static void next_chunk(struct client *c)
+{
+	uv_timer_stop(&c->timer); /* it is not the client who is waited for */
+	uv_idle_start(&c->turn, on_turn);
 }
 
 static int run_words(struct client *c, int argc, char **argv)
@@ -231,25 +249,26 @@ static int run_line(struct client *c, char *line)
 	return run_words(c, argc, argv);
 }
 
-/* Starts the reply: the error document, the one document, or the first chunk. */
+/* Starts the reply: the error document, the one document, or the stream. */
 static void answer(struct client *c, int r)
 {
 	struct kb_json_out *out = &c->reply.out;
 
 	if (r == 0 && c->reply.stream.next) {
 		c->streaming = true;
-	} else {
-		stream_end(c);
-		if (r == 0) {
-			kb_json_out_close(out);
-			r = kb_json_out_end(out);
-		}
-		if (r < 0) {
-			kb_json_out_reset(out);
-			put_error(&c->reply, r);
-		}
+		next_chunk(c);
+		return;
 	}
-	write_chunk(c);
+	stream_end(c);
+	if (r == 0) {
+		kb_json_out_close(out);
+		r = kb_json_out_end(out);
+	}
+	if (r < 0) {
+		kb_json_out_reset(out);
+		put_error(&c->reply, r);
+	}
+	write_out(c);
 }
 
 static void serve(struct client *c, char *newline)
@@ -330,9 +349,11 @@ static void on_connection(uv_stream_t *listener, int status)
 	kb_json_out_init(&c->reply.out, KB_CTL_REPLY_MAX);
 	uv_pipe_init(s->loop, &c->pipe, 0);
 	uv_timer_init(s->loop, &c->timer);
+	uv_idle_init(s->loop, &c->turn);
 	c->pipe.data = c;
 	c->timer.data = c;
-	c->handles = 2;
+	c->turn.data = c;
+	c->handles = 3;
 	c->next = s->clients;
 	s->clients = c;
 	s->n_clients++;

@@ -24,9 +24,11 @@ struct kb_ctl_server;
 
 /*
  * A stream, for replies that are too large for one document. `next` writes the next
- * document's members into `out`, where an object is open, and returns 1; 0 at the end,
- * or -errno, which ends the stream with an error document. `free` is called once,
- * whatever happens. Between two calls the loop runs and anything may have changed.
+ * document's members into `out`, where an object is open, and returns 1; 0 at the end;
+ * -EAGAIN when it has looked for long enough and found none, to be called again in a later
+ * turn of the loop; or another -errno, which ends the stream with an error document. `free`
+ * is called once, whatever happens. Between two calls the loop may run and anything may have
+ * changed.
  */
 struct kb_ctl_stream {
 	void *state;

@@ -205,138 +205,6 @@ static int run_stats(void *arg, int argc, char **argv, struct kb_ctl_reply *repl
 	return 0;
 }
 
-/*
- * dump, in pieces: each piece walks the records again up to where the last one ended, so
- * that neither the whole answer nor a cursor into changing data is kept. Names that come
- * or go meanwhile may be shown twice or not at all.
- */
-#define DUMP_PIECE 16384
-
-struct dump {
-	struct kb_daemon *d; /* borrowed */
-	size_t done;	     /* names of the pieces before this one */
-	size_t skip, n, at;
-	struct dump_name {
-		char *name; /* owned */
-		struct kb_entry entry;
-	} * names; /* owned, DUMP_PIECE */
-};
-
-static int dump_collect(void *arg, const char *name, const struct kb_entry *entry)
-{
-	struct dump *dump = arg;
-
-	if (dump->skip) {
-		dump->skip--;
-		return 0;
-	}
-	dump->names[dump->n].name = strdup(name);
-	if (!dump->names[dump->n].name)
-		return -ENOMEM;
-	dump->names[dump->n].entry = *entry;
-	return ++dump->n == DUMP_PIECE;
-}
-
-static void dump_clear(struct dump *dump)
-{
-	for (size_t i = 0; i < dump->n; i++)
-		free(dump->names[i].name);
-	dump->n = 0;
-	dump->at = 0;
-}
-
-/* The text of the zone with this id, NULL if there is none. */
-static const char *zone_text(const struct kb_daemon *d, uint32_t id, char *text, size_t size)
-{
-	const struct kb_header *hdr = kb_table_header(d->table);
-	size_t used = 0;
-
-	for (size_t i = 0; i < hdr->n_zones; i++) {
-		const uint8_t *p = (const uint8_t *)hdr->zone[i].name;
-
-		if (!id || hdr->zone[i].id != id)
-			continue;
-		while (*p && used + *p + 2 < size) {
-			memcpy(text + used, p + 1, *p);
-			used += *p;
-			text[used++] = '.';
-			p += *p + 1;
-		}
-		text[used ? used - 1 : 0] = '\0';
-		return text;
-	}
-	return NULL;
-}
-
-static const char *entry_kind(uint32_t kind)
-{
-	return kind == KB_VALUE_A	? "a"
-	       : kind == KB_VALUE_REC	? "record"
-	       : kind == KB_VALUE_LEAVE ? "leave"
-					: "none";
-}
-
-void kb_daemon_put_entry(struct kb_json_out *o, const struct kb_daemon *d,
-			 const struct kb_entry *entry)
-{
-	char text[256], addr[INET_ADDRSTRLEN];
-
-	kb_json_put_str(o, "kind", entry_kind(entry->kind));
-	kb_json_put_str(o, "zone", zone_text(d, entry->zone, text, sizeof(text)));
-	kb_json_put_u64(o, "ref", entry->ref);
-	if (entry->addr)
-		kb_json_put_str(o, "address", inet_ntop(AF_INET, &entry->addr, addr, sizeof(addr)));
-	else
-		kb_json_put_null(o, "address");
-}
-
-static int dump_next(void *state, struct kb_json_out *out)
-{
-	struct dump *dump = state;
-	int r;
-
-	if (dump->at == dump->n) {
-		dump->done += dump->n;
-		dump_clear(dump);
-		dump->skip = dump->done;
-		r = kb_records_each_name(dump->d->records, dump_collect, dump);
-		if (r < 0)
-			return r;
-		if (dump->n == 0)
-			return 0;
-	}
-	kb_json_put_str(out, "name", dump->names[dump->at].name);
-	kb_daemon_put_entry(out, dump->d, &dump->names[dump->at].entry);
-	dump->at++;
-	return 1;
-}
-
-static void dump_free(void *state)
-{
-	struct dump *dump = state;
-
-	dump_clear(dump);
-	free(dump->names);
-	free(dump);
-}
-
-static int run_dump(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
-{
-	struct dump *dump = calloc(1, sizeof(*dump));
-
-	(void)argc;
-	(void)argv;
-	if (dump)
-		dump->names = calloc(DUMP_PIECE, sizeof(*dump->names));
-	if (!dump || !dump->names) {
-		free(dump);
-		return -ENOMEM;
-	}
-	dump->d = arg;
-	reply->stream = (struct kb_ctl_stream){dump, dump_next, dump_free};
-	return 0;
-}
-
 static int tune_apply(void *arg, const struct kb_option *row)
 {
 	struct kb_daemon *d = arg;
@@ -399,7 +267,7 @@ const struct kb_ctl_cmd kb_daemon_commands[] = {
 	{"status", 0, 0, "status", run_status},
 	{"stats", 0, 1, "stats [PREFIX]", run_stats},
 	{"lookup", 1, 2, "lookup NAME [TYPE]", kb_daemon_lookup},
-	{"dump", 0, 0, "dump", run_dump},
+	{"dump", 0, 0, "dump", kb_daemon_dump},
 	{"tune", 0, 1, "tune [KEY[=VALUE]]", run_tune},
 	{"bypass", 0, 2, "bypass [on [SECONDS]|off]", run_bypass},
 	{"version", 0, 0, "version", run_version},

@@ -76,15 +76,17 @@ bool kb_daemon_ready(void *arg, const char **ret_why);
 /* commands.c: what the control socket serves; ends with name NULL. */
 extern const struct kb_ctl_cmd kb_daemon_commands[];
 
-/* Members kind, zone, ref, address. */
-void kb_daemon_put_entry(struct kb_json_out *o, const struct kb_daemon *d,
-			 const struct kb_entry *entry);
-
 /* daemon.c: makes the live tunables in d->options effective. */
 void kb_daemon_apply_tunables(struct kb_daemon *d);
 /* Runs until a signal ends it. `started` is called when everything is up. 0, or -errno after
  * an error has been logged; then nothing is left attached that was not before. */
 int kb_daemon_run(struct kb_daemon *d, void (*started)(void));
+
+/* dump.c */
+int kb_daemon_dump(void *arg, int argc, char **argv, struct kb_ctl_reply *reply);
+/* Members kind, zone, ref, address. */
+void kb_daemon_put_entry(struct kb_json_out *o, const struct kb_daemon *d,
+			 const struct kb_entry *entry);
 
 /* lookup.c */
 int kb_daemon_lookup(void *arg, int argc, char **argv, struct kb_ctl_reply *reply);

@@ -6,6 +6,7 @@
  *   publish.c  differences of names into the table; PTR names; apex; intercepts
  *   names.c    the names of one Service, and the records of one name
  *   resolve.c  from a name back to what it is; CNAME chains; whole answers
+ *   walk.c     all names, piece by piece
  */
 #ifndef KB_RECORDS_INTERNAL_H
 #define KB_RECORDS_INTERNAL_H

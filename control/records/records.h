@@ -87,10 +87,22 @@ struct kb_rendered {
 int kb_records_render(const struct kb_records *records, const uint8_t *qname, size_t qname_len,
 		      uint16_t qtype, uint8_t *out, size_t cap, struct kb_rendered *ret);
 
-/* Calls `each` with every name (text form, no final dot) and its entry, in no special
- * order; a non-zero result stops and is returned. */
-int kb_records_each_name(struct kb_records *records,
-			 int (*each)(void *arg, const char *name, const struct kb_entry *entry),
-			 void *arg);
+/*
+ * A walk over all names (text form, no final dot) and their entries, in pieces and in no
+ * special order, for callers that may not hold up the loop. Zeroed at start; it holds no
+ * pointer, so objects may come, change and go between two pieces. It is no snapshot then:
+ * a name that comes or goes meanwhile, and a reverse name next to one in the index, may be
+ * told twice or not at all.
+ */
+struct kb_records_walk {
+	uint32_t part, at;
+};
+/* The next piece: about KB_RECORDS_WALK_NAMES names, but all those of a Service together,
+ * possibly none. Returns 1, 0 after the last piece, or the first non-zero result of `each`,
+ * which ends the walk. */
+#define KB_RECORDS_WALK_NAMES 64
+int kb_records_walk(struct kb_records *records, struct kb_records_walk *walk,
+		    int (*each)(void *arg, const char *name, const struct kb_entry *entry),
+		    void *arg);
 
 #endif

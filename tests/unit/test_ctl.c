@@ -48,6 +48,7 @@ static int apply_result;
 struct names {
 	unsigned int i, n;
 	int end;
+	bool rested;
 };
 
 static int names_next(void *state, struct kb_json_out *out)
@@ -55,6 +56,10 @@ static int names_next(void *state, struct kb_json_out *out)
 	struct names *names = state;
 	char name[64];
 
+	/* Now and then, and before the first, there is nothing for a moment. */
+	names->rested = names->i % 1000 == 0 && !names->rested;
+	if (names->rested)
+		return -EAGAIN;
 	if (names->i == names->n)
 		return names->end;
 	snprintf(name, sizeof(name), "name-%u.default.svc.cluster.local", names->i++);

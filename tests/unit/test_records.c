@@ -4,6 +4,7 @@
  * changes when objects come, change and go in any order. Answers are made by the real
  * answer core over a fake table.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -929,23 +930,104 @@ static void test_domains(void **state)
 	assert_int_not_equal(kb_records_new(&config, NULL, &none, err, sizeof(err)), 0);
 }
 
-static int count_name(void *arg, const char *name, const struct kb_entry *entry)
+struct walked {
+	char name[2048][256];
+	size_t n, piece;
+};
+
+static int keep_name(void *arg, const char *name, const struct kb_entry *entry)
 {
+	struct walked *k = arg;
+
 	assert_true(name[0] != '\0');
 	assert_true(entry->kind != KB_VALUE_NONE);
-	++*(size_t *)arg;
+	assert_true(k->n < 2048);
+	snprintf(k->name[k->n++], sizeof(k->name[0]), "%s", name);
+	k->piece++;
 	return 0;
 }
 
-static void test_each_name(void **state)
+static size_t times_walked(const struct walked *k, const char *name)
 {
-	struct world *w = world_with(fixture_cluster,
-				     (struct kb_records_config){.reverse_authoritative = true});
 	size_t n = 0;
 
+	for (size_t i = 0; i < k->n; i++)
+		n += strcmp(k->name[i], name) == 0;
+	return n;
+}
+
+static void test_walk(void **state)
+{
+	static struct walked k;
+	struct world *w = world_with(fixture_cluster,
+				     (struct kb_records_config){.reverse_authoritative = true});
+	struct kb_records_walk walk = {0};
+	size_t pieces = 1;
+	int r;
+
 	(void)state;
-	assert_int_equal(kb_records_each_name(w->records, count_name, &n), 0);
-	assert_int_equal(n, fake_table_names(w->table));
+	while ((r = kb_records_walk(w->records, &walk, keep_name, &k)) == 1) {
+		/* No Service of this cluster has more names than a piece. */
+		assert_true(k.piece < 2 * KB_RECORDS_WALK_NAMES);
+		k.piece = 0;
+		pieces++;
+	}
+	assert_int_equal(r, 0);
+	assert_true(pieces > 1);
+	assert_int_equal(k.n, fake_table_names(w->table));
+	for (size_t i = 0; i < k.n; i++)
+		assert_int_equal(times_walked(&k, k.name[i]), 1);
+	assert_int_equal(kb_records_walk(w->records, &walk, keep_name, &k), 0);
+	world_free(w);
+}
+
+static int refuse_name(void *arg, const char *name, const struct kb_entry *entry)
+{
+	(void)arg;
+	(void)name;
+	(void)entry;
+	return -ENOMEM;
+}
+
+/* Objects come, change and go between the pieces: what stays is told once, and nothing
+ * that has gone is touched. */
+static void test_walk_changes(void **state)
+{
+	static struct walked k;
+	static char line[128];
+	struct world *w = world_with(fixture_cluster, (struct kb_records_config){0});
+	struct kb_records_walk walk = {0};
+	int r, i;
+
+	(void)state;
+	k.n = 0;
+	for (i = 0; i < 200; i++) {
+		snprintf(line, sizeof(line), "svc default/w%d cluster 10.1.0.%d http:tcp:80", i,
+			 i + 1);
+		fixture_apply(&w->sink, line);
+	}
+	/* Every second one goes, the last ones before the walk comes to them. */
+	for (i = 199; (r = kb_records_walk(w->records, &walk, keep_name, &k)) == 1; i -= 24) {
+		for (int j = i; j > i - 24 && j >= 0; j--) {
+			snprintf(line, sizeof(line),
+				 j % 2 ? "gone svc default/w%d"
+				       : "svc default/w%d cluster 10.2.0.9 http:tcp:80",
+				 j);
+			fixture_apply(&w->sink, line);
+		}
+		snprintf(line, sizeof(line), "svc default/new%d cluster 10.3.0.1 http:tcp:80",
+			 200 + i);
+		fixture_apply(&w->sink, line);
+	}
+	assert_int_equal(r, 0);
+	assert_true(i < 150);
+	for (i = 0; i < 200; i += 2) {
+		snprintf(line, sizeof(line), "w%d.default.svc.cluster.local", i);
+		assert_int_equal(times_walked(&k, line), 1);
+	}
+	assert_int_equal(times_walked(&k, "w199.default.svc.cluster.local"), 0);
+	walk = (struct kb_records_walk){0};
+	assert_int_equal(kb_records_walk(w->records, &walk, refuse_name, NULL), -ENOMEM);
 	world_free(w);
 }
 
@@ -995,7 +1077,8 @@ int main(void)
 		cmocka_unit_test(test_refused_is_gone),
 		cmocka_unit_test(test_nothing_left),
 		cmocka_unit_test(test_domains),
-		cmocka_unit_test(test_each_name),
+		cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_walk_changes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -303,9 +303,14 @@ static void print_objects(void)
 
 static void get_names(struct world *w, struct names *ret)
 {
+	struct kb_records_walk walk = {0};
+	int r;
+
 	ret->n = 0;
 	ret->table = w->table;
-	kb_records_each_name(w->records, collect, ret);
+	while ((r = kb_records_walk(w->records, &walk, collect, ret)) == 1)
+		;
+	assert_int_equal(r, 0);
 	qsort(ret->v, ret->n, sizeof(ret->v[0]), value_compare);
 }
 
