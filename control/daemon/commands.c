@@ -14,7 +14,6 @@
 #include "control/ctl/cmd_tune.h"
 
 static const char *const state_names[] = {"off", "hits", "full"};
-static const char *const kind_names[] = {"services", "endpointslices", "namespaces"};
 
 static void put_seconds(struct kb_json_out *o, const char *key, uint64_t ms)
 {
@@ -48,8 +47,10 @@ static void put_source(struct kb_json_out *o, const struct kb_daemon *d)
 		struct kb_source_kind_status s;
 
 		kb_source_status(d->source, (enum kb_kind)kind, &s);
+		if (!s.wanted)
+			continue;
 		kb_json_out_open(o, '{');
-		kb_json_put_str(o, "kind", kind_names[kind]);
+		kb_json_put_str(o, "kind", kb_source_kind_name((enum kb_kind)kind));
 		kb_json_put_bool(o, "synced", s.synced);
 		kb_json_put_bool(o, "watching", s.watching);
 		put_seconds(o, "age_s", s.last_alive_ms ? now - s.last_alive_ms : UINT64_MAX);

@@ -42,7 +42,6 @@ static void table_metrics(struct kb_metrics *m, const struct kb_table_stats *t)
 
 static void source_metrics(struct kb_metrics *m, const struct kb_daemon *d)
 {
-	static const char *const kinds[] = {"services", "endpointslices", "namespaces"};
 	static const struct {
 		const char *name, *help;
 		size_t offset;
@@ -68,8 +67,10 @@ static void source_metrics(struct kb_metrics *m, const struct kb_daemon *d)
 			uint64_t v;
 
 			kb_source_status(d->source, (enum kb_kind)kind, &s);
+			if (!s.wanted)
+				continue;
 			memcpy(&v, (const char *)&s + rows[i].offset, sizeof(v));
-			kb_metrics_u64(m, v, "kind", kinds[kind], NULL);
+			kb_metrics_u64(m, v, "kind", kb_source_kind_name((enum kb_kind)kind), NULL);
 		}
 	}
 }

@@ -235,14 +235,35 @@ bool kb_json_string(struct kb_json *j, struct kb_json_str *ret_str)
 	return true;
 }
 
-bool kb_json_key(struct kb_json *j, struct kb_json_str *ret_key)
+static bool next_key(struct kb_json *j)
 {
-	const char *q;
-
 	if (!next_member(j, '}'))
 		return false;
 	if (j->p == j->end || *j->p != '"')
 		return fail(j, "a key expected");
+	return true;
+}
+
+static bool colon(struct kb_json *j)
+{
+	skip_space(j);
+	if (j->p == j->end || *j->p != ':')
+		return fail(j, "a colon expected");
+	j->p++;
+	return true;
+}
+
+bool kb_json_key_string(struct kb_json *j, struct kb_json_str *ret_key)
+{
+	return next_key(j) && kb_json_string(j, ret_key) && colon(j);
+}
+
+bool kb_json_key(struct kb_json *j, struct kb_json_str *ret_key)
+{
+	const char *q;
+
+	if (!next_key(j))
+		return false;
 	q = kb_json_scan_string(j->p + 1, j->end);
 	if (q < j->end && *q == '"') {
 		*ret_key = (struct kb_json_str){.s = j->p + 1, .len = (size_t)(q - j->p - 1)};
@@ -250,11 +271,7 @@ bool kb_json_key(struct kb_json *j, struct kb_json_str *ret_key)
 	} else if (!kb_json_string(j, ret_key)) {
 		return false;
 	}
-	skip_space(j);
-	if (j->p == j->end || *j->p != ':')
-		return fail(j, "a colon expected");
-	j->p++;
-	return true;
+	return colon(j);
 }
 
 static bool literal(struct kb_json *j, const char *word)

@@ -52,6 +52,8 @@ bool kb_json_enter(struct kb_json *j, char open);
 /* Takes the next member's key and colon; false at the closing brace (taken too)
  * or on an error. The key is borrowed from the text or from the arena. */
 bool kb_json_key(struct kb_json *j, struct kb_json_str *ret_key);
+/* The same, but the key is decoded and NUL terminated in the arena. */
+bool kb_json_key_string(struct kb_json *j, struct kb_json_str *ret_key);
 /* True when the array has another element, which the caller then takes; false at
  * the closing bracket (taken too) or on an error. */
 bool kb_json_element(struct kb_json *j);

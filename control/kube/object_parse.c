@@ -15,7 +15,11 @@
 
 #include "control/kube/json.h"
 
-enum { KEEP_MAX = 64 << 10 }; /* larger buffers are given back */
+enum {
+	KEEP_MAX = 64 << 10, /* larger buffers are given back */
+	/* Kubernetes gives a pod one address of each family; a few more do no harm. */
+	POD_IPS_MAX = 8,
+};
 
 /* A list that grows; its memory is used again by the next object. */
 struct vec {
@@ -30,9 +34,12 @@ struct raw {
 	const char *message;
 	const char *address_type;
 	const char *cluster_ip, *type, *external_name;
+	const char *phase, *pod_ip;
 	bool initial_events_end;
+	bool deleting; /* metadata.deletionTimestamp is set */
 	int64_t code;
 	const char *bad;	 /* the first absurd field */
+	const char *bad_status;	 /* the same below status, which only pods have to us */
 	const char *bad_address; /* the same, unless it is a slice of host names */
 	uint8_t families;	 /* of the endpoints: bit 4, bit 6 */
 };
@@ -40,7 +47,10 @@ struct raw {
 struct kb_object_parser {
 	char *arena; /* owned */
 	size_t arena_cap;
-	struct vec ips, ports, spec_ports, endpoints;
+	struct vec ips, ports, spec_ports, endpoints, labels;
+	struct kb_addr pod_ips[1 + POD_IPS_MAX]; /* the first place is for status.podIP */
+	size_t n_pod_ips;			 /* without it */
+	bool wants_labels;
 	struct raw raw;
 	struct kb_json json;
 	bool oom;
@@ -65,6 +75,7 @@ void kb_object_parser_free(struct kb_object_parser *p)
 	free(p->ports.v);
 	free(p->spec_ports.v);
 	free(p->endpoints.v);
+	free(p->labels.v);
 	free(p);
 }
 
@@ -101,15 +112,19 @@ size_t kb_object_parser_memory(const struct kb_object_parser *p)
 {
 	return p->arena_cap + p->ips.cap * sizeof(struct kb_addr) +
 	       (p->ports.cap + p->spec_ports.cap) * sizeof(struct kb_port) +
-	       p->endpoints.cap * sizeof(struct kb_endpoint);
+	       p->endpoints.cap * sizeof(struct kb_endpoint) +
+	       p->labels.cap * sizeof(struct kb_label);
 }
 
-static int begin(struct kb_object_parser *p, const char *text, size_t len)
+static int begin(struct kb_object_parser *p, bool wants_labels, const char *text, size_t len)
 {
 	vec_reset(&p->ips, sizeof(struct kb_addr));
 	vec_reset(&p->ports, sizeof(struct kb_port));
 	vec_reset(&p->spec_ports, sizeof(struct kb_port));
 	vec_reset(&p->endpoints, sizeof(struct kb_endpoint));
+	vec_reset(&p->labels, sizeof(struct kb_label));
+	p->n_pod_ips = 0;
+	p->wants_labels = wants_labels;
 	if (len + 1 > p->arena_cap || p->arena_cap > KEEP_MAX) {
 		size_t cap = len + 1 > 4096 ? len + 1 : 4096;
 		char *arena = malloc(cap);
@@ -405,13 +420,35 @@ static void read_spec(struct kb_object_parser *p)
 		raw->cluster_ip = NULL;
 }
 
+static void read_label(struct kb_object_parser *p, const struct kb_json_str *key)
+{
+	struct kb_label *label;
+	const char *value = NULL;
+
+	read_string(p, &value, "a label is not a string");
+	if (!value)
+		return;
+	if (kb_json_is(key, "kubernetes.io/service-name"))
+		p->raw.service = value;
+	if (strlen(key->s) != key->len)
+		absurd(p, "a label's key is not a string");
+	else if (p->labels.n == KB_OBJECT_LABELS_MAX)
+		absurd(p, "too many labels");
+	else if ((label = vec_add(p, &p->labels, sizeof(*label))))
+		*label = (struct kb_label){key->s, value};
+}
+
+/* Slices and Pods have many, and from an API server only one of them matters. */
 static void read_labels(struct kb_object_parser *p)
 {
 	struct kb_json_str key;
 
+	p->labels.n = 0;
 	if (!open_object(p, "metadata.labels is not an object"))
 		return;
-	while (kb_json_key(&p->json, &key)) {
+	while (p->wants_labels && kb_json_key_string(&p->json, &key))
+		read_label(p, &key);
+	while (!p->wants_labels && kb_json_key(&p->json, &key)) {
 		if (kb_json_is(&key, "kubernetes.io/service-name"))
 			read_string(p, &p->raw.service, "the service-name label is not a string");
 		else
@@ -437,6 +474,14 @@ static void read_annotations(struct kb_object_parser *p)
 	p->raw.initial_events_end = !strcmp(end, "true");
 }
 
+static void read_deleting(struct kb_object_parser *p)
+{
+	char c = kb_json_peek(&p->json);
+
+	p->raw.deleting = c && c != 'n';
+	kb_json_skip(&p->json);
+}
+
 static void read_metadata(struct kb_object_parser *p)
 {
 	struct raw *raw = &p->raw;
@@ -457,9 +502,71 @@ static void read_metadata(struct kb_object_parser *p)
 			read_labels(p);
 		else if (kb_json_is(&key, "annotations"))
 			read_annotations(p);
+		else if (kb_json_is(&key, "deletionTimestamp"))
+			read_deleting(p);
 		else
 			kb_json_skip(&p->json);
 	}
+}
+
+static void add_pod_ip(struct kb_object_parser *p, const char *text)
+{
+	struct kb_addr addr = {0};
+
+	if (!*text)
+		return;
+	if (!parse_address(text, &addr))
+		absurd(p, "a pod's address is not an IP address");
+	else if (p->n_pod_ips == POD_IPS_MAX)
+		absurd(p, "more addresses than a pod can have");
+	else
+		p->pod_ips[++p->n_pod_ips] = addr;
+}
+
+static void read_pod_ips(struct kb_object_parser *p)
+{
+	struct kb_json_str key;
+
+	p->n_pod_ips = 0;
+	if (!open_array(p, "status.podIPs is not a list"))
+		return;
+	while (kb_json_element(&p->json)) {
+		const char *text = "";
+
+		if (!open_object(p, "a pod's address is not an object"))
+			continue;
+		while (kb_json_key(&p->json, &key)) {
+			if (kb_json_is(&key, "ip"))
+				read_string(p, &text, "a pod's address is not a string");
+			else
+				kb_json_skip(&p->json);
+		}
+		add_pod_ip(p, text);
+	}
+}
+
+/* Only pods have a status that matters here: what is absurd in it is kept apart. */
+static void read_status(struct kb_object_parser *p)
+{
+	struct raw *raw = &p->raw;
+	const char *bad = raw->bad;
+	struct kb_json_str key;
+
+	raw->bad = NULL;
+	if (open_object(p, "status is not an object")) {
+		while (kb_json_key(&p->json, &key)) {
+			if (kb_json_is(&key, "phase"))
+				read_string(p, &raw->phase, "status.phase is not a string");
+			else if (kb_json_is(&key, "podIP"))
+				read_string(p, &raw->pod_ip, "status.podIP is not a string");
+			else if (kb_json_is(&key, "podIPs"))
+				read_pod_ips(p);
+			else
+				kb_json_skip(&p->json);
+		}
+	}
+	raw->bad_status = raw->bad;
+	raw->bad = bad;
 }
 
 /* Members of every kind together: what a kind does not have is not looked at. */
@@ -481,6 +588,8 @@ static void read_object(struct kb_object_parser *p)
 			read_string(p, &raw->address_type, "addressType is not a string");
 		} else if (kb_json_is(&key, "spec")) {
 			read_spec(p);
+		} else if (kb_json_is(&key, "status")) {
+			read_status(p);
 		} else if (kb_json_is(&key, "kind")) {
 			read_string(p, &raw->kind, "kind is not a string");
 		} else if (kb_json_is(&key, "apiVersion")) {
@@ -593,12 +702,51 @@ static void fill_slice(struct kb_object_parser *p, struct kb_slice *s)
 	s->n_endpoints = p->endpoints.n;
 }
 
+/* Leaves each address once, in order, and returns how many there are. */
+static size_t unique_addrs(struct kb_addr *addrs, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t k = 0;
+
+		while (k < kept && memcmp(&addrs[k], &addrs[i], sizeof(addrs[i])))
+			k++;
+		if (k == kept)
+			addrs[kept++] = addrs[i];
+	}
+	return kept;
+}
+
+static void fill_pod(struct kb_object_parser *p, struct kb_pod *pod)
+{
+	const struct raw *raw = &p->raw;
+	const char *phase = raw->phase ? raw->phase : "";
+	struct kb_addr *ips = p->pod_ips + 1;
+	size_t n = p->n_pod_ips;
+
+	if (raw->bad_status)
+		absurd(p, raw->bad_status);
+	if (raw->deleting || !strcmp(phase, "Succeeded") || !strcmp(phase, "Failed") ||
+	    !strcmp(phase, "Unknown"))
+		return;
+	if (raw->pod_ip && *raw->pod_ip) {
+		*--ips = (struct kb_addr){0};
+		n++;
+		if (!parse_address(raw->pod_ip, ips))
+			absurd(p, "status.podIP is not an IP address");
+	}
+	pod->ips = ips;
+	pod->n_ips = unique_addrs(ips, n);
+}
+
 static const struct {
 	const char *kind, *api_version;
 } kinds[KB_KIND_MAX] = {
 	[KB_SERVICE] = {"Service", "v1"},
 	[KB_SLICE] = {"EndpointSlice", "discovery.k8s.io/v1"},
 	[KB_NAMESPACE] = {"Namespace", "v1"},
+	[KB_POD] = {"Pod", "v1"},
 };
 
 /* What the text says it is; what it does not say, the caller's word stands for. */
@@ -628,6 +776,7 @@ static void fill_object(struct kb_object_parser *p, enum kb_kind wanted, const c
 	struct kb_object *obj = &out->obj;
 	enum kb_kind kind = find_kind(raw, wanted);
 
+	obj->kind = kind;
 	if (kind == KB_KIND_MAX && (!out->malformed || (wanted == KB_KIND_MAX && raw->kind))) {
 		out->result = KB_PARSE_IGNORED;
 		return;
@@ -646,15 +795,19 @@ static void fill_object(struct kb_object_parser *p, enum kb_kind wanted, const c
 		unnamed(out, raw->bad ? raw->bad : "an object without a namespace");
 		return;
 	}
-	obj->kind = kind;
 	obj->name = raw->name;
 	obj->ns = kind == KB_NAMESPACE ? "" : raw->ns;
 	if (kind == KB_SERVICE)
 		fill_service(p, &obj->u.service);
 	else if (kind == KB_SLICE)
 		fill_slice(p, &obj->u.slice);
+	else if (kind == KB_POD)
+		fill_pod(p, &obj->u.pod);
 	obj->bad = raw->bad;
-	if (obj->bad) {
+	if (!obj->bad) {
+		obj->labels = p->labels.v;
+		obj->n_labels = p->labels.n;
+	} else {
 		const char *service = kind == KB_SLICE ? obj->u.slice.service : NULL;
 
 		memset(&obj->u, 0, sizeof(obj->u));
@@ -683,7 +836,7 @@ static int finish(struct kb_object_parser *p, enum kb_kind kind, const char *bad
 int kb_object_parse(struct kb_object_parser *p, enum kb_kind kind, const char *text, size_t len,
 		    const char *bad, struct kb_parsed *ret_parsed)
 {
-	int r = begin(p, text, len);
+	int r = begin(p, kind == KB_NAMESPACE || kind == KB_KIND_MAX, text, len);
 
 	if (r < 0)
 		return r;
@@ -710,7 +863,7 @@ static enum kb_event_type event_type(const char *type)
 int kb_object_parse_event(struct kb_object_parser *p, enum kb_kind kind, const char *text,
 			  size_t len, const char *bad, struct kb_parsed *ret_parsed)
 {
-	int r = begin(p, text, len);
+	int r = begin(p, kind == KB_NAMESPACE || kind == KB_KIND_MAX, text, len);
 
 	if (r < 0)
 		return r;
@@ -723,7 +876,7 @@ int kb_object_parse_event(struct kb_object_parser *p, enum kb_kind kind, const c
 int kb_object_parse_list_meta(struct kb_object_parser *p, const char *text, size_t len,
 			      const char **ret_resource_version, const char **ret_continue)
 {
-	int r = begin(p, text, len);
+	int r = begin(p, false, text, len);
 
 	if (r < 0)
 		return r;

@@ -2,8 +2,8 @@
 /*
  * From the JSON text of one object, or of one watch event, to struct kb_object.
  *
- * Reads v1 Service, discovery.k8s.io/v1 EndpointSlice and v1 Namespace in one pass
- * and in any member order. Absent and null are the same everywhere. An object with
+ * Reads v1 Service, discovery.k8s.io/v1 EndpointSlice, v1 Namespace and v1 Pod in one
+ * pass and in any member order. Absent and null are the same everywhere. An object with
  * an absurd field is handed back as `bad` with the reason, as long as it can be
  * named. Main loop's thread only.
  */
@@ -33,7 +33,8 @@ enum kb_event_type {
 /* All pointers are borrowed from the parser until its next call. */
 struct kb_parsed {
 	enum kb_parse_result result;
-	struct kb_object obj; /* with KB_PARSE_OBJECT */
+	struct kb_object obj; /* with KB_PARSE_OBJECT; of one unnamed only its kind, or
+			       * KB_KIND_MAX */
 	const char *why;      /* with KB_PARSE_UNNAMED, static */
 	bool malformed;	      /* the text is not JSON (or is only a beginning) */
 	size_t error_at;      /* where, when malformed */
@@ -50,7 +51,8 @@ struct kb_object_parser;
 int kb_object_parser_new(struct kb_object_parser **ret_parser);
 void kb_object_parser_free(struct kb_object_parser *parser);
 /* Reads one object. `kind` is what it has to be when the caller knows (the items of
- * a typed list do not say), or KB_KIND_MAX: then by its apiVersion and kind.
+ * a typed list do not say), or KB_KIND_MAX: then by its apiVersion and kind. Labels are
+ * filled for Namespaces, and for every kind when the caller did not know it.
  * `bad` is NULL, or why the object is unusable anyway (text may then be only its
  * beginning) and is borrowed like the rest. Returns 0 or -ENOMEM. */
 int kb_object_parse(struct kb_object_parser *parser, enum kb_kind kind, const char *text,

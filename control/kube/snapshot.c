@@ -17,6 +17,7 @@ enum { PIECE = 64 << 10 };
 
 struct pass {
 	struct kb_object_parser *parser; /* borrowed */
+	const bool *want;		 /* borrowed, KB_KIND_MAX of them */
 	const struct kb_sink *sink;	 /* borrowed; NULL in the first pass */
 	struct kb_snapshot_counts counts;
 	uint64_t hash; /* of all bytes read */
@@ -57,6 +58,8 @@ static int take(struct pass *pass, const char *text, size_t len, uint64_t offset
 			why = parsed.why;
 		return reject(pass, offset + parsed.error_at, why);
 	}
+	if (parsed.obj.kind != KB_KIND_MAX && !pass->want[parsed.obj.kind])
+		return 0;
 	if (parsed.result == KB_PARSE_UNNAMED) {
 		unnamed(pass, offset, parsed.why);
 	} else if (parsed.result == KB_PARSE_OBJECT) {
@@ -218,10 +221,12 @@ static void explain(const struct pass *pass, const char *path, int fd, int r, ch
 		 (unsigned long long)pass->where, pass->why);
 }
 
-static void for_each_kind(const struct kb_sink *sink, void (*call)(void *arg, enum kb_kind kind))
+static void for_each_kind(const struct pass *pass, void (*call)(void *arg, enum kb_kind kind))
 {
-	for (int k = 0; k < KB_KIND_MAX; k++)
-		call(sink->arg, (enum kb_kind)k);
+	for (int k = 0; k < KB_KIND_MAX; k++) {
+		if (pass->want[k])
+			call(pass->sink->arg, (enum kb_kind)k);
+	}
 }
 
 static int open_file(const char *path, char *err, size_t err_size)
@@ -241,10 +246,12 @@ static int open_file(const char *path, char *err, size_t err_size)
 	return r;
 }
 
-int kb_snapshot_read(const char *path, struct kb_object_parser *parser, const struct kb_sink *sink,
+int kb_snapshot_read(const char *path, struct kb_object_parser *parser,
+		     const bool want[KB_KIND_MAX], const struct kb_sink *sink,
 		     struct kb_snapshot_counts *ret_counts, char *err, size_t err_size)
 {
-	struct pass check = {.parser = parser}, hand = {.parser = parser, .sink = sink};
+	struct pass check = {.parser = parser, .want = want};
+	struct pass hand = {.parser = parser, .want = want, .sink = sink};
 	int fd, r;
 
 	fd = open_file(path, err, err_size);
@@ -256,15 +263,15 @@ int kb_snapshot_read(const char *path, struct kb_object_parser *parser, const st
 		close(fd);
 		return r;
 	}
-	for_each_kind(sink, sink->relist_begin);
+	for_each_kind(&hand, sink->relist_begin);
 	r = read_file(&hand, fd);
 	if (!r && hand.hash != check.hash)
 		r = -ESTALE;
 	if (r < 0) {
-		for_each_kind(sink, sink->relist_abort);
+		for_each_kind(&hand, sink->relist_abort);
 		snprintf(err, err_size, "%s: the file changed while it was read", path);
 	} else {
-		for_each_kind(sink, sink->relist_end);
+		for_each_kind(&hand, sink->relist_end);
 		*ret_counts = hand.counts;
 	}
 	close(fd);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The source of source.h: either a snapshot, or three reflectors of one server. */
+/* The source of source.h: either a snapshot, or a reflector for each kind of one server. */
 #include "control/kube/source.h"
 
 #include <errno.h>
@@ -18,6 +18,7 @@ struct kb_source {
 	struct kb_sink sink;
 	struct kb_object_parser *parser; /* owned */
 	char *name;			 /* owned */
+	bool want[KB_KIND_MAX];
 
 	char *snapshot;	  /* owned; NULL with an API server */
 	uv_timer_t alive; /* of a snapshot, when alive_open */
@@ -26,8 +27,20 @@ struct kb_source {
 
 	char *kubeconfig;		       /* owned; NULL: in-cluster */
 	struct kb_watch_server server;	       /* owns its access and http here */
-	struct kb_watch *watches[KB_KIND_MAX]; /* owned */
+	struct kb_watch *watches[KB_KIND_MAX]; /* owned; NULL: not wanted */
 };
+
+const char *kb_source_kind_name(enum kb_kind kind)
+{
+	static const char *const names[KB_KIND_MAX] = {
+		[KB_SERVICE] = "services",
+		[KB_SLICE] = "endpointslices",
+		[KB_NAMESPACE] = "namespaces",
+		[KB_POD] = "pods",
+	};
+
+	return names[kind];
+}
 
 static int out_of_memory(char *err, size_t err_size)
 {
@@ -85,8 +98,10 @@ static int open_server(struct kb_source *s, const char *kubeconfig, char *err, s
 	if (r < 0)
 		return r;
 	r = kb_http_new(s->loop, &s->server.http);
-	for (int k = 0; !r && k < KB_KIND_MAX; k++)
-		r = kb_watch_new(&s->server, (enum kb_kind)k, &s->watches[k]);
+	for (int k = 0; !r && k < KB_KIND_MAX; k++) {
+		if (s->want[k])
+			r = kb_watch_new(&s->server, (enum kb_kind)k, &s->watches[k]);
+	}
 	if (r < 0)
 		snprintf(err, err_size, "%s: %s", s->name, strerror(-r));
 	return r;
@@ -121,6 +136,9 @@ int kb_source_new(uv_loop_t *loop, const struct kb_source_config *config,
 		return out_of_memory(err, err_size);
 	s->loop = loop;
 	s->sink = *sink;
+	s->want[KB_SERVICE] = s->want[KB_NAMESPACE] = true;
+	s->want[KB_SLICE] = !config->no_endpoints;
+	s->want[KB_POD] = config->pods;
 	r = kb_object_parser_new(&s->parser);
 	if (r < 0)
 		r = out_of_memory(err, err_size);
@@ -142,6 +160,8 @@ static void on_alive(uv_timer_t *timer)
 	struct kb_source *s = timer->data;
 
 	for (int k = 0; k < KB_KIND_MAX; k++) {
+		if (!s->want[k])
+			continue;
 		s->file[k].last_alive_ms = uv_now(s->loop);
 		if (s->sink.alive)
 			s->sink.alive(s->sink.arg, (enum kb_kind)k);
@@ -151,11 +171,13 @@ static void on_alive(uv_timer_t *timer)
 static int read_snapshot(struct kb_source *s, char *err, size_t err_size)
 {
 	struct kb_snapshot_counts counts;
-	int r = kb_snapshot_read(s->snapshot, s->parser, &s->sink, &counts, err, err_size);
+	int r = kb_snapshot_read(s->snapshot, s->parser, s->want, &s->sink, &counts, err, err_size);
 
 	for (int k = 0; k < KB_KIND_MAX; k++) {
 		struct kb_source_kind_status *st = &s->file[k];
 
+		if (!s->want[k])
+			continue;
 		if (r < 0) {
 			st->failures++;
 			snprintf(st->error, sizeof(st->error), "%s", err);
@@ -180,8 +202,10 @@ int kb_source_start(struct kb_source *s, char *err, size_t err_size)
 {
 	if (s->snapshot)
 		return read_snapshot(s, err, err_size);
-	for (int k = 0; k < KB_KIND_MAX; k++)
-		kb_watch_start(s->watches[k]);
+	for (int k = 0; k < KB_KIND_MAX; k++) {
+		if (s->want[k])
+			kb_watch_start(s->watches[k]);
+	}
 	return 0;
 }
 
@@ -203,8 +227,10 @@ static int reload_server(struct kb_source *s, char *err, size_t err_size)
 		return r;
 	}
 	kb_access_free(former);
-	for (int k = 0; k < KB_KIND_MAX; k++)
-		kb_watch_reload(s->watches[k], moved);
+	for (int k = 0; k < KB_KIND_MAX; k++) {
+		if (s->want[k])
+			kb_watch_reload(s->watches[k], moved);
+	}
 	return 0;
 }
 
@@ -218,8 +244,11 @@ void kb_source_status(const struct kb_source *s, enum kb_kind kind,
 {
 	if (s->snapshot)
 		*ret_status = s->file[kind];
-	else
+	else if (s->watches[kind])
 		kb_watch_status(s->watches[kind], ret_status);
+	else
+		*ret_status = (struct kb_source_kind_status){0};
+	ret_status->wanted = s->want[kind];
 }
 
 const char *kb_source_name(const struct kb_source *s)

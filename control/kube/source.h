@@ -17,6 +17,7 @@
 struct kb_source;
 
 struct kb_source_kind_status {
+	bool wanted;		/* false: this kind is not read at all */
 	bool synced;		/* at least one whole list has been seen */
 	bool watching;		/* a watch is open now (never, with a snapshot) */
 	uint64_t last_alive_ms; /* uv_now() of the last event, bookmark or list end; 0: never */
@@ -44,11 +45,16 @@ struct kb_source_kind_status {
 struct kb_source_config {
 	const char *snapshot;	/* path: use the snapshot source; excludes the others */
 	const char *kubeconfig; /* path; NULL and no snapshot: in-cluster */
+	/* Services and Namespaces are always read. */
+	bool no_endpoints; /* EndpointSlices are not */
+	bool pods;	   /* Pods are */
 };
 
+/* "services", "endpointslices" and so on, as the API server has it in its paths. */
+const char *kb_source_kind_name(enum kb_kind kind);
 /* Opens the source: reads and checks configuration, does not wait for the
  * server. Returns 0, or -errno with one line for the operator in err. The source
- * belongs to the caller. `sink` is copied. */
+ * belongs to the caller. `sink` is copied, and called for the kinds that are read. */
 int kb_source_new(uv_loop_t *loop, const struct kb_source_config *config,
 		  const struct kb_sink *sink, struct kb_source **ret_source, char *err,
 		  size_t err_size);

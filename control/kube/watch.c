@@ -59,12 +59,11 @@ struct kb_watch {
 	struct kb_source_kind_status status;
 };
 
-static const struct {
-	const char *path, *name;
-} resources[KB_KIND_MAX] = {
-	[KB_SERVICE] = {"/api/v1/services", "services"},
-	[KB_SLICE] = {"/apis/discovery.k8s.io/v1/endpointslices", "endpointslices"},
-	[KB_NAMESPACE] = {"/api/v1/namespaces", "namespaces"},
+static const char *const resources[KB_KIND_MAX] = {
+	[KB_SERVICE] = "/api/v1/services",
+	[KB_SLICE] = "/apis/discovery.k8s.io/v1/endpointslices",
+	[KB_NAMESPACE] = "/api/v1/namespaces",
+	[KB_POD] = "/api/v1/pods",
 };
 
 static void attempt(struct kb_watch *w);
@@ -85,7 +84,8 @@ static uint64_t random_between(uint64_t low, uint64_t high)
 
 static void set_error(struct kb_watch *w, const char *what)
 {
-	snprintf(w->status.error, sizeof(w->status.error), "%s: %s", resources[w->kind].name, what);
+	snprintf(w->status.error, sizeof(w->status.error), "%s: %s", kb_source_kind_name(w->kind),
+		 what);
 }
 
 static void alive(struct kb_watch *w)
@@ -483,11 +483,11 @@ static char *list_path(struct kb_watch *w)
 	char *token, *path;
 
 	if (w->whole_list)
-		return kb_access_format("%s", resources[w->kind].path);
+		return kb_access_format("%s", resources[w->kind]);
 	if (!w->next_page)
-		return kb_access_format("%s?limit=%d", resources[w->kind].path, PAGE_SIZE_OBJECTS);
+		return kb_access_format("%s?limit=%d", resources[w->kind], PAGE_SIZE_OBJECTS);
 	token = kb_http_escape(w->next_page);
-	path = token ? kb_access_format("%s?limit=%d&continue=%s", resources[w->kind].path,
+	path = token ? kb_access_format("%s?limit=%d&continue=%s", resources[w->kind],
 					PAGE_SIZE_OBJECTS, token)
 		     : NULL;
 	free(token);
@@ -502,7 +502,7 @@ static char *watch_path(struct kb_watch *w)
 	w->timeout_ms = timeout_s * 1000;
 	path = version ? kb_access_format("%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%llu"
 					  "&resourceVersion=%s%s",
-					  resources[w->kind].path, (unsigned long long)timeout_s,
+					  resources[w->kind], (unsigned long long)timeout_s,
 					  version,
 					  w->phase == INITIAL ? "&sendInitialEvents=true"
 								"&resourceVersionMatch=NotOlderThan"

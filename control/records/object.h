@@ -18,6 +18,7 @@ enum kb_kind {
 	KB_SERVICE,
 	KB_SLICE, /* EndpointSlice, discovery.k8s.io/v1 */
 	KB_NAMESPACE,
+	KB_POD,
 	KB_KIND_MAX,
 };
 
@@ -63,6 +64,20 @@ struct kb_slice {
 	double trigger_time_s;
 };
 
+struct kb_pod {
+	/* All of status.podIPs, status.podIP first, each once. None when the pod has no name:
+	 * it has no address yet, has come to its end (Succeeded, Failed), is lost (Unknown), or
+	 * is being deleted. */
+	const struct kb_addr *ips;
+	size_t n_ips;
+};
+
+struct kb_label {
+	const char *key, *value;
+};
+
+#define KB_OBJECT_LABELS_MAX 1024 /* an object with more of them is bad */
+
 /*
  * An object that cannot be carried (absurd or missing fields, too large) has
  * `bad` set to the reason; then only kind, ns, name and, for a slice,
@@ -74,9 +89,14 @@ struct kb_object {
 	const char *ns; /* "" for a Namespace */
 	const char *name;
 	const char *bad; /* NULL when the object is usable */
+	/* Of a Namespace always; of the other kinds only from a source that has to select by
+	 * them itself. A key may come twice: the last one counts. */
+	const struct kb_label *labels;
+	size_t n_labels;
 	union {
 		struct kb_service service;
 		struct kb_slice slice;
+		struct kb_pod pod;
 	} u;
 };
 

@@ -17,7 +17,7 @@
 /* Services and namespaces that one call of kb_records_retry tries at most. */
 #define RETRIES 64
 
-static const char *const kind_name[KB_KIND_MAX] = {"Service", "EndpointSlice", "Namespace"};
+static const char *const kind_name[KB_KIND_MAX] = {"Service", "EndpointSlice", "Namespace", "Pod"};
 
 /* --- warnings and checks ------------------------------------------------------ */
 
@@ -387,7 +387,7 @@ static void sink_gone(void *arg, enum kb_kind kind, const char *ns_name, const c
 	const char *ns_text = kind == KB_NAMESPACE ? name : ns_name;
 	uint32_t ns = kb_store_find_ns(st, ns_text, strlen(ns_text)), id;
 
-	if (!ns)
+	if (!ns || kind == KB_POD)
 		return;
 	if (kind == KB_NAMESPACE) {
 		if (!kb_store_ns(st, ns)->exists)

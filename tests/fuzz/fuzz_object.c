@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The object parser. First byte: the kind asked for (bits 0-1), event or object
- * (bit 2). Every string and list it hands back is read to its end.
+ * The object parser. First byte: the kind asked for (bits 0-2), event or object
+ * (bit 3). Every string and list it hands back is read to its end.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +27,14 @@ static void use_ports(const struct kb_port *ports, size_t n)
 	}
 }
 
+static void use_addrs(const struct kb_addr *addrs, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (addrs[i].family != 4 && addrs[i].family != 6)
+			abort();
+	}
+}
+
 static void use_object(const struct kb_object *obj)
 {
 	use(obj->ns);
@@ -34,6 +42,10 @@ static void use_object(const struct kb_object *obj)
 	use(obj->bad);
 	if (!*obj->name || (!*obj->ns && obj->kind != KB_NAMESPACE))
 		abort();
+	for (size_t i = 0; i < obj->n_labels; i++) {
+		use(obj->labels[i].key);
+		use(obj->labels[i].value);
+	}
 	if (obj->kind == KB_SLICE) {
 		const struct kb_slice *s = &obj->u.slice;
 
@@ -50,12 +62,11 @@ static void use_object(const struct kb_object *obj)
 
 		use(s->external_name);
 		use_ports(s->ports, s->n_ports);
-		for (size_t i = 0; i < s->n_cluster_ips; i++) {
-			if (s->cluster_ips[i].family != 4 && s->cluster_ips[i].family != 6)
-				abort();
-		}
+		use_addrs(s->cluster_ips, s->n_cluster_ips);
 		if (!obj->bad && s->type == KB_EXTERNAL_NAME && !s->external_name)
 			abort();
+	} else if (obj->kind == KB_POD) {
+		use_addrs(obj->u.pod.ips, obj->u.pod.n_ips);
 	}
 }
 
@@ -71,12 +82,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (!parser && kb_object_parser_new(&parser) < 0)
 		abort();
-	kind = (enum kb_kind)(data[0] & 3);
+	kind = (enum kb_kind)(data[0] & 7);
+	if (kind > KB_KIND_MAX)
+		kind = KB_KIND_MAX;
 	text = malloc(size); /* of exactly that size, for the sanitizer's sake */
 	if (!text)
 		abort();
 	memcpy(text, data + 1, size - 1);
-	if (data[0] & 4)
+	if (data[0] & 8)
 		r = kb_object_parse_event(parser, kind, text, size - 1, NULL, &p);
 	else
 		r = kb_object_parse(parser, kind, text, size - 1, NULL, &p);

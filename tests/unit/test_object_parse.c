@@ -48,6 +48,7 @@ static void assert_addr(const struct kb_addr *a, const char *want)
 
 #define META  "\"metadata\":{\"name\":\"web\",\"namespace\":\"shop\",\"resourceVersion\":\"12\"}"
 #define SVC   "{\"kind\":\"Service\",\"apiVersion\":\"v1\"," META ","
+#define POD   "{\"kind\":\"Pod\",\"apiVersion\":\"v1\"," META ","
 #define SLICE "{\"kind\":\"EndpointSlice\",\"apiVersion\":\"discovery.k8s.io/v1\"," META ","
 
 static void dual_stack_service(void **state)
@@ -179,6 +180,119 @@ static void slices_that_are_empty(void **state)
 	}
 }
 
+static void pods(void **state)
+{
+	static const struct {
+		const char *metadata, *status; /* with their comma in front */
+		const char *ips[3];
+	} rows[] = {
+		{"",
+		 ",\"status\":{\"phase\":\"Running\",\"podIP\":\"10.1.0.1\",\"podIPs\":["
+		 "{\"ip\":\"10.1.0.1\"},{\"ip\":\"fd00::1\"}]}",
+		 {"10.1.0.1", "fd00::1"}},
+		/* podIP is first wherever podIPs has it, and an address is there once */
+		{"",
+		 ",\"status\":{\"podIPs\":[{\"ip\":\"fd00::1\"},{\"ip\":\"10.1.0.1\"},"
+		 "{\"ip\":\"fd00:0::1\",\"x\":[]}],\"podIP\":\"10.1.0.1\"}",
+		 {"10.1.0.1", "fd00::1"}},
+		{"", ",\"status\":{\"podIP\":\"fd00::2\",\"podIPs\":null}", {"fd00::2"}},
+		{"", ",\"status\":{\"podIPs\":[{\"ip\":\"10.1.0.1\"}]}", {"10.1.0.1"}},
+		{"", ",\"status\":{\"phase\":\"Pending\",\"podIP\":\"10.1.0.1\"}", {"10.1.0.1"}},
+		{",\"deletionTimestamp\":null",
+		 ",\"status\":{\"podIP\":\"10.1.0.1\"}",
+		 {"10.1.0.1"}},
+		/* of the host's network */
+		{"",
+		 ",\"spec\":{\"hostNetwork\":true,\"containers\":[{\"ports\":[{\"containerPort\":80"
+		 "}]}]},\"status\":{\"hostIP\":\"10.1.0.1\",\"podIP\":\"10.1.0.1\"}",
+		 {"10.1.0.1"}},
+		/* no name: no address yet, at its end, lost, being deleted */
+		{"", "", {NULL}},
+		{"", ",\"status\":null", {NULL}},
+		{"", ",\"status\":{\"phase\":\"Pending\",\"hostIP\":\"10.0.0.1\"}", {NULL}},
+		{"",
+		 ",\"status\":{\"podIP\":\"\",\"podIPs\":[{},{\"ip\":\"\"},{\"ip\":null}]}",
+		 {NULL}},
+		{"", ",\"status\":{\"phase\":\"Succeeded\",\"podIP\":\"10.1.0.1\"}", {NULL}},
+		{"", ",\"status\":{\"podIP\":\"10.1.0.1\",\"phase\":\"Failed\"}", {NULL}},
+		{"", ",\"status\":{\"phase\":\"Unknown\",\"podIP\":\"10.1.0.1\"}", {NULL}},
+		{",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"",
+		 ",\"status\":{\"phase\":\"Running\",\"podIP\":\"10.1.0.1\"}",
+		 {NULL}},
+	};
+	char text[1024];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kb_parsed p;
+		size_t n = 0;
+
+		snprintf(text, sizeof(text),
+			 "{\"metadata\":{\"name\":\"web-0\",\"namespace\":\"shop\"%s}%s}",
+			 rows[i].metadata, rows[i].status);
+		p = parse(KB_POD, text);
+		assert_int_equal(p.result, KB_PARSE_OBJECT);
+		assert_int_equal(p.obj.kind, KB_POD);
+		assert_string_equal(p.obj.name, "web-0");
+		assert_string_equal(p.obj.ns, "shop");
+		if (p.obj.bad)
+			fail_msg("row %zu: %s", i, p.obj.bad);
+		for (; n < 3 && rows[i].ips[n]; n++) {
+			if (n == p.obj.u.pod.n_ips)
+				fail_msg("row %zu: %s is missing", i, rows[i].ips[n]);
+			assert_addr(&p.obj.u.pod.ips[n], rows[i].ips[n]);
+		}
+		assert_int_equal(p.obj.u.pod.n_ips, n);
+	}
+}
+
+static size_t put_labels(char *text, size_t size, size_t n)
+{
+	size_t len = (size_t)snprintf(text, size, "{\"metadata\":{\"name\":\"n\",\"labels\":{");
+
+	for (size_t i = 0; i < n; i++)
+		len += (size_t)snprintf(text + len, size - len, "%s\"k%zu\":\"v%zu\"", i ? "," : "",
+					i, i);
+	return len + (size_t)snprintf(text + len, size - len, "}}}");
+}
+
+static void labels(void **state)
+{
+	static const char text[] =
+		"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\","
+		"\"namespace\":\"x\",\"labels\":{\"app\":\"web\",\"\\u0061b/c\":\"\","
+		"\"none\":null,\"app\":\"db\"}}}";
+	struct kb_parsed p = parse(KB_KIND_MAX, text);
+	char *many = malloc(64 * KB_OBJECT_LABELS_MAX);
+
+	(void)state;
+	assert_non_null(many);
+	assert_null(p.obj.bad);
+	assert_int_equal(p.obj.n_labels, 3);
+	assert_string_equal(p.obj.labels[0].key, "app");
+	assert_string_equal(p.obj.labels[0].value, "web");
+	assert_string_equal(p.obj.labels[1].key, "ab/c");
+	assert_string_equal(p.obj.labels[1].value, "");
+	assert_string_equal(p.obj.labels[2].value, "db");
+	/* of an API server's pods they are not needed, of its namespaces they are */
+	assert_int_equal(parse(KB_POD, text).obj.n_labels, 0);
+	p = parse(KB_NAMESPACE, "{\"metadata\":{\"name\":\"n\",\"labels\":{\"a\":\"b\"}}}");
+	assert_int_equal(p.obj.n_labels, 1);
+	/* a list of its own each time */
+	assert_int_equal(parse(KB_NAMESPACE, "{" META "}").obj.n_labels, 0);
+
+	put_labels(many, 64 * KB_OBJECT_LABELS_MAX, KB_OBJECT_LABELS_MAX);
+	p = parse(KB_NAMESPACE, many);
+	assert_null(p.obj.bad);
+	assert_int_equal(p.obj.n_labels, KB_OBJECT_LABELS_MAX);
+	assert_string_equal(p.obj.labels[KB_OBJECT_LABELS_MAX - 1].value, "v1023");
+	put_labels(many, 64 * KB_OBJECT_LABELS_MAX, KB_OBJECT_LABELS_MAX + 1);
+	p = parse(KB_NAMESPACE, many);
+	assert_string_equal(p.obj.bad, "too many labels");
+	assert_int_equal(p.obj.n_labels, 0);
+	free(many);
+}
+
 static void absurd_fields_make_it_bad(void **state)
 {
 	static const struct {
@@ -221,6 +335,21 @@ static void absurd_fields_make_it_bad(void **state)
 		{KB_SLICE, SLICE "\"endpoints\":[{\"hostname\":[]}]}"},
 		{KB_SLICE, SLICE "\"ports\":[{\"port\":70000}]}"},
 		{KB_NAMESPACE, "{\"metadata\":{\"name\":\"web\",\"labels\":[]}}"},
+		{KB_NAMESPACE, "{\"metadata\":{\"name\":\"web\",\"labels\":{\"a\":7}}}"},
+		{KB_NAMESPACE, "{\"metadata\":{\"name\":\"web\",\"labels\":{\"a\\u0000\":\"\"}}}"},
+		{KB_POD, POD "\"status\":7}"},
+		{KB_POD, POD "\"status\":{\"phase\":7}}"},
+		{KB_POD, POD "\"status\":{\"podIP\":7}}"},
+		{KB_POD, POD "\"status\":{\"podIP\":\"10.1.0\"}}"},
+		{KB_POD, POD "\"status\":{\"podIPs\":{}}}"},
+		{KB_POD, POD "\"status\":{\"podIPs\":[\"10.1.0.1\"]}}"},
+		{KB_POD, POD "\"status\":{\"podIPs\":[{\"ip\":\"web\"}]}}"},
+		{KB_POD, POD "\"status\":{\"podIPs\":[{\"ip\":[]}]}}"},
+		{KB_POD,
+		 POD "\"status\":{\"podIPs\":[{\"ip\":\"::1\"},{\"ip\":\"::2\"},{\"ip\":\"::3\"},"
+		     "{\"ip\":\"::4\"},{\"ip\":\"::5\"},{\"ip\":\"::6\"},{\"ip\":\"::7\"},"
+		     "{\"ip\":\"::8\"},{\"ip\":\"::9\"}]}}"},
+		{KB_POD, POD "\"status\":{\"podIP\":\"10.1.0.1\"}"},
 	};
 
 	(void)state;
@@ -233,6 +362,8 @@ static void absurd_fields_make_it_bad(void **state)
 		assert_int_equal(p.obj.kind, rows[i].kind);
 		if (p.obj.kind == KB_SERVICE)
 			assert_null(p.obj.u.service.ports);
+		if (p.obj.kind == KB_POD)
+			assert_int_equal(p.obj.u.pod.n_ips, 0);
 	}
 }
 
@@ -269,8 +400,13 @@ static void kinds(void **state)
 {
 	(void)state;
 	assert_int_equal(
-		parse(KB_KIND_MAX, "{\"kind\":\"Pod\",\"apiVersion\":\"v1\"," META "}").result,
+		parse(KB_KIND_MAX, "{\"kind\":\"Node\",\"apiVersion\":\"v1\"," META "}").result,
 		KB_PARSE_IGNORED);
+	assert_int_equal(
+		parse(KB_KIND_MAX, "{\"kind\":\"Pod\",\"apiVersion\":\"v1\"," META "}").obj.kind,
+		KB_POD);
+	/* what is absurd in a status that we do not read spoils nothing */
+	assert_null(parse(KB_NAMESPACE, "{" META ",\"status\":{\"podIPs\":7}}").obj.bad);
 	assert_int_equal(parse(KB_KIND_MAX, "{\"kind\":\"Service\","
 					    "\"apiVersion\":\"serving.knative.dev/v1\"," META "}")
 				 .result,
@@ -468,6 +604,8 @@ int main(void)
 		cmocka_unit_test(service_rows),
 		cmocka_unit_test(slice),
 		cmocka_unit_test(slices_that_are_empty),
+		cmocka_unit_test(pods),
+		cmocka_unit_test(labels),
 		cmocka_unit_test(absurd_fields_make_it_bad),
 		cmocka_unit_test(what_has_no_name_is_not_handed_over),
 		cmocka_unit_test(kinds),

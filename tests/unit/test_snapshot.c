@@ -76,6 +76,9 @@ static const struct kb_sink sink = {
 	NULL, on_begin, on_end, on_abort, on_apply, on_gone, on_alive,
 };
 
+static const bool usual[KB_KIND_MAX] = {
+	[KB_SERVICE] = true, [KB_SLICE] = true, [KB_NAMESPACE] = true};
+
 static void write_snapshot(const char *text)
 {
 	FILE *f = fopen(path, "w");
@@ -89,7 +92,7 @@ static int load(const char *text, struct kb_snapshot_counts *ret_counts)
 	write_snapshot(text);
 	memset(&seen, 0, sizeof(seen));
 	*err = 0;
-	return kb_snapshot_read(path, parser, &sink, ret_counts, err, sizeof(err));
+	return kb_snapshot_read(path, parser, usual, &sink, ret_counts, err, sizeof(err));
 }
 
 #define SVC(name)                                                                    \
@@ -98,6 +101,9 @@ static int load(const char *text, struct kb_snapshot_counts *ret_counts)
 #define NS(name) \
 	"{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"" name "\"}}"
 #define POD "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\"},\"spec\":{}}"
+#define GOOD_POD                                                                              \
+	"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":" \
+	"\"x\"},\"status\":{\"podIP\":\"10.1.0.1\"}}"
 #define LIST(items)                                                                    \
 	"{\"apiVersion\":\"v1\",\"items\":[" items "],\"kind\":\"List\",\"metadata\":" \
 	"{\"resourceVersion\":\"\"}}\n"
@@ -188,10 +194,11 @@ static void what_cannot_be_opened(void **state)
 	struct kb_snapshot_counts counts;
 
 	(void)state;
-	assert_int_equal(kb_snapshot_read("/nonexistent", parser, &sink, &counts, err, sizeof(err)),
+	assert_int_equal(kb_snapshot_read("/nonexistent", parser, usual, &sink, &counts, err,
+					  sizeof(err)),
 			 -ENOENT);
 	assert_string_equal(err, "/nonexistent: No such file or directory");
-	assert_int_equal(kb_snapshot_read("/tmp", parser, &sink, &counts, err, sizeof(err)),
+	assert_int_equal(kb_snapshot_read("/tmp", parser, usual, &sink, &counts, err, sizeof(err)),
 			 -EINVAL);
 	assert_string_equal(err, "/tmp: not a regular file");
 }
@@ -215,7 +222,8 @@ static void oversize_objects_are_skipped(void **state)
 	if (fclose(f))
 		abort();
 	memset(&seen, 0, sizeof(seen));
-	assert_int_equal(kb_snapshot_read(path, parser, &sink, &counts, err, sizeof(err)), 0);
+	assert_int_equal(kb_snapshot_read(path, parser, usual, &sink, &counts, err, sizeof(err)),
+			 0);
 	assert_string_equal(seen.log, BEGIN "!0:huge +0:b " END);
 	assert_int_equal(counts.unnamed, 0);
 	assert_int_equal(counts.bad[KB_SERVICE], 1);
@@ -236,7 +244,8 @@ static void a_file_that_changes_is_aborted(void **state)
 	meddling.relist_begin = rewrite_while_read;
 	write_snapshot(LIST(SVC("a") "," SVC("b")));
 	memset(&seen, 0, sizeof(seen));
-	assert_true(kb_snapshot_read(path, parser, &meddling, &counts, err, sizeof(err)) < 0);
+	assert_true(kb_snapshot_read(path, parser, usual, &meddling, &counts, err, sizeof(err)) <
+		    0);
 	assert_string_equal(seen.log, BEGIN "+0:c abort0 abort1 abort2 ");
 	assert_non_null(strstr(err, "changed while"));
 }
@@ -259,7 +268,10 @@ static void as_a_source(void **state)
 	write_snapshot(LIST(SVC("a")));
 	assert_int_equal(kb_source_start(source, err, sizeof(err)), 0);
 	assert_string_equal(seen.log, BEGIN "+0:a " END);
-	assert_int_equal(seen.alive, KB_KIND_MAX);
+	assert_int_equal(seen.alive, 3);
+	kb_source_status(source, KB_POD, &st);
+	assert_false(st.wanted);
+	assert_false(st.synced);
 	kb_source_status(source, KB_SLICE, &st);
 	assert_true(st.synced);
 	assert_int_equal(st.relists, 1);
@@ -279,6 +291,46 @@ static void as_a_source(void **state)
 	assert_int_equal(kb_source_new(&loop, &config, &sink, &source, err, sizeof(err)), -EINVAL);
 }
 
+static void what_is_read_is_chosen(void **state)
+{
+	static const char text[] = LIST(SVC("a") "," NS("n") "," GOOD_POD);
+	static const struct {
+		bool no_endpoints, pods;
+		const char *log;
+	} rows[] = {
+		{false, false, BEGIN "+0:a +2:n " END},
+		{false, true, BEGIN "begin3 +0:a +2:n +3:p " END "end3 "},
+		{true, false, "begin0 begin2 +0:a +2:n end0 end2 "},
+		{true, true, "begin0 begin2 begin3 +0:a +2:n +3:p end0 end2 end3 "},
+	};
+	struct kb_source_kind_status st;
+	uv_loop_t loop;
+
+	(void)state;
+	write_snapshot(text);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kb_source_config config = {.snapshot = path,
+						  .no_endpoints = rows[i].no_endpoints,
+						  .pods = rows[i].pods};
+		struct kb_source *source;
+
+		uv_loop_init(&loop);
+		memset(&seen, 0, sizeof(seen));
+		assert_int_equal(kb_source_new(&loop, &config, &sink, &source, err, sizeof(err)),
+				 0);
+		assert_int_equal(kb_source_start(source, err, sizeof(err)), 0);
+		assert_string_equal(seen.log, rows[i].log);
+		kb_source_status(source, KB_SLICE, &st);
+		assert_int_equal(st.wanted, !rows[i].no_endpoints);
+		kb_source_status(source, KB_POD, &st);
+		assert_int_equal(st.wanted, rows[i].pods);
+		assert_int_equal(st.synced, rows[i].pods);
+		kb_source_free(source);
+		uv_run(&loop, UV_RUN_DEFAULT);
+		assert_int_equal(uv_loop_close(&loop), 0);
+	}
+}
+
 /* The snapshot that ships: run from the root of the repository. */
 static void the_demo_cluster(void **state)
 {
@@ -286,7 +338,8 @@ static void the_demo_cluster(void **state)
 
 	(void)state;
 	memset(&seen, 0, sizeof(seen));
-	if (kb_snapshot_read("scripts/demo/cluster.json", parser, &sink, &counts, err, sizeof(err)))
+	if (kb_snapshot_read("scripts/demo/cluster.json", parser, usual, &sink, &counts, err,
+			     sizeof(err)))
 		fail_msg("%s", err);
 	assert_int_equal(counts.unnamed, 0);
 	for (int k = 0; k < KB_KIND_MAX; k++)
@@ -326,6 +379,7 @@ int main(void)
 		cmocka_unit_test(oversize_objects_are_skipped),
 		cmocka_unit_test(a_file_that_changes_is_aborted),
 		cmocka_unit_test(as_a_source),
+		cmocka_unit_test(what_is_read_is_chosen),
 		cmocka_unit_test(the_demo_cluster),
 	};
 

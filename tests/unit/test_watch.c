@@ -50,6 +50,9 @@ static struct {
 	uint64_t seen_ns;
 	unsigned alive;
 	struct kb_source *source;
+	/* the other kinds */
+	const char *refused; /* a path that is answered with 403, or NULL */
+	char others[4096];   /* what was asked for */
 } t;
 
 /* The sink */
@@ -210,7 +213,13 @@ static void serve_others(struct connection *c)
 			"\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n",
 	};
 
-	respond(c, &rest);
+	static const struct step forbidden = {
+		.status = 403, .body = "{\"message\":\"that is forbidden\"}", .end = FINISH};
+	size_t n = strlen(t.others);
+
+	snprintf(t.others + n, sizeof(t.others) - n, "%.*s\n", (int)strcspn(c->request, "\r"),
+		 c->request);
+	respond(c, t.refused && strstr(c->request, t.refused) ? &forbidden : &rest);
 }
 
 static void serve(struct connection *c)
@@ -311,9 +320,9 @@ static void write_kubeconfig(int port)
 	write_file("config", text);
 }
 
-static void play(const struct step *steps, size_t n, const char *silence_ms)
+static void play_config(const struct step *steps, size_t n, const char *silence_ms,
+			struct kb_source_config config)
 {
-	struct kb_source_config config = {0};
 	struct sockaddr_storage addr;
 	struct sockaddr_in any;
 	int len = sizeof(addr);
@@ -343,6 +352,11 @@ static void play(const struct step *steps, size_t n, const char *silence_ms)
 	if (kb_source_new(&t.loop, &config, &sink, &t.source, err, sizeof(err)) < 0)
 		fail_msg("%s", err);
 	assert_int_equal(kb_source_start(t.source, err, sizeof(err)), 0);
+}
+
+static void play(const struct step *steps, size_t n, const char *silence_ms)
+{
+	play_config(steps, n, silence_ms, (struct kb_source_config){0});
 }
 
 static void close_walk(uv_handle_t *handle, void *arg)
@@ -403,12 +417,28 @@ static void until_step(size_t n)
 		fail_msg("step %zu of %zu, log: %s\n%s", t.at, n, t.log, t.problem);
 }
 
-static struct kb_source_kind_status status(void)
+static struct kb_source_kind_status status_of(enum kb_kind kind)
 {
 	struct kb_source_kind_status st;
 
-	kb_source_status(t.source, KB_SERVICE, &st);
+	kb_source_status(t.source, kind, &st);
 	return st;
+}
+
+static struct kb_source_kind_status status(void)
+{
+	return status_of(KB_SERVICE);
+}
+
+/* Runs the loop until this kind has failed once, or has synced. */
+static void until_settled(enum kb_kind kind)
+{
+	uint64_t deadline;
+
+	uv_update_time(&t.loop);
+	deadline = uv_now(&t.loop) + 8000;
+	while (!status_of(kind).failures && !status_of(kind).synced && uv_now(&t.loop) < deadline)
+		uv_run(&t.loop, UV_RUN_ONCE);
 }
 
 static void until_failures(uint64_t n)
@@ -795,6 +825,39 @@ static void unreachable_server_backs_off(void **state)
 	stop();
 }
 
+static void what_is_watched_is_chosen(void **state)
+{
+	static const struct step steps[] = {
+		{.expect = WATCH_LIST, .body = BOOKMARK("20", "true")},
+	};
+
+	(void)state;
+	play(steps, 1, NULL);
+	until_log("begin end ");
+	until_settled(KB_SLICE);
+	until_settled(KB_NAMESPACE);
+	assert_true(status_of(KB_SLICE).synced);
+	assert_true(status_of(KB_NAMESPACE).synced);
+	assert_false(status_of(KB_POD).wanted);
+	assert_null(strstr(t.others, "pods"));
+	stop();
+
+	play_config(steps, 1, NULL, (struct kb_source_config){.no_endpoints = true, .pods = true});
+	/* what may not be read is told, and holds up nothing else */
+	t.refused = "/pods?";
+	until_log("begin end ");
+	until_settled(KB_POD);
+	until_settled(KB_NAMESPACE);
+	assert_true(status_of(KB_POD).wanted);
+	assert_false(status_of(KB_POD).synced);
+	assert_string_equal(status_of(KB_POD).error, "pods: HTTP 403 that is forbidden");
+	assert_true(status_of(KB_NAMESPACE).synced);
+	assert_non_null(strstr(t.others, "GET /api/v1/pods?watch=1"));
+	assert_null(strstr(t.others, "endpointslices"));
+	assert_false(status_of(KB_SLICE).wanted);
+	stop();
+}
+
 /* From the server's write to the sink's call, on one loop. */
 static void events_arrive_at_once(void **state)
 {
@@ -839,6 +902,7 @@ int main(void)
 		cmocka_unit_test(bad_events_are_skipped),
 		cmocka_unit_test(reload_with_another_server_lists_anew),
 		cmocka_unit_test(unreachable_server_backs_off),
+		cmocka_unit_test(what_is_watched_is_chosen),
 		cmocka_unit_test(events_arrive_at_once),
 	};
 
