@@ -8,7 +8,7 @@
 #include <sys/random.h>
 
 #define BUCKETS_DEFAULT 1024
-#define BUCKETS_MIN	(2 * KB_PROBE_MAX)
+#define BUCKETS_MIN	KB_STEP_MAX
 
 static int random_fill(void *p, size_t size)
 {
@@ -41,7 +41,7 @@ int kb_table_new(const struct kb_backing *backing, const struct kb_table_config 
 
 	if (config->replicas < 1 || config->replicas > KB_REPLICAS_MAX)
 		return -EINVAL;
-	/* In fewer, a few spilled names would fill every probe sequence. */
+	/* kb_probe_next steps over the end once only. */
 	if (n < BUCKETS_MIN)
 		n = BUCKETS_MIN;
 	t = table_alloc(backing, config);
@@ -98,7 +98,7 @@ int kb_table_adopt(const struct kb_backing *backing, const struct kb_table_confi
 	n = (uint32_t)hdr->shape[gen & 1];
 	t->replicas = (uint32_t)(hdr->shape[gen & 1] >> 32);
 	r = -EPROTO;
-	if (n == 0 || t->replicas < 1 || t->replicas > KB_REPLICAS_MAX)
+	if (n < BUCKETS_MIN || t->replicas < 1 || t->replicas > KB_REPLICAS_MAX)
 		goto err;
 	r = random_fill(t->check_key, sizeof(t->check_key));
 	if (r < 0)

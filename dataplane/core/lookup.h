@@ -62,12 +62,12 @@ KB_LEAF __u64 kb_lookup_on(const struct kb_view *view, __u64 hash)
 	__u32 gen = kb_gen_of(view->state);
 	__u64 shape = kb_read_once(view->hdr->shape[gen & 1]), value;
 	__u32 n = (__u32)shape, base = view->replica * n, b = kb_home_bucket(hash, n);
-	__u32 i;
+	__u32 step = kb_probe_step(hash), i;
 
 	for (i = 1; i < KB_PROBE_MAX; i++) {
 		const struct kb_bucket *bucket;
 
-		b = b + 1 == n ? 0 : b + 1;
+		b = kb_probe_next(b, step, n);
 		bucket = kb_env_bucket(view->env, gen, base + b);
 		if (!bucket)
 			break;

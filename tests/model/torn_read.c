@@ -339,7 +339,7 @@ static uint64_t lookup_tags_first(const struct kb_view *view, uint64_t hash, uin
 {
 	uint32_t gen = kb_gen_of(view->state);
 	uint32_t n = (uint32_t)kb_read_once(view->hdr->shape[gen & 1]), base = view->replica * n;
-	uint32_t b = kb_home_bucket(hash, n);
+	uint32_t b = kb_home_bucket(hash, n), step = kb_probe_step(hash);
 
 	for (int i = 0; i < KB_PROBE_MAX; i++) {
 		const struct kb_bucket *bucket = kb_env_bucket(view->env, gen, base + b);
@@ -359,7 +359,7 @@ static uint64_t lookup_tags_first(const struct kb_view *view, uint64_t hash, uin
 		}
 		if (!(value[0] & KB_VALUE_OVERFLOW))
 			return 0;
-		b = b + 1 == n ? 0 : b + 1;
+		b = kb_probe_next(b, step, n);
 	}
 	return KB_LOOKUP_INCOMPLETE;
 }

@@ -182,14 +182,14 @@ static uint64_t hash_of(const struct kb_table *t, const uint8_t *name, size_t le
 
 static struct kb_slot *find(struct kb_table *t, uint64_t hash, bool make)
 {
-	uint32_t b = kb_home_bucket(hash, t->n_buckets), i, k;
+	uint32_t b = kb_home_bucket(hash, t->n_buckets), step = kb_probe_step(hash), i, k;
 
-	for (i = 0; i < KB_PROBE_MAX; i++, b = b + 1 == t->n_buckets ? 0 : b + 1)
+	for (i = 0; i < KB_PROBE_MAX; i++, b = kb_probe_next(b, step, t->n_buckets))
 		for (k = 0; k < KB_BUCKET_SLOTS; k++)
 			if (t->bucket[b].slot[k].tag == hash)
 				return &t->bucket[b].slot[k];
 	b = kb_home_bucket(hash, t->n_buckets);
-	for (i = 0; make && i < KB_PROBE_MAX; i++, b = b + 1 == t->n_buckets ? 0 : b + 1) {
+	for (i = 0; make && i < KB_PROBE_MAX; i++, b = kb_probe_next(b, step, t->n_buckets)) {
 		for (k = 0; k < KB_BUCKET_SLOTS; k++)
 			if (!t->bucket[b].slot[k].tag)
 				return &t->bucket[b].slot[k];

@@ -26,7 +26,7 @@ static const char *check_index(const struct kb_table *t, uint32_t *spill)
 		}
 		if (!slot->tag || !value)
 			return "a used slot is empty";
-		for (; home != b; home = home + 1 == t->n ? 0 : home + 1)
+		for (; home != b; home = kb_probe_next(home, kb_probe_step(slot->tag), t->n))
 			spill[home]++;
 	}
 	for (uint32_t b = 0; b < t->n; b++) {
