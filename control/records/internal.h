@@ -2,9 +2,15 @@
 /*
  * What the files of control/records share. Nothing outside includes this.
  *
- *   records.c  configuration, zones, events in
- *   publish.c  differences of names into the table; PTR names; apex; intercepts
- *   names.c    the names of one Service, and the records of one name
+ *   records.c  configuration, zones
+ *   events.c   objects in: what each event changes
+ *   check.c    objects that DNS cannot carry
+ *   publish.c  differences of names into the table
+ *   ptr.c      PTR names
+ *   dnssvc.c   the cluster DNS itself: apex names, intercepts
+ *   names.c    the names of one Service, of a namespace, of a domain
+ *   node.c     the records of one name
+ *   list.c     lists of names
  *   resolve.c  from a name back to what it is; CNAME chains; whole answers
  *   walk.c     all names, piece by piece
  */
@@ -139,7 +145,7 @@ struct kb_node {
 	bool rev_v6;
 };
 
-/* names.c */
+/* list.c */
 void kb_list_clear(struct kb_list *l);
 void kb_list_fini(struct kb_list *l);
 void kb_list_add(struct kb_list *l, const struct kb_wire *name, enum kb_value_kind kind,
@@ -148,6 +154,27 @@ static inline const uint8_t *kb_list_name(const struct kb_list *l, const struct 
 {
 	return l->bytes + w->name;
 }
+/* By name. */
+void kb_list_sort(struct kb_list *l);
+int kb_want_compare(const struct kb_list *a, const struct kb_want *x, const struct kb_list *b,
+		    const struct kb_want *y);
+/* Is the same at both names? */
+bool kb_want_same(const struct kb_list *a, const struct kb_want *x, const struct kb_list *b,
+		  const struct kb_want *y);
+
+/* check.c: the reason why names must be left alone, NULL if there is none; parts of a good
+ * object that have no name. */
+const char *kb_check_service(const struct kb_records *r, const struct kb_object *obj);
+const char *kb_check_slice(const struct kb_object *obj);
+const char *kb_check_namespace(const struct kb_object *obj);
+void kb_check_ports(struct kb_records *r, const struct kb_object *obj, const char *service,
+		    const struct kb_port *ports, size_t n);
+void kb_check_hosts(struct kb_records *r, const struct kb_object *obj);
+/* Counts, and tells whoever wants to know. */
+__attribute__((format(printf, 3, 4))) void
+kb_check_warn(struct kb_records *r, const struct kb_object *obj, const char *format, ...);
+
+/* names.c */
 /* S.N.svc.Z. -ENAMETOOLONG when it has no such form. */
 int kb_names_base(const struct kb_records *r, const struct kb_svc *svc, const struct kb_domain *d,
 		  struct kb_wire *ret);
@@ -160,17 +187,39 @@ void kb_names_reverse_apex(struct kb_records *r, struct kb_list *l);
 void kb_names_ns(struct kb_records *r, uint32_t ns, struct kb_list *l);
 /* Asked for the CNAME itself: that one alone (RFC 1034 section 3.6.2). */
 void kb_names_cname(const struct kb_records *r, const struct kb_svc *svc, struct kb_render *out);
-/* The PTR name of an address that has at least one target. */
-void kb_names_ptr(struct kb_records *r, uint32_t addr, bool v6, const struct kb_wire *name,
-		  struct kb_list *l);
-/* in-addr.arpa or ip6.arpa name of the first `depth` bytes or nibbles. */
-void kb_names_reverse(const struct kb_records *r, const struct kb_addr *addr, uint8_t depth,
-		      struct kb_wire *ret);
-void kb_names_rev_addr(const struct kb_records *r, uint32_t addr, bool v6, struct kb_addr *ret);
+/* One set in wire form into r->recbuf, if the type exists at the node. */
+void kb_names_set(struct kb_records *r, struct kb_node *n, const struct kb_wire *name,
+		  uint16_t type);
+
+/* node.c */
+/* Distinct addresses of a node, IPv4 first. Borrowed until the next call. */
+const struct kb_addr *kb_node_addrs(struct kb_records *r, const struct kb_node *n, size_t *ret_n4,
+				    size_t *ret_n6);
+/* Fills the view's srv with the records of the node. */
+void kb_node_srv(struct kb_node *n);
 /* Puts all records of a type into the answer section (their targets' addresses into
  * the additional one). `owner` is the name's message offset. */
 void kb_node_put(struct kb_records *r, struct kb_node *node, uint16_t type, struct kb_render *out,
 		 uint32_t owner);
+
+/* ptr.c */
+/* in-addr.arpa or ip6.arpa name of the first `depth` bytes or nibbles. */
+void kb_names_reverse(const struct kb_records *r, const struct kb_addr *addr, uint8_t depth,
+		      struct kb_wire *ret);
+void kb_names_rev_addr(const struct kb_records *r, uint32_t addr, bool v6, struct kb_addr *ret);
+/* The PTR records of an address. */
+void kb_ptr_put(struct kb_records *r, struct kb_node *n, struct kb_render *out, uint32_t owner);
+/* Distinct (address, target) of the Service in r->view; drop gives back what it counted. */
+void kb_ptr_list(struct kb_records *r, uint32_t svc, struct kb_revs *rv);
+void kb_ptr_drop(struct kb_records *r, struct kb_revs *rv);
+/* Moves the reverse index from `before` to `after` (both sorted, of one Service) and
+ * publishes each address that was concerned once. */
+void kb_ptr_settle(struct kb_records *r, struct kb_revs *before, struct kb_revs *after);
+/* The PTR name of an address. What the table does not take is tried again with any Service
+ * that has the address. */
+void kb_ptr_publish(struct kb_records *r, uint32_t addr, bool v6, bool had, bool again);
+/* Whether unknown addresses may be denied. */
+void kb_publish_reverse_flags(struct kb_records *r);
 
 /* resolve.c */
 /* What is the name (lower case)? A Service found on the way is put into `view`. */
@@ -184,15 +233,23 @@ uint32_t kb_resolve_chain(struct kb_records *r, const struct kb_svc *svc, struct
 /* The Service an external name leads to, made if need be; 0: none in our domains. */
 uint32_t kb_resolve_target(struct kb_records *r, const char *external);
 
+/* dnssvc.c */
+/* Looks up the addresses of the cluster DNS Services. */
+void kb_dns_collect(struct kb_records *r);
+/* The names that belong to no Service, and the intercepts. */
+void kb_publish_static(struct kb_records *r);
+
 /* publish.c */
+/* Enters one name, or all of a list; sets *ret_refused when the table did not take one. */
+void kb_publish_put(struct kb_records *r, const struct kb_list *l, const struct kb_want *w,
+		    bool *ret_refused);
+void kb_publish_put_all(struct kb_records *r, const struct kb_list *l, bool *ret_refused);
 void kb_publish_open(struct kb_records *r, uint32_t svc, struct kb_list *l, struct kb_revs *rv);
 void kb_publish_service(struct kb_records *r, uint32_t svc, struct kb_list *before,
 			struct kb_revs *revs_before);
 void kb_publish_namespace(struct kb_records *r, uint32_t ns, const struct kb_ns *old);
-void kb_publish_static(struct kb_records *r);
 /* Names that depend on this Service's, and the cluster DNS Services'. */
 void kb_publish_followers(struct kb_records *r, uint32_t svc);
-void kb_publish_reverse_flags(struct kb_records *r);
 /* Tries again what the table refused, of at most `max` Services and namespaces. When everything
  * is stored, misses in the zones concerned mean again what they meant. */
 void kb_publish_retry(struct kb_records *r, uint32_t max);

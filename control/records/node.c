@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The records of one name: from a node to what is written into an answer. */
+#include "control/records/internal.h"
+
+#include <string.h>
+
+#include "control/records/alloc.h"
+
+#define VERSION_TTL 28800 /* the specification's example, and CoreDNS's */
+
+/* Distinct addresses of a node, IPv4 first. Borrowed until the next call. */
+const struct kb_addr *kb_node_addrs(struct kb_records *r, const struct kb_node *n, size_t *ret_n4,
+				    size_t *ret_n6)
+{
+	*ret_n4 = *ret_n6 = 0;
+	switch (n->kind) {
+	case KB_NODE_SERVICE:
+		*ret_n4 = n->view->n4;
+		*ret_n6 = n->view->n6;
+		return n->view->addrs;
+	case KB_NODE_ENDPOINT:
+		kb_svcview_group_addrs(n->view, n->group, ret_n4, ret_n6);
+		return n->view->group_addrs;
+	case KB_NODE_NS:
+		*ret_n4 = r->dns_n4;
+		*ret_n6 = r->dns_n6;
+		return r->dns_addrs;
+	default:
+		return NULL;
+	}
+}
+
+void kb_node_srv(struct kb_node *n)
+{
+	n->view->n_srv = 0;
+	if (n->kind == KB_NODE_SERVICE)
+		kb_svcview_srv_service(n->view);
+	else if (n->kind == KB_NODE_PORT)
+		kb_svcview_srv_port(n->view, &n->port);
+	else if (n->kind == KB_NODE_ENDPOINT)
+		kb_svcview_srv_group(n->view, n->group);
+}
+
+/* The name of an SRV target. -ENAMETOOLONG. */
+static int srv_target(const struct kb_node *n, uint32_t group, struct kb_wire *ret)
+{
+	const struct kb_svcview_ep *e;
+
+	*ret = n->base;
+	if (group == KB_VIEW_SELF && n->kind != KB_NODE_ENDPOINT)
+		return 0;
+	e = &n->view->eps[n->view->groups[group == KB_VIEW_SELF ? n->group : group].first];
+	return kb_wire_prepend(ret, e->label, e->label_len);
+}
+
+static void put_srv(struct kb_records *r, struct kb_node *n, struct kb_render *out, uint32_t owner)
+{
+	struct kb_svcview *v = n->view;
+	uint32_t *at = kb_zalloc(v->n_srv, sizeof(*at));
+	size_t i, k, n4, n6;
+
+	for (i = 0; i < v->n_srv && !out->full; i++) {
+		struct kb_wire target;
+		size_t rr;
+
+		if (srv_target(n, v->srv[i].group, &target))
+			continue;
+		rr = kb_render_rr(out, KB_AN, owner, KB_TYPE_SRV, -1);
+		kb_render_u16(out, 0);
+		kb_render_u16(out, v->weight);
+		kb_render_u16(out, v->srv[i].port);
+		/* RFC 2782: not compressed; Go's resolver insists on it. */
+		at[i] = kb_render_plain(out, &target);
+		kb_render_end(out, rr);
+	}
+	for (i = 0; i < v->n_srv && !out->full; i++) {
+		const struct kb_addr *addrs;
+		struct kb_node target = *n;
+
+		if (!at[i] || (i && v->srv[i].group == v->srv[i - 1].group))
+			continue;
+		if (v->srv[i].group != KB_VIEW_SELF) {
+			target.kind = KB_NODE_ENDPOINT;
+			target.group = v->srv[i].group;
+		} else if (n->kind == KB_NODE_PORT) {
+			target.kind = KB_NODE_SERVICE;
+		}
+		/* Where the target is the question itself, point there. */
+		if (n->kind != KB_NODE_PORT && v->srv[i].group == KB_VIEW_SELF)
+			at[i] = owner;
+		/* Beyond the reach of pointers: addresses are optional (RFC 2782). */
+		if (at[i] > 0x3fff)
+			break;
+		addrs = kb_node_addrs(r, &target, &n4, &n6);
+		for (k = 0; k < n4 + n6; k++)
+			kb_render_addr(out, KB_AR, at[i], &addrs[k]);
+	}
+	free(at);
+}
+
+static void put_ns(struct kb_records *r, struct kb_node *n, struct kb_render *out, uint32_t owner)
+{
+	const struct kb_domain *d = n->domain ? n->domain : &r->domain[0];
+	uint32_t at[KB_DNS_SERVICES_MAX] = {0};
+	struct kb_wire name;
+	size_t i, k, rr, found = 0;
+
+	for (i = 0; i < r->n_dns; i++) {
+		if (!r->dns[i].present ||
+		    kb_names_base(r, kb_store_svc(&r->store, r->dns[i].svc), d, &name))
+			continue;
+		rr = kb_render_rr(out, KB_AN, owner, KB_TYPE_NS, -1);
+		at[i] = kb_render_name(out, &name);
+		kb_render_end(out, rr);
+		found++;
+	}
+	if (!found) {
+		name = d->apex;
+		if (kb_wire_prepend(&name, "dns", 3) || kb_wire_prepend(&name, "ns", 2))
+			return;
+		rr = kb_render_rr(out, KB_AN, owner, KB_TYPE_NS, -1);
+		kb_render_name(out, &name);
+		kb_render_end(out, rr);
+	}
+	for (i = 0; i < r->n_dns; i++)
+		for (k = 0; at[i] && k < r->dns[i].n; k++)
+			kb_render_addr(out, KB_AR, at[i], &r->dns[i].addrs[k]);
+}
+
+void kb_node_put(struct kb_records *r, struct kb_node *n, uint16_t type, struct kb_render *out,
+		 uint32_t owner)
+{
+	const struct kb_addr *addrs;
+	size_t i, n4, n6, rr;
+
+	switch (type) {
+	case KB_TYPE_A:
+	case KB_TYPE_AAAA:
+		addrs = kb_node_addrs(r, n, &n4, &n6);
+		if (type == KB_TYPE_A)
+			n6 = 0;
+		for (i = type == KB_TYPE_A ? 0 : n4; i < n4 + n6 && !out->full; i++)
+			kb_render_addr(out, KB_AN, owner, &addrs[i]);
+		break;
+	case KB_TYPE_SRV:
+		if (n->kind != KB_NODE_SERVICE && n->kind != KB_NODE_ENDPOINT &&
+		    n->kind != KB_NODE_PORT)
+			break;
+		kb_node_srv(n);
+		put_srv(r, n, out, owner);
+		break;
+	case KB_TYPE_SOA:
+		if (n->kind == KB_NODE_APEX)
+			kb_render_soa(out, KB_AN, n->apex);
+		break;
+	case KB_TYPE_NS:
+		if (n->kind == KB_NODE_APEX)
+			put_ns(r, n, out, owner);
+		break;
+	case KB_TYPE_TXT:
+		if (n->kind != KB_NODE_VERSION)
+			break;
+		rr = kb_render_rr(out, KB_AN, owner, KB_TYPE_TXT, VERSION_TTL);
+		kb_render_bytes(out, "\0051.1.0", 6);
+		kb_render_end(out, rr);
+		break;
+	case KB_TYPE_PTR:
+		if (n->kind == KB_NODE_PTR)
+			kb_ptr_put(r, n, out, owner);
+		break;
+	default:
+		break;
+	}
+}
