@@ -14,46 +14,72 @@
 
 static int started_fd = -1;
 
-/* Tells the waiting parent that everything is up. */
+/*
+ * Everything is up: lets go of the caller's descriptors, so that who reads them to their end
+ * does not wait for us, and tells the waiting parent.
+ */
 static void started(void)
 {
+	int fd;
+
 	if (started_fd < 0)
 		return;
+	kb_log_set_targets(KB_LOG_TO_SYSLOG);
+	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		kb_log_warn("/dev/null: %s: the caller's descriptors stay open", strerror(errno));
+	for (int i = STDIN_FILENO; fd >= 0 && i <= STDERR_FILENO; i++)
+		dup2(fd, i);
+	if (fd > STDERR_FILENO)
+		close(fd);
 	if (write(started_fd, "", 1) != 1)
 		kb_log_warn("the starting process has gone");
 	close(started_fd);
 	started_fd = -1;
 }
 
+/* The parent's part: its exit status, when the child is up or has failed. */
+static int wait_started(int fd, pid_t pid)
+{
+	char byte;
+	int status;
+
+	if (read(fd, &byte, 1) == 1)
+		return EXIT_SUCCESS;
+	if (waitpid(pid, &status, 0) != pid)
+		return EXIT_FAILURE;
+	if (WIFEXITED(status)) /* it has said why */
+		return WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+	fprintf(stderr, "kbdnsd: ended by signal %d (%s) while it started\n", WTERMSIG(status),
+		strsignal(WTERMSIG(status)));
+	return EXIT_FAILURE;
+}
+
 /*
  * Goes on in the background. The parent returns only when the child is up or has failed, so
- * that scripts see the exit status.
+ * that scripts see the exit status; until then messages reach the caller's standard error,
+ * and from then on syslog(3) alone.
  */
 static int background(void)
 {
-	int fds[2], r;
-	char byte;
+	int fds[2];
 	pid_t pid;
 
+	close_range(STDERR_FILENO + 1, ~0U, 0); /* a caller's lock, for instance */
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
 	pid = fork();
 	if (pid < 0)
 		return -errno;
-	if (pid == 0) {
-		close(fds[0]);
-		started_fd = fds[1];
-		setsid();
-		r = open("/dev/null", O_RDWR | O_CLOEXEC);
-		if (r >= 0) {
-			dup2(r, STDIN_FILENO);
-			dup2(r, STDOUT_FILENO);
-			close(r);
-		}
-		return 0;
+	if (pid > 0) {
+		close(fds[1]);
+		_exit(wait_started(fds[0], pid));
 	}
-	close(fds[1]);
-	_exit(read(fds[0], &byte, 1) == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
+	close(fds[0]);
+	started_fd = fds[1];
+	setsid();
+	kb_log_set_targets(KB_LOG_TO_STDERR | KB_LOG_TO_SYSLOG);
+	return 0;
 }
 
 int main(int argc, char **argv)

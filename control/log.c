@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,10 +13,18 @@
 
 const char *const kb_log_level_names[KB_LOG_LEVELS + 1] = {"error", "warn", "info", "debug", NULL};
 
-/* sd-daemon(3) priorities, read by journald off the front of a line. */
-static const char journal_priority[KB_LOG_LEVELS] = {'3', '4', '6', '7'};
+/* Of syslog(3); in sd-daemon(3) journald reads the same numbers off the front of a line. */
+static const int priorities[KB_LOG_LEVELS] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
 
 static _Atomic int max_level = KB_LOG_INFO;
+static atomic_uint log_targets = KB_LOG_TO_STDERR;
+
+void kb_log_set_targets(unsigned int targets)
+{
+	if (targets & KB_LOG_TO_SYSLOG)
+		openlog("kbdnsd", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+	atomic_store_explicit(&log_targets, targets, memory_order_relaxed);
+}
 
 void kb_log_set_level(enum kb_log_level level)
 {
@@ -36,7 +45,7 @@ static size_t put_prefix(char *line, size_t size, enum kb_log_level level)
 	size_t n;
 
 	if (getenv("JOURNAL_STREAM"))
-		return (size_t)snprintf(line, size, "<%c>", journal_priority[level]);
+		return (size_t)snprintf(line, size, "<%d>", priorities[level]);
 	clock_gettime(CLOCK_REALTIME, &ts);
 	gmtime_r(&ts.tv_sec, &tm);
 	n = strftime(line, size, "%Y-%m-%dT%H:%M:%S", &tm);
@@ -69,17 +78,20 @@ static size_t put_escaped(char *line, size_t len, size_t size, const char *text)
 void kb_logv(enum kb_log_level level, const char *format, va_list ap)
 {
 	char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 64];
+	unsigned int targets = atomic_load_explicit(&log_targets, memory_order_relaxed);
 	int saved_errno = errno;
-	size_t len;
+	size_t prefix, len;
 
 	if (!kb_log_wants(level))
 		return;
 	if (vsnprintf(text, sizeof(text), format, ap) < 0)
 		return;
-	len = put_prefix(line, sizeof(line), level);
-	len = put_escaped(line, len, sizeof(line) - 1, text);
+	prefix = put_prefix(line, sizeof(line), level);
+	len = put_escaped(line, prefix, sizeof(line) - 1, text);
+	if (targets & KB_LOG_TO_SYSLOG)
+		syslog(priorities[level], "%.*s", (int)(len - prefix), line + prefix);
 	line[len++] = '\n';
-	if (write(STDERR_FILENO, line, len) < 0) {
+	if ((targets & KB_LOG_TO_STDERR) && write(STDERR_FILENO, line, len) < 0) {
 		/* There is no better place to say so. */
 	}
 	errno = saved_errno;

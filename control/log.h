@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The log: one line per message on standard error, as journald and container
- * runtimes want it. Everything, messages of libraries included, goes through
- * kb_logv(). Any thread may log; a line is written by one write().
+ * runtimes want it; a daemon in the background has syslog(3) instead. Everything, messages
+ * of libraries included, goes through kb_logv(). Any thread may log; a line is written by
+ * one write().
  *
  * Names from the API server and from packets end up here, so control characters
  * are written as escapes: a line of input never becomes two lines of log.
@@ -19,6 +20,12 @@ enum kb_log_level { KB_LOG_ERROR, KB_LOG_WARN, KB_LOG_INFO, KB_LOG_DEBUG, KB_LOG
 
 /* "error", "warn", "info", "debug": the words of --log-level, in the enum's order. */
 extern const char *const kb_log_level_names[KB_LOG_LEVELS + 1];
+
+/* Where messages go, KB_LOG_TO_STDERR until this is called. syslog(3): facility daemon, name
+ * kbdnsd. */
+#define KB_LOG_TO_STDERR 1U
+#define KB_LOG_TO_SYSLOG 2U
+void kb_log_set_targets(unsigned int targets);
 
 void kb_log_set_level(enum kb_log_level level);
 bool kb_log_wants(enum kb_log_level level);
