@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+const char *const kb_engine_names[KB_ENGINE_MAX] = {
+	[KB_ENGINE_TC] = "tc", [KB_ENGINE_XDP] = "xdp", [KB_ENGINE_SOCKET] = "socket"};
+
 static const struct {
 	const char *name, *help;
 } rows[KB_CNT_MAX] = {

@@ -14,11 +14,14 @@
 #include "dataplane/core/counters.h"
 
 struct kb_engine_stats {
-	const char *engine; /* "tc", "xdp", "dpdk", "socket"; borrowed */
+	const char *engine; /* its name; borrowed */
 	uint64_t counters[KB_CNT_MAX];
 	bool has_latency;
 	uint64_t latency[KB_HIST_BUCKETS];
 };
+
+/* "tc", "xdp", "socket"; by enum kb_engine. */
+extern const char *const kb_engine_names[KB_ENGINE_MAX];
 
 /* A counter's name and help, as in KB_COUNTERS. */
 const char *kb_counter_name(enum kb_counter id);

@@ -12,6 +12,7 @@
 
 #include "control/config/version.h"
 #include "control/ctl/cmd_tune.h"
+#include "control/daemon/rows.h"
 
 static const char *const state_names[] = {"off", "hits", "full"};
 
@@ -54,16 +55,18 @@ static void put_source(struct kb_json_out *o, const struct kb_daemon *d)
 		kb_json_put_bool(o, "synced", s.synced);
 		kb_json_put_bool(o, "watching", s.watching);
 		put_seconds(o, "age_s", s.last_alive_ms ? now - s.last_alive_ms : UINT64_MAX);
-		kb_json_put_u64(o, "events", s.events);
-		kb_json_put_u64(o, "relists", s.relists);
-		kb_json_put_u64(o, "reconnects", s.reconnects);
-		kb_json_put_u64(o, "failures", s.failures);
-		kb_json_put_u64(o, "skipped", s.skipped);
-		kb_json_put_u64(o, "bytes", s.bytes);
+		kb_rows_put(o, KB_ROWS_SOURCE, &s);
 		kb_json_put_str(o, "error", s.error);
 		kb_json_out_close(o);
 	}
 	kb_json_out_close(o);
+	kb_json_out_close(o);
+}
+
+static void put_rows(struct kb_json_out *o, const char *key, enum kb_rows which, const void *stats)
+{
+	kb_json_put_open(o, key, '{');
+	kb_rows_put(o, which, stats);
 	kb_json_out_close(o);
 }
 
@@ -72,16 +75,7 @@ static void put_objects(struct kb_json_out *o, const struct kb_daemon *d)
 	struct kb_records_stats s;
 
 	kb_records_stats(d->records, &s);
-	kb_json_put_open(o, "objects", '{');
-	kb_json_put_u64(o, "services", s.services);
-	kb_json_put_u64(o, "endpointslices", s.slices);
-	kb_json_put_u64(o, "namespaces", s.namespaces);
-	kb_json_put_u64(o, "endpoints", s.endpoints);
-	kb_json_put_u64(o, "skipped", s.skipped);
-	kb_json_put_u64(o, "warnings", s.warnings);
-	kb_json_put_u64(o, "refused", s.refused);
-	kb_json_put_u64(o, "left", s.left);
-	kb_json_out_close(o);
+	put_rows(o, "objects", KB_ROWS_OBJECTS, &s);
 }
 
 static void put_table(struct kb_json_out *o, const struct kb_daemon *d)
@@ -89,23 +83,15 @@ static void put_table(struct kb_json_out *o, const struct kb_daemon *d)
 	struct kb_table_stats s;
 
 	kb_table_stats(d->table, &s);
-	kb_json_put_open(o, "table", '{');
-	kb_json_put_u64(o, "names", s.names);
-	kb_json_put_u64(o, "buckets", s.buckets);
-	kb_json_put_u64(o, "replicas", s.replicas);
-	kb_json_put_u64(o, "generation", s.generation);
-	kb_json_put_u64(o, "index_bytes", s.index_bytes);
-	kb_json_put_u64(o, "arena_bytes", s.arena_bytes);
-	kb_json_put_u64(o, "arena_used_bytes", s.arena_used_bytes);
-	kb_json_put_u64(o, "records", s.records);
-	kb_json_put_u64(o, "puts", s.puts);
-	kb_json_put_u64(o, "dels", s.dels);
-	kb_json_put_u64(o, "changes", s.changes);
-	kb_json_put_u64(o, "growths", s.growths);
-	kb_json_put_u64(o, "limbo", s.limbo);
-	kb_json_put_u64(o, "refused", s.refused);
-	kb_json_put_u64(o, "collisions", s.collisions);
-	kb_json_out_close(o);
+	put_rows(o, "table", KB_ROWS_TABLE, &s);
+}
+
+static void put_sockets(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	struct kb_server_stats s;
+
+	kb_daemon_sockets(d, &s);
+	put_rows(o, "sockets", KB_ROWS_SOCKETS, &s);
 }
 
 static void put_interfaces(struct kb_json_out *o, const struct kb_daemon *d)
@@ -117,7 +103,7 @@ static void put_interfaces(struct kb_json_out *o, const struct kb_daemon *d)
 		kb_json_out_open(o, '{');
 		kb_json_put_str(o, "name", p->name);
 		kb_json_put_u64(o, "ifindex", p->ifindex);
-		kb_json_put_str(o, "engine", p->engine == KB_ENGINE_TC ? "tc" : "xdp");
+		kb_json_put_str(o, "engine", kb_engine_names[p->engine]);
 		kb_json_put_str(o, "mode", p->mode);
 		kb_json_put_bool(o, "attached", p->attached);
 		kb_json_put_str(o, "error", p->error);
@@ -196,10 +182,11 @@ static int run_status(void *arg, int argc, char **argv, struct kb_ctl_reply *rep
 static int run_stats(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
 {
 	struct kb_daemon *d = arg;
-	struct kb_engine_stats engines[KB_DAEMON_ENGINES];
+	struct kb_engine_stats engines[KB_ENGINE_MAX];
 
-	kb_engine_stats_put(&reply->out, engines, kb_daemon_engines(d, engines),
-			    argc > 1 ? argv[1] : NULL);
+	kb_daemon_engines(d, engines);
+	kb_engine_stats_put(&reply->out, engines, KB_ENGINE_MAX, argc > 1 ? argv[1] : NULL);
+	put_sockets(&reply->out, d);
 	put_table(&reply->out, d);
 	put_objects(&reply->out, d);
 	put_source(&reply->out, d);

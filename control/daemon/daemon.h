@@ -93,8 +93,8 @@ int kb_daemon_lookup(void *arg, int argc, char **argv, struct kb_ctl_reply *repl
 
 /* metrics.c */
 void kb_daemon_metrics(void *arg, struct kb_metrics *m);
-#define KB_DAEMON_ENGINES 3
-/* Fills the counters of the engines in use, returns how many. */
-size_t kb_daemon_engines(struct kb_daemon *d, struct kb_engine_stats ret[KB_DAEMON_ENGINES]);
+void kb_daemon_engines(const struct kb_daemon *d, struct kb_engine_stats ret[KB_ENGINE_MAX]);
+/* Zeros when there is no --listen. */
+void kb_daemon_sockets(const struct kb_daemon *d, struct kb_server_stats *ret);
 
 #endif

@@ -22,11 +22,38 @@
 
 #include <cmocka.h>
 
+#include "control/daemon/rows.h"
+#include "control/forward/server.h"
 #include "control/http/export.h"
 #include "control/http/httpd.h"
+#include "control/kube/source.h"
+#include "control/records/records.h"
+#include "control/table/table.h"
 
 static _Atomic(const char *) not_healthy, not_ready;
 static atomic_bool too_large;
+
+/* Every row of the daemon's parts. */
+static void export_rows(struct kb_metrics *m)
+{
+	static const char *const kinds[] = {"services", "namespaces"};
+	struct kb_server_stats sockets = {.udp_queries = 5,
+					  .tcp_queries = 6,
+					  .tcp_open = 3,
+					  .tcp_refused = 7,
+					  .tcp_timed_out = 8,
+					  .tcp_overflowed = 9,
+					  .tcp_waiting = 512};
+	struct kb_table_stats table = {.index_bytes = 4096, .puts = 4, .changes = 2};
+	struct kb_source_kind_status source[2] = {{.events = 11}, {.events = 12, .bytes = 13}};
+	struct kb_records_stats objects = {.services = 21, .left = 22};
+
+	kb_rows_export(m, KB_ROWS_OBJECTS, (const void *[]){&objects}, 1, NULL, NULL);
+	kb_rows_export(m, KB_ROWS_TABLE, (const void *[]){&table}, 1, NULL, NULL);
+	kb_rows_export(m, KB_ROWS_SOURCE, (const void *[]){&source[0], &source[1]}, 2, "kind",
+		       kinds);
+	kb_rows_export(m, KB_ROWS_SOCKETS, (const void *[]){&sockets}, 1, NULL, NULL);
+}
 
 static void on_metrics(void *arg, struct kb_metrics *m)
 {
@@ -51,6 +78,7 @@ static void on_metrics(void *arg, struct kb_metrics *m)
 	kb_export_build(m);
 	kb_export_engines(m, engines, 2);
 	kb_export_programming(m, durations);
+	export_rows(m);
 	kb_metrics_gauge(m, "kbdns_test_seconds", "Odd \\ help\nof two lines.", 0.25);
 	kb_metrics_counter(m, "kbdns_test_total", "A counter.", UINT64_MAX);
 	kb_metrics_family(m, "kbdns_test_info", KB_METRIC_GAUGE, "Odd labels.");
@@ -374,6 +402,23 @@ static void test_metrics(void **state)
 		"service_kind=\"cluster_ip\",le=\"524.288\"} 4\n",
 		"\ncoredns_kubernetes_dns_programming_duration_seconds_bucket{"
 		"service_kind=\"cluster_ip\",le=\"+Inf\"} 5\n",
+		"\n# TYPE kbdns_socket_queries_total counter\n"
+		"kbdns_socket_queries_total{transport=\"udp\"} 5\n"
+		"kbdns_socket_queries_total{transport=\"tcp\"} 6\n",
+		"\n# TYPE kbdns_socket_tcp_connections gauge\nkbdns_socket_tcp_connections 3\n",
+		"\nkbdns_socket_tcp_closed_total{reason=\"too_many\"} 7\n"
+		"kbdns_socket_tcp_closed_total{reason=\"timed_out\"} 8\n"
+		"kbdns_socket_tcp_closed_total{reason=\"replies_not_read\"} 9\n",
+		"\nkbdns_socket_tcp_waiting_bytes 512\n",
+		"\nkbdns_table_bytes{part=\"index\"} 4096\n",
+		"\nkbdns_table_changes_total{change=\"entered\"} 4\n"
+		"kbdns_table_changes_total{change=\"removed\"} 0\n"
+		"kbdns_table_changes_total{change=\"changed\"} 2\n",
+		"\nkbdns_source_events_total{kind=\"services\"} 11\n"
+		"kbdns_source_events_total{kind=\"namespaces\"} 12\n",
+		"\nkbdns_source_received_bytes_total{kind=\"namespaces\"} 13\n",
+		"\nkbdns_services 21\n",
+		"\nkbdns_names_left 22\n",
 		"\n# HELP kbdns_test_seconds Odd \\\\ help\\nof two lines.\n",
 		"\nkbdns_test_seconds 0.25\n",
 		"\nkbdns_test_total 18446744073709551615\n",

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/daemon/rows.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "control/forward/server.h"
+#include "control/kube/source.h"
+#include "control/records/records.h"
+#include "control/table/table.h"
+
+struct row {
+	const char *key;
+	const char *metric;	   /* a counter if it ends in _total, otherwise a gauge */
+	const char *help;	   /* NULL: one more series of the row above's metric */
+	const char *label, *value; /* NULL: none */
+	size_t offset;		   /* of a uint64_t */
+};
+
+#define OBJECTS(member) offsetof(struct kb_records_stats, member)
+static const struct row objects[] = {
+	{"services", "kbdns_services", "Services known", NULL, NULL, OBJECTS(services)},
+	{"endpointslices", "kbdns_endpointslices", "EndpointSlices known", NULL, NULL,
+	 OBJECTS(slices)},
+	{"namespaces", "kbdns_namespaces", "Namespaces known", NULL, NULL, OBJECTS(namespaces)},
+	{"endpoints", "kbdns_endpoints", "Endpoint addresses known", NULL, NULL,
+	 OBJECTS(endpoints)},
+	{"skipped", "kbdns_objects_skipped", "Objects whose names are left alone", NULL, NULL,
+	 OBJECTS(skipped)},
+	{"warnings", "kbdns_objects_warnings_total",
+	 "Names or parts of objects that DNS cannot carry, as they came", NULL, NULL,
+	 OBJECTS(warnings)},
+	{"refused", "kbdns_objects_refused_total",
+	 "Names that the table did not take; they are tried again", NULL, NULL, OBJECTS(refused)},
+	{"left", "kbdns_names_left", "Names entered as ones to leave", NULL, NULL, OBJECTS(left)},
+};
+
+#define TABLE(member) offsetof(struct kb_table_stats, member)
+static const struct row table[] = {
+	{"names", "kbdns_table_names", "Names in the table", NULL, NULL, TABLE(names)},
+	{"buckets", "kbdns_table_buckets", "Buckets of the index", NULL, NULL, TABLE(buckets)},
+	{"replicas", "kbdns_table_replicas", "Copies of the index", NULL, NULL, TABLE(replicas)},
+	{"generation", "kbdns_table_generation", "Generation of the index", NULL, NULL,
+	 TABLE(generation)},
+	{"index_bytes", "kbdns_table_bytes", "Map memory of index and arena", "part", "index",
+	 TABLE(index_bytes)},
+	{"arena_bytes", "kbdns_table_bytes", NULL, "part", "arena", TABLE(arena_bytes)},
+	{"arena_used_bytes", "kbdns_table_arena_used_bytes", "Bytes of the arena in use", NULL,
+	 NULL, TABLE(arena_used_bytes)},
+	{"records", "kbdns_table_records", "Records in the arena", NULL, NULL, TABLE(records)},
+	{"puts", "kbdns_table_changes_total", "Names entered, removed or changed", "change",
+	 "entered", TABLE(puts)},
+	{"dels", "kbdns_table_changes_total", NULL, "change", "removed", TABLE(dels)},
+	{"changes", "kbdns_table_changes_total", NULL, "change", "changed", TABLE(changes)},
+	{"growths", "kbdns_table_growths_total", "Times that the index was made anew to grow", NULL,
+	 NULL, TABLE(growths)},
+	{"limbo", "kbdns_table_limbo", "Slots and records that wait for a grace period", NULL, NULL,
+	 TABLE(limbo)},
+	{"refused", "kbdns_table_refused_total",
+	 "Names that could not be stored; misses of their zone are left alone", NULL, NULL,
+	 TABLE(refused)},
+	{"collisions", "kbdns_table_collisions_total", "Refused because two names have one hash",
+	 NULL, NULL, TABLE(collisions)},
+};
+
+#define SOURCE(member) offsetof(struct kb_source_kind_status, member)
+static const struct row source[] = {
+	{"events", "kbdns_source_events_total", "Watch events applied", NULL, NULL, SOURCE(events)},
+	{"relists", "kbdns_source_relists_total", "Whole lists begun, the first one included", NULL,
+	 NULL, SOURCE(relists)},
+	{"reconnects", "kbdns_source_reconnects_total",
+	 "Watches opened again from a resourceVersion", NULL, NULL, SOURCE(reconnects)},
+	{"failures", "kbdns_source_failures_total", "Lists and watches that ended in an error",
+	 NULL, NULL, SOURCE(failures)},
+	{"skipped", "kbdns_source_skipped_total", "Objects that could not be taken over", NULL,
+	 NULL, SOURCE(skipped)},
+	{"bytes", "kbdns_source_received_bytes_total", "Body bytes received", NULL, NULL,
+	 SOURCE(bytes)},
+};
+
+/* source_dropped has no row: the socket engine counts it as left_source, too. */
+#define SOCKETS(member) offsetof(struct kb_server_stats, member)
+static const struct row sockets[] = {
+	{"udp_queries", "kbdns_socket_queries_total", "Messages read from sockets", "transport",
+	 "udp", SOCKETS(udp_queries)},
+	{"tcp_queries", "kbdns_socket_queries_total", NULL, "transport", "tcp",
+	 SOCKETS(tcp_queries)},
+	{"udp_send_failed", "kbdns_socket_udp_send_failures_total",
+	 "Replies that the kernel did not take", NULL, NULL, SOCKETS(udp_send_failed)},
+	{"tcp_accepted", "kbdns_socket_tcp_accepted_total", "Connections accepted", NULL, NULL,
+	 SOCKETS(tcp_accepted)},
+	{"tcp_open", "kbdns_socket_tcp_connections", "Connections open now", NULL, NULL,
+	 SOCKETS(tcp_open)},
+	{"tcp_refused", "kbdns_socket_tcp_closed_total", "Connections closed by kbdns, by reason",
+	 "reason", "too_many", SOCKETS(tcp_refused)},
+	{"tcp_timed_out", "kbdns_socket_tcp_closed_total", NULL, "reason", "timed_out",
+	 SOCKETS(tcp_timed_out)},
+	{"tcp_overflowed", "kbdns_socket_tcp_closed_total", NULL, "reason", "replies_not_read",
+	 SOCKETS(tcp_overflowed)},
+	{"tcp_waiting_bytes", "kbdns_socket_tcp_waiting_bytes",
+	 "Bytes of replies that clients have yet to take", NULL, NULL, SOCKETS(tcp_waiting)},
+};
+
+#define ROWS(array)                                     \
+	{                                               \
+		array, sizeof(array) / sizeof(*(array)) \
+	}
+static const struct {
+	const struct row *rows;
+	size_t n;
+} all[KB_ROWS_MAX] = {
+	[KB_ROWS_OBJECTS] = ROWS(objects),
+	[KB_ROWS_TABLE] = ROWS(table),
+	[KB_ROWS_SOURCE] = ROWS(source),
+	[KB_ROWS_SOCKETS] = ROWS(sockets),
+};
+
+static uint64_t value_of(const struct row *row, const void *stats)
+{
+	uint64_t v;
+
+	memcpy(&v, (const char *)stats + row->offset, sizeof(v));
+	return v;
+}
+
+void kb_rows_put(struct kb_json_out *o, enum kb_rows which, const void *stats)
+{
+	for (size_t i = 0; i < all[which].n; i++) {
+		const struct row *row = &all[which].rows[i];
+
+		kb_json_put_u64(o, row->key, value_of(row, stats));
+	}
+}
+
+static enum kb_metric_type type_of(const char *metric)
+{
+	size_t len = strlen(metric), end = strlen("_total");
+
+	return len > end && strcmp(metric + len - end, "_total") == 0 ? KB_METRIC_COUNTER
+								      : KB_METRIC_GAUGE;
+}
+
+void kb_rows_export(struct kb_metrics *m, enum kb_rows which, const void *const *stats, size_t n,
+		    const char *label, const char *const *values)
+{
+	for (size_t i = 0; i < all[which].n; i++) {
+		const struct row *row = &all[which].rows[i];
+
+		if (row->help)
+			kb_metrics_family(m, row->metric, type_of(row->metric), row->help);
+		for (size_t s = 0; s < n; s++)
+			kb_metrics_u64(m, value_of(row, stats[s]), label ? label : row->label,
+				       label ? values[s] : row->value, NULL);
+	}
+}
