@@ -57,6 +57,40 @@ int kb_rules_from_options(const struct kb_options *o, struct kb_rules *ret_rules
 	return 0;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool kb_rules_same_options(const struct kb_rules *a, const struct kb_rules *b)
+{
+	if (a->pods != b->pods || a->endpoint_pod_names != b->endpoint_pod_names ||
+	    a->no_endpoints != b->no_endpoints || a->ignore_empty != b->ignore_empty ||
+	    a->n_namespaces != b->n_namespaces ||
+	    !same_text(a->namespace_labels, b->namespace_labels) ||
+	    !same_text(a->labels, b->labels))
+		return false;
+	for (size_t i = 0; i < a->n_namespaces; i++) {
+		if (strcmp(a->namespaces[i], b->namespaces[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool kb_rules_same(const struct kb_rules *a, const struct kb_rules *b)
+{
+	if (a->n_zones != b->n_zones || !kb_rules_same_options(a, b))
+		return false;
+	for (size_t i = 0; i < a->n_zones; i++) {
+		const struct kb_zone_rule *x = &a->zones[i], *y = &b->zones[i];
+
+		if (strcmp(x->name, y->name) != 0 || x->role != y->role ||
+		    x->leave_misses != y->leave_misses)
+			return false;
+	}
+	return true;
+}
+
 void kb_rules_free(struct kb_rules *rules)
 {
 	for (size_t i = 0; i < rules->n_zones; i++)

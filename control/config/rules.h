@@ -24,6 +24,12 @@ int kb_rules_from_options(const struct kb_options *options, struct kb_rules *ret
 int kb_rules_add_zone(struct kb_rules *rules, const char *name, enum kb_zone_role role,
 		      bool leave_misses);
 
+/* Do both give the same answers? Zones in order, and options, but for the TTL, which can be changed
+ * without making records anew. */
+bool kb_rules_same(const struct kb_rules *a, const struct kb_rules *b);
+/* The options alone: neither zones nor TTL. */
+bool kb_rules_same_options(const struct kb_rules *a, const struct kb_rules *b);
+
 /* Lets go of what the rules own, and clears them. */
 void kb_rules_free(struct kb_rules *rules);
 

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What CoreDNS's configuration says of the names that kbdns answers.
+ *
+ * The kubernetes directive is taken over. Every other directive is judged by one question: can
+ * it change what a client of a kubernetes zone sees? If so, the names concerned, or the whole
+ * zone, are left alone. Each directive leaves a note that says which, and why.
+ *
+ * No I/O but reading the files named; any thread.
+ */
+#ifndef KB_CONFIG_COREFILE_H
+#define KB_CONFIG_COREFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/config/options.h"
+#include "control/records/rules.h"
+
+/* Of all files together; a ConfigMap holds at most 1 MiB as well. */
+#define KB_COREFILE_MAX (1 << 20)
+
+enum kb_corefile_verdict {
+	KB_COREFILE_TAKEN,    /* its effect is part of the rules */
+	KB_COREFILE_HARMLESS, /* has no effect on the names of the kubernetes zones */
+	KB_COREFILE_LEFT,     /* names or zones are left alone because of it */
+};
+
+struct kb_corefile_note {
+	const char *file; /* borrowed from the result */
+	uint32_t line;
+	enum kb_corefile_verdict verdict;
+	char *what; /* owned: the line as written, shortened */
+	char *zone; /* owned: what is left alone; NULL: every kubernetes zone of its block, or none
+		     */
+	const char *why; /* static */
+};
+
+struct kb_corefile {
+	/* May hold no KB_ZONE_CLUSTER at all: then there is nothing that we may answer. */
+	struct kb_rules rules;
+	bool has_ttl; /* rules.ttl_s is from the file, not CoreDNS's default */
+	struct kb_corefile_note *notes;
+	size_t n_notes;
+	char **files; /* read, or looked for: what the result depends on */
+	size_t n_files;
+	uint64_t hash; /* of the text of all of them */
+};
+
+/*
+ * Reads the Corefile at path and the files that it imports. Returns 0 and fills ret, which
+ * kb_corefile_free has to free; or, with one line "FILE:LINE: what is wrong, cure" in err,
+ *
+ *   -EINVAL      CoreDNS refuses this file as well, and goes on with what it had
+ *   -EOPNOTSUPP  CoreDNS may take it, but we cannot follow it: nothing may be answered
+ *   others       it could not be read
+ *
+ * On failure ret holds only `files` and `hash`, and has to be freed, too.
+ */
+int kb_corefile_read(const char *path, struct kb_corefile *ret, char *err, size_t err_size);
+
+/* The same of text that is not in a file, under the name given, such as "configmap
+ * kube-system/coredns". Imports of files cannot be followed: they make zones ones to leave. */
+int kb_corefile_parse(const char *name, const char *text, size_t len, struct kb_corefile *ret,
+		      char *err, size_t err_size);
+
+void kb_corefile_free(struct kb_corefile *corefile);
+
+/* Applies lines as they stand inside a kubernetes block ("pods verified") to rules. 0 or -errno
+ * with one line in err; then the rules are as they were. */
+int kb_corefile_kubernetes_lines(const struct kb_strings *lines, struct kb_rules *rules, char *err,
+				 size_t err_size);
+
+#endif
