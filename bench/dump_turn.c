@@ -15,6 +15,7 @@
 
 #include "control/ctl/client.h"
 #include "control/daemon/daemon.h"
+#include "tests/unit/fixture_rules.h"
 #include "tests/unit/mem_backing.h"
 
 #define PER_NAMESPACE 50
@@ -168,8 +169,8 @@ static int run(struct kb_daemon *d)
 
 int main(int argc, char **argv)
 {
-	struct kb_records_config records = {
-		.domains = {"cluster.local"}, .n_domains = 1, .ttl_s = 5};
+	struct kb_rules rules = {.ttl_s = 5};
+	struct kb_records_config records = {.rules = &rules};
 	struct kb_table_config table = {.replicas = 1};
 	struct kb_daemon d = {.loop = uv_default_loop()};
 	struct kb_ctl_config ctl = {.run_dir = dir, .cmds = kb_daemon_commands, .arg = &d};
@@ -181,6 +182,7 @@ int main(int argc, char **argv)
 	char err[256] = "";
 	int r = 1;
 
+	fixture_zones(&rules, FIXTURE_ZONES);
 	if (argc > 1)
 		n_services = (unsigned int)atoi(argv[1]);
 	if (argc > 2)

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "control/records/records.h"
+#include "tests/unit/fixture_rules.h"
 
 /* --- a table that takes everything and keeps nothing ------------------------------ */
 
@@ -71,6 +72,23 @@ int kb_table_reserve(struct kb_table *t, size_t names)
 void kb_table_refusals_clear(struct kb_table *t)
 {
 	(void)t;
+}
+
+void kb_table_mark(struct kb_table *t)
+{
+	(void)t;
+}
+
+void kb_table_set_state(struct kb_table *t, enum kb_state state)
+{
+	(void)t;
+	(void)state;
+}
+
+const struct kb_backing *kb_table_backing(const struct kb_table *t)
+{
+	(void)t;
+	return NULL;
 }
 
 void kb_table_sweep(struct kb_table *t)
@@ -233,8 +251,8 @@ static size_t heap(void)
 
 int main(int argc, char **argv)
 {
-	struct kb_records_config config = {
-		.domains = {"cluster.local"}, .n_domains = 1, .ttl_s = 5};
+	struct kb_rules rules = {.ttl_s = 5};
+	struct kb_records_config config = {.rules = &rules};
 	struct kb_records *r;
 	struct kb_records_stats st;
 	struct kb_sink sink;
@@ -244,6 +262,7 @@ int main(int argc, char **argv)
 	double t0, t1, t2, t3;
 	unsigned int i, events = 10000;
 
+	fixture_zones(&rules, FIXTURE_ZONES);
 	if (argc > 1)
 		n_services = (unsigned int)atoi(argv[1]);
 	if (argc > 2)

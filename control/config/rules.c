@@ -2,6 +2,7 @@
 #include "control/config/rules.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,16 @@ int kb_rules_add_zone(struct kb_rules *rules, const char *name, enum kb_zone_rol
 	return 0;
 }
 
+/* A cluster domain. Options do not say what names of pods mean: those are left. */
+static int add_domain(struct kb_rules *rules, const char *domain)
+{
+	char pod[300];
+	int r = kb_rules_add_zone(rules, domain, KB_ZONE_CLUSTER, false);
+
+	snprintf(pod, sizeof(pod), "pod.%s", domain);
+	return r == 0 ? kb_rules_add_zone(rules, pod, KB_ZONE_FOREIGN, true) : r;
+}
+
 int kb_rules_from_options(const struct kb_options *o, struct kb_rules *ret_rules, char *err,
 			  size_t err_size)
 {
@@ -37,7 +48,7 @@ int kb_rules_from_options(const struct kb_options *o, struct kb_rules *ret_rules
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < o->cluster_domain.n; i++)
-		r = kb_rules_add_zone(&rules, o->cluster_domain.v[i], KB_ZONE_CLUSTER, false);
+		r = add_domain(&rules, o->cluster_domain.v[i]);
 	for (size_t i = 0; r == 0 && i < 2; i++) {
 		r = kb_rules_add_zone(&rules, reverse[i], KB_ZONE_REVERSE,
 				      o->reverse == KB_REVERSE_LEAVE);

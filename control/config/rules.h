@@ -12,7 +12,8 @@
 #include "control/records/rules.h"
 
 /*
- * The rules that options alone give: the cluster domains, in-addr.arpa and ip6.arpa (whose
+ * The rules that options alone give: the cluster domains (names of pods in them are left),
+ * in-addr.arpa and ip6.arpa (whose
  * unknown names are left with `--reverse leave`) and the TTL. Returns 0, and ret_rules has to
  * be freed by kb_rules_free; or -errno with one line in err.
  */

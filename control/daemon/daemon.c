@@ -10,9 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/config/rules.h"
 #include "control/log.h"
 
-_Static_assert(KB_OPT_DOMAINS_MAX == KB_DOMAINS_MAX, "options and records agree");
 _Static_assert(KB_OPT_DNS_SERVICES_MAX == KB_DNS_SERVICES_MAX, "options and records agree");
 
 /*
@@ -164,10 +164,9 @@ static void on_warn(void *arg, const char *line)
 static int records_start(struct kb_daemon *d, char *err, size_t err_size)
 {
 	const struct kb_options *o = &d->options;
+	struct kb_rules rules;
 	struct kb_records_config config = {
-		.n_domains = o->cluster_domain.n,
-		.reverse_authoritative = o->reverse == KB_REVERSE_AUTHORITATIVE,
-		.ttl_s = (uint32_t)o->ttl_s,
+		.rules = &rules,
 		.n_dns_services = o->dns_service.n,
 		.intercept = on_intercept,
 		.published = on_published,
@@ -175,12 +174,19 @@ static int records_start(struct kb_daemon *d, char *err, size_t err_size)
 		.warn = on_warn,
 		.arg = d,
 	};
+	int r;
 
-	for (size_t i = 0; i < o->cluster_domain.n; i++)
-		config.domains[i] = o->cluster_domain.v[i];
 	for (size_t i = 0; i < o->dns_service.n; i++)
 		config.dns_services[i] = o->dns_service.v[i];
-	return kb_records_new(&config, d->table, &d->records, err, err_size);
+	r = kb_rules_from_options(o, &rules, err, err_size);
+	if (r < 0)
+		return r;
+	r = kb_records_new(&config, d->table, &d->records, err, err_size);
+	kb_rules_free(&rules);
+	/* Answers of before are no good in other zones. */
+	if (r == 0 && kb_records_rezoned(d->records))
+		d->fresh = false;
+	return r;
 }
 
 static int source_start(struct kb_daemon *d, char *err, size_t err_size)

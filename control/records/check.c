@@ -42,8 +42,8 @@ static bool fits_somewhere(const struct kb_records *r, const struct kb_object *o
 {
 	size_t i, len = strlen(obj->name) + strlen(obj->ns) + 2;
 
-	for (i = 0; i < r->n_domains; i++)
-		if (r->domain[i].svc.len + len <= KB_WIRE_MAX)
+	for (i = 0; i < r->zones.n_cluster; i++)
+		if (r->zones.def[i].svc.len + len <= KB_WIRE_MAX)
 			return true;
 	return false;
 }
@@ -114,8 +114,8 @@ void kb_check_ports(struct kb_records *r, const struct kb_object *obj, const cha
 				      ports[i].name);
 			continue;
 		}
-		for (k = 0; k < r->n_domains; k++) {
-			if (whole + r->domain[k].svc.len <= KB_WIRE_MAX)
+		for (k = 0; k < r->zones.n_cluster; k++) {
+			if (whole + r->zones.def[k].svc.len <= KB_WIRE_MAX)
 				continue;
 			kb_check_warn(r, obj,
 				      "the SRV name of port \"%.80s\" is longer than 255 bytes",
@@ -136,8 +136,8 @@ void kb_check_hosts(struct kb_records *r, const struct kb_object *obj)
 	for (i = 0; i < v->n_endpoints; i++) {
 		size_t len = v->endpoints[i].hostname ? strlen(v->endpoints[i].hostname) : 15;
 
-		for (k = 0; k < r->n_domains; k++) {
-			if (base + len + 1 + r->domain[k].svc.len <= KB_WIRE_MAX)
+		for (k = 0; k < r->zones.n_cluster; k++) {
+			if (base + len + 1 + r->zones.def[k].svc.len <= KB_WIRE_MAX)
 				continue;
 			kb_check_warn(r, obj, "an endpoint's name is longer than 255 bytes");
 			return;

@@ -9,34 +9,20 @@
 
 void kb_dns_collect(struct kb_records *r)
 {
-	size_t i, n = 0, cap = 0, n4;
+	struct kb_svcview *v = &r->dns_view;
+	size_t i, n = 0, cap = r->cap_dns_addrs, n4;
 
 	for (i = 0; i < r->n_dns; i++) {
-		struct kb_dns_svc *d = &r->dns[i];
-		struct kb_svcview *v = &r->view;
-
-		kb_svcview_collect(v, &r->store, d->svc);
-		free(d->addrs);
-		d->addrs = NULL;
-		d->n = 0;
-		d->present = v->kind == KB_VIEW_CLUSTER || v->kind == KB_VIEW_HEADLESS;
-		if (d->present) {
-			d->n = v->n4 + v->n6;
-			d->addrs = kb_zalloc(d->n, sizeof(*d->addrs));
-			if (d->n)
-				memcpy(d->addrs, v->addrs, d->n * sizeof(*d->addrs));
-			d->present = d->n > 0;
-		}
-		n += d->n;
-	}
-	r->dns_addrs = kb_grow(r->dns_addrs, &cap, n ? n : 1, sizeof(*r->dns_addrs));
-	for (i = n = 0; i < r->n_dns; i++) {
-		if (r->dns[i].n)
-			memcpy(r->dns_addrs + n, r->dns[i].addrs,
-			       r->dns[i].n * sizeof(*r->dns_addrs));
-		n += r->dns[i].n;
+		kb_svcview_collect(v, &r->store, r->dns[i]);
+		if (v->kind != KB_VIEW_CLUSTER && v->kind != KB_VIEW_HEADLESS)
+			continue;
+		r->dns_addrs = kb_grow(r->dns_addrs, &cap, n + v->n4 + v->n6, sizeof(*v->addrs));
+		if (v->n4 + v->n6)
+			memcpy(r->dns_addrs + n, v->addrs, (v->n4 + v->n6) * sizeof(*v->addrs));
+		n += v->n4 + v->n6;
 	}
 	n = kb_addrs_unique(r->dns_addrs, n, &n4);
+	r->cap_dns_addrs = cap;
 	r->dns_n4 = n4;
 	r->dns_n6 = n - n4;
 }
@@ -71,16 +57,17 @@ static void publish_icepts(struct kb_records *r)
 	size_t n = 0, cap = 0, i, k, out;
 
 	for (i = 0; i < r->n_dns; i++) {
-		const struct kb_svc_obj *o = kb_store_svc(&r->store, r->dns[i].svc)->obj;
+		const struct kb_svc_obj *o = kb_store_svc(&r->store, r->dns[i])->obj;
 
-		kb_svcview_collect(&r->view, &r->store, r->dns[i].svc);
-		if (!r->view.ptr)
+		kb_svcview_collect(&r->dns_view, &r->store, r->dns[i]);
+		if (!r->dns_view.ptr)
 			continue;
 		for (k = 0; k < o->n_ips; k++)
 			add_icepts(&w, &n, &cap, &kb_svc_ips(o)[k], o->ports, o->n_ports);
-		for (k = 0; k < r->view.n_eps; k++)
-			add_icepts(&w, &n, &cap, &r->view.eps[k].addr, r->view.eps[k].slice->ports,
-				   r->view.eps[k].slice->n_ports);
+		for (k = 0; k < r->dns_view.n_eps; k++)
+			add_icepts(&w, &n, &cap, &r->dns_view.eps[k].addr,
+				   r->dns_view.eps[k].slice->ports,
+				   r->dns_view.eps[k].slice->n_ports);
 	}
 	if (n > 1)
 		qsort(w, n, sizeof(*w), icept_compare);
@@ -115,16 +102,15 @@ void kb_publish_static(struct kb_records *r)
 	r->static_refused = false;
 	kb_list_clear(&r->after);
 	kb_names_apex(r, &r->after);
-	if (r->reverse_authoritative)
-		kb_names_reverse_apex(r, &r->after);
 	if (r->built) {
 		kb_publish_put_all(r, &r->after, &r->static_refused);
 		publish_icepts(r);
 		return;
 	}
-	/* An adopted table's are better than ours, as long as nothing is known. */
+	/* What the table has from before is better than ours, as long as nothing is known. */
 	for (i = 0; i < r->after.n; i++)
-		if (!kb_table_get(r->table, kb_list_name(&r->after, &r->after.want[i]),
+		if (r->rezoned ||
+		    !kb_table_get(r->table, kb_list_name(&r->after, &r->after.want[i]),
 				  r->after.want[i].name_len, &bucket, &slot))
 			kb_publish_put(r, &r->after, &r->after.want[i], &r->static_refused);
 }

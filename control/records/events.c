@@ -29,13 +29,13 @@ static void publish_done(struct kb_records *r, enum kb_kind kind, double trigger
 static void lost_begin(struct kb_records *r, bool was, bool is)
 {
 	if (is && !was && r->n_lost++ == 0 && r->built)
-		kb_publish_reverse_flags(r);
+		kb_publish_zone_flags(r);
 }
 
 static void lost_end(struct kb_records *r, bool was, bool is)
 {
 	if (was && !is && --r->n_lost == 0 && r->built)
-		kb_publish_reverse_flags(r);
+		kb_publish_zone_flags(r);
 }
 
 static void count_skipped(struct kb_records *r, bool was, bool is)

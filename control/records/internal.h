@@ -2,7 +2,7 @@
 /*
  * What the files of control/records share. Nothing outside includes this.
  *
- *   records.c  configuration, zones
+ *   records.c  configuration
  *   events.c   objects in: what each event changes
  *   check.c    objects that DNS cannot carry
  *   publish.c  differences of names into the table
@@ -23,16 +23,12 @@
 #include "control/records/store.h"
 #include "control/records/svcview.h"
 #include "control/records/wirename.h"
+#include "control/records/zones.h"
 
 /* More ExternalName Services than this do not follow one target: the rest are left to
  * the socket engine, so that the target's events stay cheap. */
 #define KB_DEPENDENTS_MAX 64
 #define KB_CHAIN_MAX	  11
-
-struct kb_domain {
-	struct kb_wire apex, svc; /* Z and svc.Z */
-	uint8_t id;
-};
 
 /* A name that should be in the table. */
 struct kb_want {
@@ -60,18 +56,8 @@ struct kb_icept_want {
 	uint16_t port;
 };
 
-/* A cluster DNS Service. */
-struct kb_dns_svc {
-	uint32_t svc;	       /* its node always exists */
-	bool present;	       /* its names exist and it has an address */
-	struct kb_addr *addrs; /* owned */
-	size_t n;
-};
-
 struct kb_records {
 	struct kb_table *table; /* borrowed */
-	bool reverse_authoritative;
-	uint32_t ttl_s;
 	void (*intercept)(void *arg, bool add, const struct kb_addr *addr, uint16_t port);
 	void (*published)(void *arg, enum kb_kind kind, double trigger_time_s);
 	void (*synced_cb)(void *arg);
@@ -79,17 +65,15 @@ struct kb_records {
 	uint32_t (*now_s)(void *arg);
 	void *arg;
 
-	struct kb_domain domain[KB_DOMAINS_MAX];
-	size_t n_domains;
-	struct kb_wire rev_apex[2]; /* in-addr.arpa, ip6.arpa */
-	uint8_t rev_id[2];
+	struct kb_zones zones;
+	bool rezoned; /* the table had other zones before */
 
 	struct kb_store store;
 	struct kb_reverse reverse;
-	struct kb_dns_svc dns[KB_DNS_SERVICES_MAX];
+	uint32_t dns[KB_DNS_SERVICES_MAX]; /* the cluster DNS Services: nodes that always exist */
 	size_t n_dns;
 	struct kb_addr *dns_addrs; /* owned: of all of them, distinct, n4 first */
-	size_t dns_n4, dns_n6;
+	size_t dns_n4, dns_n6, cap_dns_addrs;
 	uint32_t misc; /* stands for targets of ExternalName that are no Service */
 
 	bool synced[KB_KIND_MAX], built;
@@ -106,7 +90,8 @@ struct kb_records {
 	size_t n_icepts;
 
 	/* Scratch: one event at a time. */
-	struct kb_svcview view, target; /* the Service at hand; where its CNAME leads */
+	/* The Service at hand; where its CNAME leads; a cluster DNS Service. */
+	struct kb_svcview view, target, dns_view;
 	/* A slice that moves changes two Services: `other` is the one it leaves. */
 	struct kb_list before, other_before, after, ptr;
 	struct kb_revs revs_before, other_revs, revs_after;
@@ -125,7 +110,7 @@ enum kb_node_kind {
 	KB_NODE_ENDPOINT,
 	KB_NODE_PORT,
 	KB_NODE_EXTERNAL,
-	KB_NODE_APEX, /* of a cluster domain or a reverse zone */
+	KB_NODE_APEX, /* of a cluster or reverse zone */
 	KB_NODE_NS,   /* ns.dns.Z */
 	KB_NODE_VERSION,
 	KB_NODE_PTR,
@@ -134,14 +119,12 @@ enum kb_node_kind {
 /* What a name is. */
 struct kb_node {
 	enum kb_node_kind kind;
-	uint8_t zone;		    /* id */
-	const struct kb_wire *apex; /* borrowed: of its zone */
-	const struct kb_domain *domain;
-	struct kb_svcview *view;     /* borrowed: of its Service */
-	uint32_t group;		     /* KB_NODE_ENDPOINT */
-	struct kb_svcview_port port; /* KB_NODE_PORT */
-	struct kb_wire base;	     /* S.N.svc.Z */
-	uint32_t rev_addr;	     /* KB_NODE_PTR */
+	const struct kb_zone_def *zone; /* borrowed, NULL: in none of ours */
+	struct kb_svcview *view;	/* borrowed: of its Service */
+	uint32_t group;			/* KB_NODE_ENDPOINT */
+	struct kb_svcview_port port;	/* KB_NODE_PORT */
+	struct kb_wire base;		/* S.N.svc.Z */
+	uint32_t rev_addr;		/* KB_NODE_PTR */
 	bool rev_v6;
 };
 
@@ -176,13 +159,12 @@ kb_check_warn(struct kb_records *r, const struct kb_object *obj, const char *for
 
 /* names.c */
 /* S.N.svc.Z. -ENAMETOOLONG when it has no such form. */
-int kb_names_base(const struct kb_records *r, const struct kb_svc *svc, const struct kb_domain *d,
-		  struct kb_wire *ret);
+int kb_names_base(const struct kb_records *r, const struct kb_svc *svc,
+		  const struct kb_zone_def *zone, struct kb_wire *ret);
 /* All names of r->view's Service. */
 void kb_names_list(struct kb_records *r, struct kb_list *l);
-/* The names of a domain that belong to no Service. */
+/* The names of the zones that belong to no Service. */
 void kb_names_apex(struct kb_records *r, struct kb_list *l);
-void kb_names_reverse_apex(struct kb_records *r, struct kb_list *l);
 /* N.svc.Z, if it is one. */
 void kb_names_ns(struct kb_records *r, uint32_t ns, struct kb_list *l);
 /* Asked for the CNAME itself: that one alone (RFC 1034 section 3.6.2). */
@@ -203,10 +185,8 @@ void kb_node_put(struct kb_records *r, struct kb_node *node, uint16_t type, stru
 		 uint32_t owner);
 
 /* ptr.c */
-/* in-addr.arpa or ip6.arpa name of the first `depth` bytes or nibbles. */
-void kb_names_reverse(const struct kb_records *r, const struct kb_addr *addr, uint8_t depth,
-		      struct kb_wire *ret);
-void kb_names_rev_addr(const struct kb_records *r, uint32_t addr, bool v6, struct kb_addr *ret);
+/* The address of an entry of the reverse index. */
+void kb_ptr_addr(const struct kb_records *r, uint32_t addr, bool v6, struct kb_addr *ret);
 /* The PTR records of an address. */
 void kb_ptr_put(struct kb_records *r, struct kb_node *n, struct kb_render *out, uint32_t owner);
 /* Distinct (address, target) of the Service in r->view; drop gives back what it counted. */
@@ -218,15 +198,13 @@ void kb_ptr_settle(struct kb_records *r, struct kb_revs *before, struct kb_revs 
 /* The PTR name of an address. What the table does not take is tried again with any Service
  * that has the address. */
 void kb_ptr_publish(struct kb_records *r, uint32_t addr, bool v6, bool had, bool again);
-/* Whether unknown addresses may be denied. */
-void kb_publish_reverse_flags(struct kb_records *r);
 
 /* resolve.c */
 /* What is the name (lower case)? A Service found on the way is put into `view`. */
 void kb_resolve(struct kb_records *r, const struct kb_wire *name, struct kb_svcview *view,
 		struct kb_node *ret);
 /* Writes the CNAMEs from an ExternalName Service on and says where they end: a node,
- * KB_NODE_NONE (ret->apex: of the zone that denies it), KB_NODE_OUT, or KB_NODE_EXTERNAL for a
+ * KB_NODE_NONE (ret->zone denies it), KB_NODE_OUT, or KB_NODE_EXTERNAL for a
  * loop or too long a chain. Returns the message offset of the last target. */
 uint32_t kb_resolve_chain(struct kb_records *r, const struct kb_svc *svc, struct kb_svcview *view,
 			  struct kb_render *out, struct kb_node *ret);
@@ -240,9 +218,11 @@ void kb_dns_collect(struct kb_records *r);
 void kb_publish_static(struct kb_records *r);
 
 /* publish.c */
-/* Enters one name, or all of a list; sets *ret_refused when the table did not take one. */
+/* Enters or removes one name, or enters all of a list, except those that lie in another, deeper
+ * zone; sets *ret_refused when the table did not take one. */
 void kb_publish_put(struct kb_records *r, const struct kb_list *l, const struct kb_want *w,
 		    bool *ret_refused);
+void kb_publish_del(struct kb_records *r, const struct kb_list *l, const struct kb_want *w);
 void kb_publish_put_all(struct kb_records *r, const struct kb_list *l, bool *ret_refused);
 void kb_publish_open(struct kb_records *r, uint32_t svc, struct kb_list *l, struct kb_revs *rv);
 void kb_publish_service(struct kb_records *r, uint32_t svc, struct kb_list *before,
@@ -250,6 +230,8 @@ void kb_publish_service(struct kb_records *r, uint32_t svc, struct kb_list *befo
 void kb_publish_namespace(struct kb_records *r, uint32_t ns, const struct kb_ns *old);
 /* Names that depend on this Service's, and the cluster DNS Services'. */
 void kb_publish_followers(struct kb_records *r, uint32_t svc);
+/* What misses mean in each zone now. */
+void kb_publish_zone_flags(struct kb_records *r);
 /* Tries again what the table refused, of at most `max` Services and namespaces. When everything
  * is stored, misses in the zones concerned mean again what they meant. */
 void kb_publish_retry(struct kb_records *r, uint32_t max);

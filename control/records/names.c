@@ -75,7 +75,7 @@ static void want_hosts(struct kb_records *r, struct kb_node *n, const struct kb_
 		addr = addr ? addr : self;
 	}
 	len = kb_recbuf_end(&r->recbuf);
-	kb_list_add(l, name, n4 == 1 ? KB_VALUE_A : KB_VALUE_REC, n->zone, addr, r->recbuf.rec,
+	kb_list_add(l, name, n4 == 1 ? KB_VALUE_A : KB_VALUE_REC, n->zone->id, addr, r->recbuf.rec,
 		    len);
 }
 
@@ -89,7 +89,7 @@ static void want_types(struct kb_records *r, struct kb_node *n, const struct kb_
 	for (i = 0; i < n_types; i++)
 		kb_names_set(r, n, name, types[i]);
 	len = kb_recbuf_end(&r->recbuf);
-	kb_list_add(l, name, KB_VALUE_REC, n->zone, 0, r->recbuf.rec, len);
+	kb_list_add(l, name, KB_VALUE_REC, n->zone->id, 0, r->recbuf.rec, len);
 }
 
 static void want_empty(const struct kb_wire *name, uint8_t zone, struct kb_list *l)
@@ -129,10 +129,10 @@ static void want_external(struct kb_records *r, const struct kb_wire *name, uint
 		r->recbuf.flags = KB_REC_OTHER_LEAVE;
 	} else {
 		if (end.kind == KB_NODE_NONE) {
-			kb_render_soa(out, KB_NS, end.apex);
+			kb_render_soa(out, KB_NS, &end.zone->apex);
 			out->rcode = KB_RCODE_NXDOMAIN;
 		} else if (end.kind != KB_NODE_EXTERNAL) {
-			kb_render_soa(out, KB_NS, end.apex);
+			kb_render_soa(out, KB_NS, &end.zone->apex);
 		}
 		kb_recbuf_wire(&r->recbuf, 0, out);
 	}
@@ -155,7 +155,7 @@ static void want_external(struct kb_records *r, const struct kb_wire *name, uint
 	kb_list_add(l, name, KB_VALUE_REC, zone, 0, r->recbuf.rec, len);
 }
 
-int kb_names_base(const struct kb_records *r, const struct kb_svc *svc, const struct kb_domain *d,
+int kb_names_base(const struct kb_records *r, const struct kb_svc *svc, const struct kb_zone_def *d,
 		  struct kb_wire *ret)
 {
 	const struct kb_strings *t = &r->store.strings;
@@ -194,16 +194,16 @@ static void list_ports(struct kb_records *r, struct kb_node *n, struct kb_list *
 		if (kb_wire_prepend(&name, label, len + 1))
 			continue;
 		if (!proto[v->ports[i].proto])
-			want_empty(&above, n->zone, l);
+			want_empty(&above, n->zone->id, l);
 		proto[v->ports[i].proto] = true;
 		n->port = v->ports[i];
 		want_hosts(r, n, &name, l);
 	}
 }
 
-static void list_domain(struct kb_records *r, const struct kb_domain *d, struct kb_list *l)
+static void list_domain(struct kb_records *r, const struct kb_zone_def *d, struct kb_list *l)
 {
-	struct kb_node n = {.zone = d->id, .apex = &d->apex, .domain = d, .view = &r->view};
+	struct kb_node n = {.zone = d, .view = &r->view};
 	struct kb_svcview *v = &r->view;
 	size_t i;
 
@@ -236,8 +236,8 @@ void kb_names_list(struct kb_records *r, struct kb_list *l)
 {
 	size_t i;
 
-	for (i = 0; i < r->n_domains; i++)
-		list_domain(r, &r->domain[i], l);
+	for (i = 0; i < r->zones.n_cluster; i++)
+		list_domain(r, &r->zones.def[i], l);
 }
 
 void kb_names_ns(struct kb_records *r, uint32_t id, struct kb_list *l)
@@ -248,53 +248,49 @@ void kb_names_ns(struct kb_records *r, uint32_t id, struct kb_list *l)
 
 	if (!ns->exists || !kb_label_fits(s, len))
 		return;
-	for (i = 0; i < r->n_domains; i++) {
-		struct kb_wire name = r->domain[i].svc;
+	for (i = 0; i < r->zones.n_cluster; i++) {
+		struct kb_wire name = r->zones.def[i].svc;
 
 		if (kb_wire_prepend(&name, s, len))
 			continue;
 		if (ns->reason || ns->lost)
-			kb_list_add(l, &name, KB_VALUE_LEAVE, r->domain[i].id, 0, NULL, 0);
+			kb_list_add(l, &name, KB_VALUE_LEAVE, r->zones.def[i].id, 0, NULL, 0);
 		else
-			want_empty(&name, r->domain[i].id, l);
+			want_empty(&name, r->zones.def[i].id, l);
 	}
+}
+
+/* The apex, and where the SOA says that the zone comes from. */
+static void list_apex(struct kb_records *r, const struct kb_zone_def *d, struct kb_list *l)
+{
+	static const uint16_t types[] = {KB_TYPE_SOA, KB_TYPE_NS};
+	struct kb_node n = {.zone = d, .kind = KB_NODE_APEX};
+	struct kb_wire name = d->apex;
+
+	want_types(r, &n, &name, types, 2, l);
+	if (kb_wire_prepend(&name, "dns", 3))
+		return;
+	want_empty(&name, d->id, l);
+	if (kb_wire_prepend(&name, "ns", 2))
+		return;
+	n.kind = KB_NODE_NS;
+	want_hosts(r, &n, &name, l);
 }
 
 void kb_names_apex(struct kb_records *r, struct kb_list *l)
 {
-	static const uint16_t apex_types[] = {KB_TYPE_SOA, KB_TYPE_NS};
-	static const uint16_t version_types[] = {KB_TYPE_TXT};
+	static const uint16_t types[] = {KB_TYPE_TXT};
 	size_t i;
 
-	for (i = 0; i < r->n_domains; i++) {
-		const struct kb_domain *d = &r->domain[i];
-		struct kb_node n = {.zone = d->id, .apex = &d->apex, .domain = d};
+	for (i = 0; i < r->zones.n_cluster + r->zones.n_reverse; i++)
+		list_apex(r, &r->zones.def[i], l);
+	for (i = 0; i < r->zones.n_cluster; i++) {
+		const struct kb_zone_def *d = &r->zones.def[i];
+		struct kb_node n = {.zone = d, .kind = KB_NODE_VERSION};
 		struct kb_wire name = d->apex;
 
-		n.kind = KB_NODE_APEX;
-		want_types(r, &n, &d->apex, apex_types, 2, l);
 		want_empty(&d->svc, d->id, l);
 		kb_wire_prepend(&name, "dns-version", 11);
-		n.kind = KB_NODE_VERSION;
-		want_types(r, &n, &name, version_types, 1, l);
-		name = d->apex;
-		kb_wire_prepend(&name, "dns", 3);
-		want_empty(&name, d->id, l);
-		kb_wire_prepend(&name, "ns", 2);
-		n.kind = KB_NODE_NS;
-		want_hosts(r, &n, &name, l);
-	}
-}
-
-void kb_names_reverse_apex(struct kb_records *r, struct kb_list *l)
-{
-	static const uint16_t apex_types[] = {KB_TYPE_SOA, KB_TYPE_NS};
-	size_t i;
-
-	for (i = 0; i < 2; i++) {
-		struct kb_node n = {
-			.kind = KB_NODE_APEX, .zone = r->rev_id[i], .apex = &r->rev_apex[i]};
-
-		want_types(r, &n, &r->rev_apex[i], apex_types, 2, l);
+		want_types(r, &n, &name, types, 1, l);
 	}
 }

@@ -98,33 +98,89 @@ static void put_srv(struct kb_records *r, struct kb_node *n, struct kb_render *o
 	free(at);
 }
 
+/* One name server with its glue. */
+struct ns_target {
+	struct kb_wire name;
+	uint32_t group; /* of r->dns_view, KB_VIEW_SELF: the Service's own name */
+	size_t svc;	/* index into r->dns */
+};
+
+static struct ns_target *add_ns(struct ns_target *t, size_t *n, size_t *cap,
+				const struct kb_wire *name, uint32_t group, size_t svc)
+{
+	t = kb_grow(t, cap, *n + 1, sizeof(*t));
+	t[(*n)++] = (struct ns_target){*name, group, svc};
+	return t;
+}
+
+/* As CoreDNS names the Services that it is an endpoint of: a ClusterIP Service by itself, a
+ * headless one by its endpoints. Owned by the caller. */
+static struct ns_target *ns_targets(struct kb_records *r, const struct kb_zone_def *zone,
+				    size_t *ret_n)
+{
+	struct kb_svcview *v = &r->dns_view;
+	struct ns_target *t = NULL;
+	size_t i, g, cap = 0;
+
+	*ret_n = 0;
+	for (i = 0; i < r->n_dns; i++) {
+		struct kb_wire base;
+
+		kb_svcview_collect(v, &r->store, r->dns[i]);
+		if (kb_names_base(r, v->svc, zone, &base))
+			continue;
+		if (v->kind == KB_VIEW_CLUSTER && v->n4 + v->n6)
+			t = add_ns(t, ret_n, &cap, &base, KB_VIEW_SELF, i);
+		for (g = 0; v->kind == KB_VIEW_HEADLESS && g < v->n_groups; g++) {
+			const struct kb_svcview_ep *e = &v->eps[v->groups[g].first];
+			struct kb_wire name = base;
+
+			if (!kb_wire_prepend(&name, e->label, e->label_len))
+				t = add_ns(t, ret_n, &cap, &name, (uint32_t)g, i);
+		}
+	}
+	return t;
+}
+
+static void put_glue(struct kb_records *r, const struct ns_target *t, struct kb_render *out,
+		     uint32_t at)
+{
+	struct kb_node node = {.kind = KB_NODE_SERVICE, .view = &r->dns_view, .group = t->group};
+	const struct kb_addr *addrs;
+	size_t i, n4, n6;
+
+	kb_svcview_collect(&r->dns_view, &r->store, r->dns[t->svc]);
+	if (t->group != KB_VIEW_SELF)
+		node.kind = KB_NODE_ENDPOINT;
+	addrs = kb_node_addrs(r, &node, &n4, &n6);
+	for (i = 0; i < n4 + n6; i++)
+		kb_render_addr(out, KB_AR, at, &addrs[i]);
+}
+
 static void put_ns(struct kb_records *r, struct kb_node *n, struct kb_render *out, uint32_t owner)
 {
-	const struct kb_domain *d = n->domain ? n->domain : &r->domain[0];
-	uint32_t at[KB_DNS_SERVICES_MAX] = {0};
-	struct kb_wire name;
-	size_t i, k, rr, found = 0;
+	/* Services have no names in a reverse zone. */
+	const struct kb_zone_def *zone =
+		n->zone->role == KB_ZONE_CLUSTER ? n->zone : &r->zones.def[0];
+	size_t i, rr, n_targets;
+	struct ns_target *t = ns_targets(r, zone, &n_targets);
+	uint32_t *at = kb_zalloc(n_targets, sizeof(*at));
+	struct kb_wire name = zone->apex;
 
-	for (i = 0; i < r->n_dns; i++) {
-		if (!r->dns[i].present ||
-		    kb_names_base(r, kb_store_svc(&r->store, r->dns[i].svc), d, &name))
-			continue;
+	for (i = 0; i < n_targets; i++) {
 		rr = kb_render_rr(out, KB_AN, owner, KB_TYPE_NS, -1);
-		at[i] = kb_render_name(out, &name);
+		at[i] = kb_render_name(out, &t[i].name);
 		kb_render_end(out, rr);
-		found++;
 	}
-	if (!found) {
-		name = d->apex;
-		if (kb_wire_prepend(&name, "dns", 3) || kb_wire_prepend(&name, "ns", 2))
-			return;
+	if (!n_targets && !kb_wire_prepend(&name, "dns", 3) && !kb_wire_prepend(&name, "ns", 2)) {
 		rr = kb_render_rr(out, KB_AN, owner, KB_TYPE_NS, -1);
 		kb_render_name(out, &name);
 		kb_render_end(out, rr);
 	}
-	for (i = 0; i < r->n_dns; i++)
-		for (k = 0; at[i] && k < r->dns[i].n; k++)
-			kb_render_addr(out, KB_AR, at[i], &r->dns[i].addrs[k]);
+	for (i = 0; i < n_targets; i++)
+		put_glue(r, &t[i], out, at[i]);
+	free(at);
+	free(t);
 }
 
 void kb_node_put(struct kb_records *r, struct kb_node *n, uint16_t type, struct kb_render *out,
@@ -151,7 +207,7 @@ void kb_node_put(struct kb_records *r, struct kb_node *n, uint16_t type, struct 
 		break;
 	case KB_TYPE_SOA:
 		if (n->kind == KB_NODE_APEX)
-			kb_render_soa(out, KB_AN, n->apex);
+			kb_render_soa(out, KB_AN, &n->zone->apex);
 		break;
 	case KB_TYPE_NS:
 		if (n->kind == KB_NODE_APEX)

@@ -39,7 +39,7 @@ static struct kb_wire *ptr_targets(struct kb_records *r, uint32_t addr, bool v6,
 		/* A clusterIP wins over endpoints. */
 		if (cluster != ((e->svc & KB_REV_CLUSTER) != 0))
 			continue;
-		if (kb_names_base(r, svc, &r->domain[0], &name))
+		if (kb_names_base(r, svc, &r->zones.def[0], &name))
 			continue;
 		*ret_base = name;
 		if (!cluster) {
@@ -54,7 +54,7 @@ static struct kb_wire *ptr_targets(struct kb_records *r, uint32_t addr, bool v6,
 			} else {
 				struct kb_addr a;
 
-				kb_names_rev_addr(r, addr, v6, &a);
+				kb_ptr_addr(r, addr, v6, &a);
 				len = kb_svcview_dashed(&a, label);
 			}
 			if (kb_wire_prepend(&name, s, len))
@@ -88,7 +88,7 @@ void kb_ptr_put(struct kb_records *r, struct kb_node *n, struct kb_render *out, 
 	free(t);
 }
 
-void kb_names_rev_addr(const struct kb_records *r, uint32_t addr, bool v6, struct kb_addr *ret)
+void kb_ptr_addr(const struct kb_records *r, uint32_t addr, bool v6, struct kb_addr *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->family = v6 ? 6 : 4;
@@ -98,44 +98,13 @@ void kb_names_rev_addr(const struct kb_records *r, uint32_t addr, bool v6, struc
 		memcpy(ret->b, &addr, 4);
 }
 
-void kb_names_reverse(const struct kb_records *r, const struct kb_addr *addr, uint8_t depth,
-		      struct kb_wire *ret)
+static void list_ptr(struct kb_records *r, const struct kb_zone_def *zone, uint32_t addr, bool v6,
+		     const struct kb_wire *name, struct kb_list *l)
 {
-	const struct kb_wire *apex = &r->rev_apex[addr->family == 4 ? 0 : 1];
-	uint8_t i = depth;
-	size_t pos = 0;
-
-	while (i--) {
-		if (addr->family == 4) {
-			unsigned int v = addr->b[i];
-			uint8_t *len = &ret->b[pos++];
-
-			*len = 0;
-			if (v >= 100)
-				ret->b[pos + (*len)++] = (uint8_t)('0' + v / 100);
-			if (v >= 10)
-				ret->b[pos + (*len)++] = (uint8_t)('0' + v / 10 % 10);
-			ret->b[pos + (*len)++] = (uint8_t)('0' + v % 10);
-			pos += *len;
-		} else {
-			ret->b[pos++] = 1;
-			ret->b[pos++] = (uint8_t) "0123456789abcdef"[i % 2 ? addr->b[i / 2] & 15
-									   : addr->b[i / 2] >> 4];
-		}
-	}
-	memcpy(ret->b + pos, apex->b, apex->len);
-	ret->len = (uint8_t)(pos + apex->len);
-}
-
-static void list_ptr(struct kb_records *r, uint32_t addr, bool v6, const struct kb_wire *name,
-		     struct kb_list *l)
-{
-	struct kb_node n = {.kind = KB_NODE_PTR, .rev_addr = addr, .rev_v6 = v6};
+	struct kb_node n = {.kind = KB_NODE_PTR, .zone = zone, .rev_addr = addr, .rev_v6 = v6};
 	struct kb_wire base, *t;
 	size_t count, len;
 
-	n.zone = r->rev_id[v6 ? 1 : 0];
-	n.apex = &r->rev_apex[v6 ? 1 : 0];
 	t = ptr_targets(r, addr, v6, &count, &base);
 	free(t);
 	kb_recbuf_start(&r->recbuf);
@@ -144,16 +113,7 @@ static void list_ptr(struct kb_records *r, uint32_t addr, bool v6, const struct 
 	else
 		kb_names_set(r, &n, name, KB_TYPE_PTR);
 	len = kb_recbuf_end(&r->recbuf);
-	kb_list_add(l, name, KB_VALUE_REC, n.zone, base.len ? addr : 0, r->recbuf.rec, len);
-}
-
-/* Addresses of bad objects are not known, so no address may be denied meanwhile. */
-void kb_publish_reverse_flags(struct kb_records *r)
-{
-	bool answer = r->reverse_authoritative && r->n_lost == 0;
-
-	kb_table_zone_flag(r->table, r->rev_id[0], KB_ZONE_ANSWER, answer);
-	kb_table_zone_flag(r->table, r->rev_id[1], KB_ZONE_ANSWER, answer);
+	kb_list_add(l, name, KB_VALUE_REC, zone->id, base.len ? addr : 0, r->recbuf.rec, len);
 }
 
 static void add_rev(struct kb_revs *rv, uint32_t addr, uint32_t svc, uint32_t host)
@@ -174,7 +134,7 @@ void kb_ptr_list(struct kb_records *r, uint32_t svc, struct kb_revs *rv)
 	size_t k, out;
 
 	rv->n = 0;
-	if (!v->ptr || kb_names_base(r, v->svc, &r->domain[0], &base))
+	if (!v->ptr || kb_names_base(r, v->svc, &r->zones.def[0], &base))
 		return;
 	for (i = 0; i < o->n_ips; i++) {
 		const struct kb_addr *a = &kb_svc_ips(o)[i];
@@ -205,7 +165,7 @@ void kb_ptr_list(struct kb_records *r, uint32_t svc, struct kb_revs *rv)
 				struct kb_addr a;
 
 				memset(label, 'x', sizeof(label));
-				kb_names_rev_addr(r, ep[i].addr, v6 != 0, &a);
+				kb_ptr_addr(r, ep[i].addr, v6 != 0, &a);
 				if (!host)
 					len = kb_svcview_dashed(&a, label);
 				if (kb_wire_prepend(&name, label, len))
@@ -239,35 +199,31 @@ void kb_ptr_drop(struct kb_records *r, struct kb_revs *rv)
 }
 
 /* The empty non-terminals above an address that comes or goes; with `again`, of one that
- * is counted already. */
-static void put_ents(struct kb_records *r, const struct kb_addr *addr, bool add, bool again,
-		     bool *ret_refused)
+ * is counted already. Where misses are left, so are these. */
+static void put_ents(struct kb_records *r, const struct kb_zone_def *zone,
+		     const struct kb_addr *addr, bool add, bool again, bool *ret_refused)
 {
-	uint8_t depth, max = addr->family == 4 ? 4 : 32;
+	uint8_t depth, max = kb_revname_depth(addr->family);
 	struct kb_wire name;
-	struct kb_entry e = {.kind = KB_VALUE_REC};
 
-	if (!r->reverse_authoritative)
+	if (zone->leave_misses)
 		return;
-	e.zone = r->rev_id[addr->family == 4 ? 0 : 1];
-	for (depth = 1; depth < max; depth++) {
+	for (depth = (uint8_t)(zone->depth + 1); depth < max; depth++) {
 		if (!again && !kb_reverse_ent(&r->reverse, addr, depth, add))
 			continue;
-		kb_names_reverse(r, addr, depth, &name);
-		if (!add) {
-			kb_table_del(r->table, name.b, name.len);
-		} else if (kb_table_put(r->table, name.b, name.len, &e)) {
-			r->n_refused++;
-			r->incomplete = true;
-			*ret_refused = true;
-		}
+		kb_revname_make(addr, depth, &name);
+		kb_list_clear(&r->ptr);
+		kb_list_add(&r->ptr, &name, KB_VALUE_REC, zone->id, 0, NULL, 0);
+		if (add)
+			kb_publish_put(r, &r->ptr, &r->ptr.want[0], ret_refused);
+		else
+			kb_publish_del(r, &r->ptr, &r->ptr.want[0]);
 	}
 }
 
-/* The PTR name of an address. What the table does not take is tried again with any Service
- * that has the address. */
 void kb_ptr_publish(struct kb_records *r, uint32_t addr, bool v6, bool had, bool again)
 {
+	const struct kb_zone_def *zone;
 	struct kb_list *l = &r->ptr;
 	struct kb_addr a;
 	struct kb_wire name;
@@ -275,17 +231,21 @@ void kb_ptr_publish(struct kb_records *r, uint32_t addr, bool v6, bool had, bool
 	uint32_t pos = 0;
 	bool has = kb_reverse_next(&r->reverse, addr, v6, &pos) != NULL, refused = false;
 
-	kb_names_rev_addr(r, addr, v6, &a);
-	kb_names_reverse(r, &a, v6 ? 32 : 4, &name);
+	kb_ptr_addr(r, addr, v6, &a);
+	zone = kb_zones_of_addr(&r->zones, &a);
+	if (!zone)
+		return;
+	kb_revname_make(&a, kb_revname_depth(a.family), &name);
 	if (has && (!had || again))
-		put_ents(r, &a, true, again, &refused);
+		put_ents(r, zone, &a, true, again, &refused);
+	kb_list_clear(l);
 	if (has) {
-		kb_list_clear(l);
-		list_ptr(r, addr, v6, &name, l);
+		list_ptr(r, zone, addr, v6, &name, l);
 		kb_publish_put_all(r, l, &refused);
 	} else if (had) {
-		kb_table_del(r->table, name.b, name.len);
-		put_ents(r, &a, false, false, &refused);
+		kb_list_add(l, &name, KB_VALUE_NONE, zone->id, 0, NULL, 0);
+		kb_publish_del(r, l, &l->want[0]);
+		put_ents(r, zone, &a, false, false, &refused);
 	}
 	pos = 0;
 	while (refused && (e = kb_reverse_next(&r->reverse, addr, v6, &pos)))

@@ -18,6 +18,8 @@ void kb_publish_put(struct kb_records *r, const struct kb_list *l, const struct 
 	struct kb_entry e = {.kind = (enum kb_value_kind)w->kind, .zone = w->zone, .addr = w->addr};
 	int err = 0;
 
+	if (kb_zones_hide(&r->zones, kb_list_name(l, w), w->name_len, w->zone))
+		return;
 	if (w->rec_len)
 		err = kb_table_intern(r->table, l->bytes + w->rec, w->rec_len, &e.ref);
 	if (err) {
@@ -33,6 +35,12 @@ void kb_publish_put(struct kb_records *r, const struct kb_list *l, const struct 
 		r->incomplete = true;
 		*ret_refused = true;
 	}
+}
+
+void kb_publish_del(struct kb_records *r, const struct kb_list *l, const struct kb_want *w)
+{
+	if (!kb_zones_hide(&r->zones, kb_list_name(l, w), w->name_len, w->zone))
+		kb_table_del(r->table, kb_list_name(l, w), w->name_len);
 }
 
 /* Enters what differs, `all` of it if the table may not hold `before` whole, then
@@ -61,8 +69,7 @@ static void diff(struct kb_records *r, struct kb_list *before, struct kb_list *a
 		       (c = kb_want_compare(after, &after->want[k], before, &before->want[i])) < 0)
 			k++;
 		if (k == after->n || c != 0)
-			kb_table_del(r->table, kb_list_name(before, &before->want[i]),
-				     before->want[i].name_len);
+			kb_publish_del(r, before, &before->want[i]);
 	}
 }
 
@@ -84,26 +91,33 @@ static bool has_leave(const struct kb_list *l)
 	return false;
 }
 
-static void set_skips(struct kb_records *r, bool on)
+void kb_publish_zone_flags(struct kb_records *r)
 {
 	size_t i;
 
-	for (i = 0; i < r->n_domains; i++)
-		kb_table_zone_flag(r->table, r->domain[i].id, KB_ZONE_SKIPS, on);
+	for (i = 0; i < r->zones.n_cluster + r->zones.n_reverse; i++) {
+		const struct kb_zone_def *d = &r->zones.def[i];
+		bool cluster = d->role == KB_ZONE_CLUSTER;
+		/* Addresses of bad objects are not known: none may be denied meanwhile. */
+		bool answer = !d->leave_misses && (cluster || r->n_lost == 0);
+
+		kb_table_zone_flag(r->table, d->id, KB_ZONE_ANSWER, answer);
+		kb_table_zone_flag(r->table, d->id, KB_ZONE_SKIPS, cluster && r->n_left);
+	}
 }
 
 /* Before a name is left and those below it go. */
 static void left_begin(struct kb_records *r, bool was, bool is)
 {
 	if (is && !was && r->n_left++ == 0)
-		set_skips(r, true);
+		kb_publish_zone_flags(r);
 }
 
 /* After the names below it have come. */
 static void left_end(struct kb_records *r, bool was, bool is)
 {
 	if (was && !is && --r->n_left == 0)
-		set_skips(r, false);
+		kb_publish_zone_flags(r);
 }
 
 void kb_publish_open(struct kb_records *r, uint32_t svc, struct kb_list *l, struct kb_revs *rv)
@@ -305,14 +319,14 @@ void kb_publish_all(struct kb_records *r)
 		if (!s->obj || id == r->misc)
 			continue;
 		kb_svcview_collect(&r->view, &r->store, id);
-		names += count_names(&r->view) * r->n_domains;
+		names += count_names(&r->view) * r->zones.n_cluster;
 		kb_ptr_list(r, id, &r->revs_after);
 		for (i = 0; i < r->revs_after.n; i++)
 			kb_reverse_add(&r->reverse, &r->revs_after.rev[i]);
 		r->revs_after.n = 0; /* the index keeps the references */
 	}
 	kb_dns_collect(r); /* ExternalName Services may lead to ns.dns.Z */
-	names += r->store.ns.used * r->n_domains + r->reverse.used;
+	names += r->store.ns.used * r->zones.n_cluster + r->reverse.used;
 	kb_table_reserve(r->table, names);
 	for (id = 1; id <= r->store.ns.top; id++) {
 		kb_list_clear(&r->after);
@@ -342,10 +356,8 @@ void kb_publish_all(struct kb_records *r)
 		if (e->svc && kb_reverse_next(&r->reverse, e->addr, e->svc & KB_REV_V6, &pos) == e)
 			kb_ptr_publish(r, e->addr, e->svc & KB_REV_V6, false, false);
 	}
-	kb_publish_reverse_flags(r);
 	r->built = true;
 	kb_publish_static(r);
 	kb_table_sweep(r->table);
-	if (!r->n_left)
-		set_skips(r, false);
+	kb_publish_zone_flags(r);
 }

@@ -15,19 +15,15 @@
 #include <stdio.h>
 
 #include "control/records/object.h"
+#include "control/records/rules.h"
 #include "control/table/table.h"
 
-#define KB_DOMAINS_MAX	    8
 #define KB_DNS_SERVICES_MAX 8
 
 struct kb_records;
 
 struct kb_records_config {
-	/* Cluster domains in text form; PTR targets are in the first one. */
-	const char *domains[KB_DOMAINS_MAX];
-	size_t n_domains;
-	bool reverse_authoritative; /* deny unknown reverse names instead of leaving them */
-	uint32_t ttl_s;
+	const struct kb_rules *rules; /* copied */
 	/* "NS/NAME" of the cluster DNS Services: NS records and intercepts. */
 	const char *dns_services[KB_DNS_SERVICES_MAX];
 	size_t n_dns_services;
@@ -55,10 +51,21 @@ struct kb_records_stats {
 	bool synced[KB_KIND_MAX];
 };
 
-/* Enters the zones and the apex names. 0 or -errno with a line in err. Borrows the
- * table; strings of the config are copied. */
+/*
+ * Enters the zones and the apex names. 0 or -errno with a line in err. Borrows the table;
+ * what the config points to is copied.
+ *
+ * The table may have names from before: of an earlier run, or of other records that were made
+ * for other rules and freed. They stay until `synced`, when exactly the names that the new rules
+ * give are left. Until then they are old answers: with the rules of before, the state may be HITS
+ * if they are fresh; with other rules the caller must have set it to OFF. If the zones
+ * are others, it has been set here, and kb_records_rezoned() says so: it must stay OFF until
+ * `synced`. Intercepts are not told to go when records are freed, and are all told to come
+ * by the next ones.
+ */
 int kb_records_new(const struct kb_records_config *config, struct kb_table *table,
 		   struct kb_records **ret_records, char *err, size_t err_size);
+bool kb_records_rezoned(const struct kb_records *records);
 void kb_records_free(struct kb_records *records);
 
 /* The sink through which a source feeds these records. */

@@ -95,7 +95,7 @@ static void resolve_service(struct kb_records *r, const struct label *l, size_t 
 		return;
 	kb_svcview_collect(view, &r->store, svc);
 	ret->view = view;
-	if (kb_names_base(r, view->svc, ret->domain, &ret->base))
+	if (kb_names_base(r, view->svc, ret->zone, &ret->base))
 		return;
 	switch (view->kind) {
 	case KB_VIEW_NONE:
@@ -125,146 +125,93 @@ static void resolve_service(struct kb_records *r, const struct label *l, size_t 
 		resolve_port(r, l, n - 3, ret);
 }
 
-static void resolve_domain(struct kb_records *r, const struct label *l, size_t n,
-			   struct kb_svcview *view, struct kb_node *ret)
+/* Names that every zone of ours has. */
+static bool resolve_apex(const struct label *l, size_t n, struct kb_node *ret)
 {
 	if (n == 0)
 		ret->kind = KB_NODE_APEX;
-	else if (n == 1 && label_is(&l[0], "svc"))
-		ret->kind = KB_NODE_EMPTY;
 	else if (n == 1 && label_is(&l[0], "dns"))
+		ret->kind = KB_NODE_EMPTY;
+	else if (n == 2 && label_is(&l[1], "dns") && label_is(&l[0], "ns"))
+		ret->kind = KB_NODE_NS;
+	return ret->kind != KB_NODE_NONE;
+}
+
+static void resolve_domain(struct kb_records *r, const struct label *l, size_t n,
+			   struct kb_svcview *view, struct kb_node *ret)
+{
+	if (resolve_apex(l, n, ret))
+		return;
+	if (n == 1 && label_is(&l[0], "svc"))
 		ret->kind = KB_NODE_EMPTY;
 	else if (n == 1 && label_is(&l[0], "dns-version"))
 		ret->kind = KB_NODE_VERSION;
-	else if (n == 2 && label_is(&l[1], "dns") && label_is(&l[0], "ns"))
-		ret->kind = KB_NODE_NS;
 	else if (n >= 2 && n <= 5 && label_is(&l[n - 1], "svc"))
 		resolve_service(r, l, n, view, ret);
 }
 
-/* Strict: no leading zeros, single nibbles. Returns the depth, -1 if it is no address. */
-static int parse_reverse(const struct label *l, size_t n, bool v6, struct kb_addr *ret)
-{
-	size_t i, k;
-
-	memset(ret, 0, sizeof(*ret));
-	ret->family = v6 ? 6 : 4;
-	if (n > (v6 ? 32U : 4U))
-		return -1;
-	for (i = 0; i < n; i++) {
-		const struct label *x = &l[n - 1 - i];
-		unsigned int v = 0;
-
-		if (x->len > (v6 ? 1U : 3U) || (!v6 && x->len > 1 && x->s[0] == '0'))
-			return -1;
-		for (k = 0; k < x->len; k++) {
-			char c = x->s[k];
-
-			if (c >= '0' && c <= '9')
-				v = v * (v6 ? 16 : 10) + (unsigned int)(c - '0');
-			else if (v6 && c >= 'a' && c <= 'f')
-				v = (unsigned int)(c - 'a') + 10;
-			else
-				return -1;
-		}
-		if (v > 255)
-			return -1;
-		if (v6)
-			ret->b[i / 2] |= (uint8_t)(i % 2 ? v : v << 4);
-		else
-			ret->b[i] = (uint8_t)v;
-	}
-	return (int)n;
-}
-
-static void resolve_reverse(struct kb_records *r, const struct label *l, size_t n, bool v6,
-			    struct kb_node *ret)
+static void resolve_reverse(struct kb_records *r, const struct kb_wire *name, const struct label *l,
+			    size_t n, struct kb_node *ret)
 {
 	struct kb_addr addr;
 	uint32_t pos = 0;
 	int depth;
 
-	if (n == 0) {
-		ret->kind = r->reverse_authoritative ? KB_NODE_APEX : KB_NODE_NONE;
+	if (resolve_apex(l, n, ret))
 		return;
-	}
-	depth = parse_reverse(l, n, v6, &addr);
+	depth = kb_revname_parse(name, &addr);
 	if (depth < 0)
 		return;
-	if (depth < (v6 ? 32 : 4)) {
-		if (r->reverse_authoritative &&
-		    kb_reverse_has_ent(&r->reverse, &addr, (uint8_t)depth))
+	if (depth < kb_revname_depth(addr.family)) {
+		if (kb_reverse_has_ent(&r->reverse, &addr, (uint8_t)depth))
 			ret->kind = KB_NODE_EMPTY;
 		return;
 	}
-	ret->rev_v6 = v6;
-	if (v6) {
+	ret->rev_v6 = addr.family == 6;
+	if (ret->rev_v6) {
 		ret->rev_addr = kb_strings_find(&r->store.strings, addr.b, 16);
 		if (ret->rev_addr == UINT32_MAX)
 			return;
 	} else {
 		memcpy(&ret->rev_addr, addr.b, 4);
 	}
-	if (kb_reverse_next(&r->reverse, ret->rev_addr, v6, &pos))
+	if (kb_reverse_next(&r->reverse, ret->rev_addr, ret->rev_v6, &pos))
 		ret->kind = KB_NODE_PTR;
 }
 
-/* What the zone table says about a name that is not there: the same as the readers. */
-static bool zone_denies(const struct kb_records *r, const struct kb_wire *name)
+/* What the table says about a name that is not there: the same as the readers. */
+static bool zone_denies(const struct kb_records *r, const struct kb_zone_def *def)
 {
 	const struct kb_header *hdr = kb_table_header(r->table);
-	uint8_t best = 0, flags = 0;
 	size_t i;
 
-	for (i = 0; i < hdr->n_zones && i < KB_ZONES_MAX; i++) {
-		const struct kb_zone *z = &hdr->zone[i];
-		struct kb_wire zone = {.len = z->len};
-
-		memcpy(zone.b, z->name, z->len);
-		if (z->len <= best || kb_wire_below(name, &zone) < 0)
-			continue;
-		best = z->len;
-		flags = z->flags;
-	}
-	return best && (flags & KB_ZONE_ANSWER);
+	for (i = 0; i < hdr->n_zones && i < KB_ZONES_MAX; i++)
+		if (hdr->zone[i].id == def->id)
+			return (hdr->zone[i].flags & KB_ZONE_ANSWER) != 0;
+	return false;
 }
 
 void kb_resolve(struct kb_records *r, const struct kb_wire *name, struct kb_svcview *view,
 		struct kb_node *ret)
 {
 	struct label labels[LABELS_MAX];
-	const struct kb_domain *best = NULL;
-	size_t i, n;
-	int end = -1;
+	const struct kb_zone_def *zone;
+	size_t n;
+	int end = 0;
 
 	memset(ret, 0, sizeof(*ret));
-	for (i = 0; i < r->n_domains; i++) {
-		int at = kb_wire_below(name, &r->domain[i].apex);
-
-		if (at < 0 || (best && best->apex.len >= r->domain[i].apex.len))
-			continue;
-		best = &r->domain[i];
-		end = at;
+	zone = kb_zones_find(&r->zones, name, &end);
+	if (!zone || zone->role == KB_ZONE_FOREIGN) {
+		ret->kind = KB_NODE_OUT;
+		return;
 	}
-	if (best) {
-		ret->domain = best;
-		ret->apex = &best->apex;
-		ret->zone = best->id;
-		n = split(name, end, labels);
-		if (n <= LABELS_MAX)
-			resolve_domain(r, labels, n, view, ret);
-	}
-	for (i = 0; !best && i < 2; i++) {
-		end = kb_wire_below(name, &r->rev_apex[i]);
-		if (end < 0)
-			continue;
-		ret->apex = &r->rev_apex[i];
-		ret->zone = r->rev_id[i];
-		n = split(name, end, labels);
-		if (n <= LABELS_MAX)
-			resolve_reverse(r, labels, n, i == 1, ret);
-	}
-	if (ret->kind == KB_NODE_NONE && (!ret->apex || !zone_denies(r, name)))
+	ret->zone = zone;
+	n = split(name, end, labels);
+	if (n <= LABELS_MAX && zone->role == KB_ZONE_CLUSTER)
+		resolve_domain(r, labels, n, view, ret);
+	else if (n <= LABELS_MAX)
+		resolve_reverse(r, name, labels, n, ret);
+	if (ret->kind == KB_NODE_NONE && !zone_denies(r, zone))
 		ret->kind = KB_NODE_OUT;
 }
 
@@ -305,23 +252,18 @@ uint32_t kb_resolve_chain(struct kb_records *r, const struct kb_svc *svc, struct
 uint32_t kb_resolve_target(struct kb_records *r, const char *external)
 {
 	struct label labels[LABELS_MAX];
+	const struct kb_zone_def *zone;
 	struct kb_wire name;
-	size_t i, n;
-	int end = -1;
+	size_t n;
+	int end = 0;
 
 	if (kb_wire_parse(external, true, &name))
 		return 0;
-	for (i = 0; i < r->n_domains; i++) {
-		int at = kb_wire_below(&name, &r->domain[i].apex);
-
-		if (at >= 0 && (end < 0 || at < end))
-			end = at;
-	}
-	if (end < 0)
-		return kb_wire_below(&name, &r->rev_apex[0]) >= 0 ||
-				       kb_wire_below(&name, &r->rev_apex[1]) >= 0
-			       ? r->misc
-			       : 0;
+	zone = kb_zones_find(&r->zones, &name, &end);
+	if (!zone || zone->role == KB_ZONE_FOREIGN)
+		return 0;
+	if (zone->role == KB_ZONE_REVERSE)
+		return r->misc;
 	n = split(&name, end, labels);
 	if (n < 3 || n > 5 || !label_is(&labels[n - 1], "svc"))
 		return r->misc;
@@ -356,7 +298,7 @@ int kb_records_render(const struct kb_records *records, const uint8_t *qname, si
 
 			kb_node_put(r, &node, qtype, &rd, owner);
 			if (rd.an == cnames)
-				kb_render_soa(&rd, KB_NS, node.apex);
+				kb_render_soa(&rd, KB_NS, &node.zone->apex);
 			if (node.kind == KB_NODE_NONE)
 				rd.rcode = KB_RCODE_NXDOMAIN;
 		}

@@ -41,7 +41,7 @@ static int tell_reverse(struct piece *p, const struct kb_addr *addr, uint8_t dep
 {
 	struct kb_wire name;
 
-	kb_names_reverse(p->r, addr, depth, &name);
+	kb_revname_make(addr, depth, &name);
 	return tell(p, name.b, name.len);
 }
 
@@ -54,8 +54,8 @@ static int tell_addr(struct piece *p, const struct kb_rev *e)
 	/* Once for each address: at the first of its entries. */
 	if (!e->svc || kb_reverse_next(&p->r->reverse, e->addr, v6, &pos) != e)
 		return 0;
-	kb_names_rev_addr(p->r, e->addr, v6, &a);
-	return tell_reverse(p, &a, v6 ? 32 : 4);
+	kb_ptr_addr(p->r, e->addr, v6, &a);
+	return tell_reverse(p, &a, kb_revname_depth(a.family));
 }
 
 static int tell_above(struct piece *p, const struct kb_ent *e)
@@ -68,13 +68,6 @@ static int tell_above(struct piece *p, const struct kb_ent *e)
 	return tell_reverse(p, &a, e->depth);
 }
 
-static void list_apex(struct kb_records *r, struct kb_list *l)
-{
-	kb_names_apex(r, l);
-	if (r->reverse_authoritative)
-		kb_names_reverse_apex(r, l);
-}
-
 /* What one position of the parts that are listed has. */
 static int tell_listed(struct piece *p, enum part part, uint32_t id)
 {
@@ -84,7 +77,7 @@ static int tell_listed(struct piece *p, enum part part, uint32_t id)
 
 	kb_list_clear(l);
 	if (part == PART_APEX) {
-		list_apex(r, l);
+		kb_names_apex(r, l);
 	} else if (part == PART_NAMESPACES) {
 		if (kb_store_ns(&r->store, id)->name)
 			kb_names_ns(r, id, l);

@@ -397,6 +397,14 @@ int kb_table_reserve(struct kb_table *t, size_t names)
 	return kb_index_grow(t, (uint32_t)n);
 }
 
+void kb_table_mark(struct kb_table *t)
+{
+	for (uint32_t s = 0; s < SLOTS(t->n); s++) {
+		if (t->slot[s] == SLOT_USED)
+			t->slot[s] = SLOT_OLD;
+	}
+}
+
 void kb_table_sweep(struct kb_table *t)
 {
 	for (uint32_t s = 0; s < SLOTS(t->n); s++) {

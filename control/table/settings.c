@@ -59,7 +59,8 @@ int kb_table_zone_add(struct kb_table *t, const uint8_t *name, size_t len, uint8
 	struct kb_header *hdr = t->hdr;
 	uint32_t at = 0;
 
-	if (len == 0 || len > KB_NAME_MAX || id > KB_VALUE_ZONE_MAX || (id && hdr->zone_len[id]))
+	if (len == 0 || len > KB_NAME_MAX || id > KB_VALUE_ZONE_MAX ||
+	    (id && hdr->zone_len[id] && hdr->zone_len[id] != len))
 		return -EINVAL;
 	if (hdr->n_zones == KB_ZONES_MAX)
 		return -ENOSPC;

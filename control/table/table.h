@@ -65,7 +65,9 @@ int kb_table_new(const struct kb_backing *backing, const struct kb_table_config 
  * marked old; kb_table_sweep removes those not put again since. 0 or -errno. */
 int kb_table_adopt(const struct kb_backing *backing, const struct kb_table_config *config,
 		   struct kb_table **ret_table);
-/* Removes what an adopted table still holds from before. */
+/* Marks every name as one from before, as adoption does; sweep removes those that were not put
+ * again since. */
+void kb_table_mark(struct kb_table *t);
 void kb_table_sweep(struct kb_table *t);
 /* Lets go of the writer's memory, leaves the shared one as it is. */
 void kb_table_free(struct kb_table *t);
@@ -109,9 +111,9 @@ void kb_table_set_serial(struct kb_table *t, uint32_t serial);
 void kb_table_set_udp_max(struct kb_table *t, uint16_t bytes);
 void kb_table_set_flag(struct kb_table *t, uint8_t flag, bool on);
 
-/* Adds a zone (wire form). `id` 1..15 must be given in order for zones that answer
- * positively; 0 for zones that only leave. Only before readers are attached, or with
- * the state OFF. 0, -ENOSPC, -EINVAL. */
+/* Adds a zone (wire form). `id` is 1..15 for zones that answer positively, and may be shared
+ * by zones of one length, which then have the same flags; 0 for zones that only leave. Only before
+ * readers are attached, or with the state OFF. 0, -ENOSPC, -EINVAL. */
 int kb_table_zone_add(struct kb_table *t, const uint8_t *name, size_t len, uint8_t id,
 		      uint8_t flags);
 /* Sets or clears flags of a zone while readers run. */

@@ -223,7 +223,8 @@ enum kb_patch {
 
 /*
  * Zones, for what a miss means. The longest match wins, so they are sorted by falling
- * length; ids 1..15 belong to zones that answer, and stand in values.
+ * length; ids 1..15 belong to zones that answer, and stand in values. An id says how long a
+ * zone's name is and what its flags are: zones alike in both may share it.
  */
 #define KB_ZONES_MAX 64
 

@@ -15,6 +15,7 @@
 
 /* Fuzz targets are linked with the library alone. */
 #include "tests/unit/fixture_cluster.c"
+#include "tests/unit/fixture_rules.h"
 #include "tests/unit/mem_backing.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -24,10 +25,9 @@ static struct kb_responder *responder;
 
 static void start(void)
 {
+	struct kb_rules rules = {.ttl_s = 5};
 	struct kb_records_config config = {
-		.domains = {"cluster.local"},
-		.n_domains = 1,
-		.ttl_s = 5,
+		.rules = &rules,
 		.dns_services = {"kube-system/kube-dns"},
 		.n_dns_services = 1,
 	};
@@ -41,6 +41,7 @@ static void start(void)
 	if (!mem)
 		abort();
 	kb_mem_backing(mem, &backing);
+	fixture_zones(&rules, FIXTURE_ZONES);
 	if (kb_table_new(&backing, &tc, &table) < 0 ||
 	    kb_records_new(&config, table, &records, err, sizeof(err)) < 0 ||
 	    kb_responder_new(table, records, &responder) < 0)

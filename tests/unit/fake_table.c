@@ -18,6 +18,7 @@ struct rec {
 struct kb_table {
 	struct kb_header hdr;
 	struct kb_bucket *bucket;
+	bool *old; /* by slot */
 	uint32_t n_buckets;
 	struct kb_page *page[KB_PAGES_MAX];
 	uint32_t n_pages, unit; /* next free unit */
@@ -38,6 +39,7 @@ struct kb_table *fake_table_new(uint32_t buckets)
 	t->n_buckets = buckets;
 	t->bucket = aligned_alloc(64, sizeof(*t->bucket) * buckets);
 	memset(t->bucket, 0, sizeof(*t->bucket) * buckets);
+	t->old = calloc(buckets, KB_BUCKET_SLOTS * sizeof(*t->old));
 	for (i = 0; i < sizeof(t->hdr.key); i++)
 		((uint8_t *)&t->hdr.key)[i] = (uint8_t)(random() >> 8);
 	t->hdr.state = kb_state_word(0, KB_FULL);
@@ -57,6 +59,7 @@ void fake_table_free(struct kb_table *t)
 	for (i = 0; i < t->n_pages; i++)
 		free(t->page[i]);
 	free(t->bucket);
+	free(t->old);
 	free(t->rec);
 	free(t->rec_of);
 	free(t);
@@ -219,6 +222,13 @@ void kb_table_refusals_clear(struct kb_table *t)
 	}
 }
 
+static bool *old_of(struct kb_table *t, const struct kb_slot *s)
+{
+	size_t at = (size_t)((const uint8_t *)s - (const uint8_t *)t->bucket);
+
+	return &t->old[at / sizeof(*s)];
+}
+
 int kb_table_put(struct kb_table *t, const uint8_t *name, size_t len, const struct kb_entry *e)
 {
 	uint64_t hash = hash_of(t, name, len), v, old;
@@ -238,9 +248,20 @@ int kb_table_put(struct kb_table *t, const uint8_t *name, size_t len, const stru
 	}
 	kb_table_release(t, kb_value_ref(old));
 	t->changes += old != v;
+	*old_of(t, s) = false;
 	s->tag = hash;
 	s->value = v | (s->value & KB_VALUE_OVERFLOW);
 	return 0;
+}
+
+static void remove_slot(struct kb_table *t, struct kb_slot *s)
+{
+	kb_table_release(t, kb_value_ref(s->value));
+	*old_of(t, s) = false;
+	s->tag = 0;
+	s->value &= KB_VALUE_OVERFLOW;
+	t->names--;
+	t->changes++;
 }
 
 int kb_table_del(struct kb_table *t, const uint8_t *name, size_t len)
@@ -249,11 +270,7 @@ int kb_table_del(struct kb_table *t, const uint8_t *name, size_t len)
 
 	if (!s)
 		return -ENOENT;
-	kb_table_release(t, kb_value_ref(s->value));
-	s->tag = 0;
-	s->value &= KB_VALUE_OVERFLOW;
-	t->names--;
-	t->changes++;
+	remove_slot(t, s);
 	return 0;
 }
 
@@ -273,9 +290,22 @@ int kb_table_reserve(struct kb_table *t, size_t names)
 	return 0;
 }
 
+void kb_table_mark(struct kb_table *t)
+{
+	uint32_t b, k;
+
+	for (b = 0; b < t->n_buckets; b++)
+		for (k = 0; k < KB_BUCKET_SLOTS; k++)
+			t->old[b * KB_BUCKET_SLOTS + k] = t->bucket[b].slot[k].tag != 0;
+}
+
 void kb_table_sweep(struct kb_table *t)
 {
-	(void)t;
+	uint32_t i;
+
+	for (i = 0; i < t->n_buckets * KB_BUCKET_SLOTS; i++)
+		if (t->old[i])
+			remove_slot(t, &t->bucket[i / KB_BUCKET_SLOTS].slot[i % KB_BUCKET_SLOTS]);
 }
 
 void kb_table_set_ttl(struct kb_table *t, uint32_t ttl_s)
@@ -341,6 +371,28 @@ void kb_table_zone_flag(struct kb_table *t, uint8_t id, uint8_t flag, bool on)
 void kb_table_zones_clear(struct kb_table *t)
 {
 	t->hdr.n_zones = 0;
+	memset(t->hdr.zone, 0, sizeof(t->hdr.zone));
+	memset(t->hdr.zone_len, 0, sizeof(t->hdr.zone_len));
+	memset(t->zone_flags, 0, sizeof(t->zone_flags));
+	memset(t->zone_refused, 0, sizeof(t->zone_refused));
+}
+
+void kb_table_set_state(struct kb_table *t, enum kb_state state)
+{
+	t->hdr.state = kb_state_word(0, state);
+}
+
+static void no_grace(void *arg)
+{
+	(void)arg;
+}
+
+const struct kb_backing *kb_table_backing(const struct kb_table *t)
+{
+	static const struct kb_backing backing = {.grace = no_grace};
+
+	(void)t;
+	return &backing;
 }
 
 const struct kb_header *kb_table_header(const struct kb_table *t)

@@ -16,6 +16,7 @@
 #include "control/table/env.h"
 #include "tests/unit/fake_table.h"
 #include "tests/unit/fixture_cluster.h"
+#include "tests/unit/fixture_rules.h"
 
 #define WORLD_BUCKETS (1 << 14)
 #define WORLD_LARGE   300 /* addresses of the headless Service large.default */
@@ -68,10 +69,9 @@ static inline void world_add_large(struct world *w, unsigned int n)
 
 static inline struct world *world_new(void)
 {
+	struct kb_rules rules = {.ttl_s = 5};
 	struct kb_records_config config = {
-		.domains = {"cluster.local"},
-		.n_domains = 1,
-		.ttl_s = 5,
+		.rules = &rules,
 		.dns_services = {"kube-system/kube-dns"},
 		.n_dns_services = 1,
 	};
@@ -79,6 +79,7 @@ static inline struct world *world_new(void)
 	char err[256] = "";
 
 	assert(w);
+	fixture_zones(&rules, FIXTURE_ZONES);
 	w->table = fake_table_new(WORLD_BUCKETS);
 	if (kb_records_new(&config, w->table, &w->records, err, sizeof(err)) < 0 ||
 	    kb_responder_new(w->table, w->records, &w->responder) < 0) {

@@ -21,6 +21,7 @@
 #include "tests/unit/answer_cases.h"
 #include "tests/unit/ask_core.h"
 #include "tests/unit/fixture_cluster.h"
+#include "tests/unit/fixture_rules.h"
 
 struct world {
 	struct kb_table *table;
@@ -73,28 +74,36 @@ static uint32_t on_now(void *arg)
 	return ((struct world *)arg)->now;
 }
 
-static struct world *world_with(const char *const *lines, struct kb_records_config config)
+#define REVERSE_OURS "cluster.local in-addr.arpa ip6.arpa"
+
+static void records_new(struct world *w, const char *zones, struct kb_rules rules)
+{
+	struct kb_records_config config = {
+		.rules = &rules,
+		.dns_services = {"kube-system/kube-dns"},
+		.n_dns_services = 1,
+		.intercept = on_intercept,
+		.warn = on_warn,
+		.published = on_published,
+		.synced = on_synced,
+		.now_s = on_now,
+		.arg = w,
+	};
+	char err[256] = "";
+
+	fixture_zones(&rules, zones);
+	rules.ttl_s = 5;
+	assert_int_equal(kb_records_new(&config, w->table, &w->records, err, sizeof(err)), 0);
+	kb_records_sink(w->records, &w->sink);
+}
+
+static struct world *world_with(const char *const *lines, const char *zones, struct kb_rules rules)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	char err[256] = "";
 
 	w->now = 1700000000;
 	w->table = fake_table_new(1 << 14);
-	if (!config.n_domains) {
-		config.domains[0] = "cluster.local";
-		config.n_domains = 1;
-	}
-	config.ttl_s = 5;
-	config.dns_services[0] = "kube-system/kube-dns";
-	config.n_dns_services = 1;
-	config.intercept = on_intercept;
-	config.warn = on_warn;
-	config.published = on_published;
-	config.synced = on_synced;
-	config.now_s = on_now;
-	config.arg = w;
-	assert_int_equal(kb_records_new(&config, w->table, &w->records, err, sizeof(err)), 0);
-	kb_records_sink(w->records, &w->sink);
+	records_new(w, zones, rules);
 	if (lines)
 		fixture_list(&w->sink, lines);
 	return w;
@@ -102,7 +111,7 @@ static struct world *world_with(const char *const *lines, struct kb_records_conf
 
 static struct world *world_new(const char *const *lines)
 {
-	return world_with(lines, (struct kb_records_config){0});
+	return world_with(lines, FIXTURE_ZONES, (struct kb_rules){0});
 }
 
 static void world_free(struct world *w)
@@ -432,8 +441,7 @@ static void test_reverse_authoritative(void **state)
 		ND4("10.in-addr.arpa", "A"),
 		ND4("1.10.in-addr.arpa", "A"),
 	};
-	struct world *w =
-		world_with(nothing, (struct kb_records_config){.reverse_authoritative = true});
+	struct world *w = world_with(nothing, REVERSE_OURS, (struct kb_rules){0});
 	size_t i;
 
 	(void)state;
@@ -832,10 +840,8 @@ static void test_refused_is_retried(void **state)
 
 	(void)state;
 	for (room = 0; room < 40; room++) {
-		struct world *w = world_with(
-			nothing, (struct kb_records_config){.reverse_authoritative = true});
-		struct world *full = world_with(
-			nothing, (struct kb_records_config){.reverse_authoritative = true});
+		struct world *w = world_with(nothing, REVERSE_OURS, (struct kb_rules){0});
+		struct world *full = world_with(nothing, REVERSE_OURS, (struct kb_rules){0});
 
 		ev(w, "ns a");
 		fake_table_refuse_after(w->table, room);
@@ -878,8 +884,7 @@ static void test_refused_is_gone(void **state)
 /* Everything that came goes again. */
 static void test_nothing_left(void **state)
 {
-	struct world *w =
-		world_with(nothing, (struct kb_records_config){.reverse_authoritative = true});
+	struct world *w = world_with(nothing, REVERSE_OURS, (struct kb_rules){0});
 	uint64_t names = fake_table_names(w->table), records = fake_table_records(w->table);
 	size_t i;
 	char line[256];
@@ -899,13 +904,24 @@ static void test_nothing_left(void **state)
 	world_free(w);
 }
 
+/* The line that says why such zones are refused. */
+static void expect_refused(const char *zones, const char *why)
+{
+	struct kb_rules rules = {0};
+	struct kb_records_config config = {.rules = &rules};
+	struct kb_records *none;
+	char err[256] = "";
+
+	fixture_zones(&rules, zones);
+	assert_int_not_equal(kb_records_new(&config, NULL, &none, err, sizeof(err)), 0);
+	if (!strstr(err, why))
+		fail_msg("%s: %s", zones, err);
+}
+
 static void test_domains(void **state)
 {
-	struct kb_records_config config = {.domains = {"cluster.local", "other.example."},
-					   .n_domains = 2};
-	struct world *w = world_with(nothing, config);
-	char err[128];
-	struct kb_records *none;
+	struct world *w = world_with(nothing, "cluster.local other.example. -in-addr.arpa",
+				     (struct kb_rules){0});
 
 	(void)state;
 	ev(w, "ns a");
@@ -923,11 +939,138 @@ static void test_domains(void **state)
 	expect_ptr(w, "1.0.0.10.in-addr.arpa", "x.a.svc.cluster.local", NULL);
 	world_free(w);
 
-	config.domains[1] = "CLUSTER.local";
-	assert_int_not_equal(kb_records_new(&config, NULL, &none, err, sizeof(err)), 0);
-	assert_non_null(strstr(err, "twice"));
-	config.domains[1] = "bad..domain";
-	assert_int_not_equal(kb_records_new(&config, NULL, &none, err, sizeof(err)), 0);
+	expect_refused("cluster.local CLUSTER.local", "twice");
+	expect_refused("cluster.local bad..domain", "not a DNS name");
+	expect_refused("in-addr.arpa", "no cluster domain");
+	expect_refused("cluster.local x.in-addr.arpa", "whole bytes");
+	expect_refused("cluster.local 300.in-addr.arpa", "whole bytes");
+	expect_refused("cluster.local 10.ip6.arpa", "whole bytes");
+}
+
+#define SOA_OF(zone) zone " 5 IN SOA ns.dns." zone " hostmaster." zone " SERIAL 7200 1800 86400 5\n"
+
+static void test_reverse_zones(void **state)
+{
+	static const struct answer_case cases[] = {
+		{"7.0.96.10.in-addr.arpa", "PTR", "NXDOMAIN", 0, "", SOA_OF("96.10.in-addr.arpa."),
+		 ""},
+		{"0.96.10.in-addr.arpa", "PTR", "NOERROR", 0, "", SOA_OF("96.10.in-addr.arpa."),
+		 ""},
+		{"96.10.in-addr.arpa", "SOA", "NOERROR", 0, SOA_OF("96.10.in-addr.arpa."), "", ""},
+		{"96.10.in-addr.arpa", "NS", "NOERROR", 0,
+		 RR("96.10.in-addr.arpa.", "NS", "ns.dns." Z), "", ""},
+		{"ns.dns.96.10.in-addr.arpa", "A", "NOERROR", 0, "", SOA_OF("96.10.in-addr.arpa."),
+		 ""},
+		{"10.in-addr.arpa", "SOA", "NOERROR", 0, SOA_OF("10.in-addr.arpa."), "", ""},
+		{"7.0.97.10.in-addr.arpa", "PTR", "", CASE_LEAVE, "", "", ""},
+		{"0.97.10.in-addr.arpa", "PTR", "", CASE_LEAVE, "", "", ""},
+		/* In no zone of ours, in a hole, a zone of one address. */
+		{"1.0.16.172.in-addr.arpa", "PTR", "", CASE_LEAVE, "", "", ""},
+		{"1.0.5.10.in-addr.arpa", "PTR", "", CASE_LEAVE, "", "", ""},
+		{"5.10.in-addr.arpa", "SOA", "", CASE_LEAVE, "", "", ""},
+		{"9.0.96.10.in-addr.arpa", "PTR", "", CASE_LEAVE, "", "", ""},
+		{"9.0.96.10.in-addr.arpa", "SOA", "", CASE_LEAVE, "", "", ""},
+	};
+	struct world *w = world_with(nothing,
+				     "cluster.local 96.10.in-addr.arpa -10.in-addr.arpa "
+				     "0.d.f.ip6.arpa !5.10.in-addr.arpa 9.0.96.10.in-addr.arpa",
+				     (struct kb_rules){0});
+	size_t i;
+
+	(void)state;
+	ev(w, "ns a");
+	ev(w, "svc a/x cluster 10.96.0.1 -");
+	ev(w, "svc a/y cluster 10.97.0.1,fd00::1 -");
+	ev(w, "svc a/z cluster 172.16.0.1,fd10::1 -");
+	ev(w, "svc a/u cluster 10.5.0.1 -");
+	ev(w, "svc a/v cluster 10.96.0.9 -");
+	expect_ptr(w, "1.0.96.10.in-addr.arpa", "x.a.svc.cluster.local", NULL);
+	expect_ptr(w, "1.0.97.10.in-addr.arpa", "y.a.svc.cluster.local", NULL);
+	expect_ptr(w, "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa",
+		   "y.a.svc.cluster.local", NULL);
+	expect_left(w, "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.d.f.ip6.arpa",
+		    "PTR");
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		expect_case(w, &cases[i]);
+	ev(w, "gone svc a/x");
+	ev(w, "gone svc a/v");
+	expect(w, "0.96.10.in-addr.arpa", "PTR", "NXDOMAIN", "", SOA_OF("96.10.in-addr.arpa."), "");
+	world_free(w);
+}
+
+/* Zones within zones: the longest match has the name, whatever the objects are called. */
+static void test_zones_within(void **state)
+{
+	struct world *w = world_with(nothing,
+				     "cluster.local b.svc.cluster.local !stub.cluster.local "
+				     "!c.svc.cluster.local -left.example !",
+				     (struct kb_rules){0});
+
+	(void)state;
+	ev(w, "ns a");
+	ev(w, "ns b");
+	ev(w, "ns c");
+	ev(w, "svc a/x cluster 10.0.0.1 -");
+	ev(w, "svc b/x cluster 10.0.0.2 -");
+	ev(w, "svc c/x cluster 10.0.0.3 -");
+	ev(w, "svc a/e external x.c.svc.cluster.local");
+	expect_a(w, "x.a.svc.cluster.local", "10.0.0.1");
+	expect(w, "x.b.svc.cluster.local", "A", "NXDOMAIN", "", SOA_OF("b.svc.cluster.local."), "");
+	expect(w, "b.svc.cluster.local", "SOA", "NOERROR", SOA_OF("b.svc.cluster.local."), "", "");
+	expect_a(w, "x.b.svc.b.svc.cluster.local", "10.0.0.2");
+	expect_left(w, "x.c.svc.cluster.local", "A");
+	expect_left(w, "c.svc.cluster.local", "A");
+	expect_left(w, "e.a.svc.cluster.local", "A");
+	expect_left(w, "a.stub.cluster.local", "A");
+	/* A zone that falls through answers what it knows. */
+	expect_a(w, "x.a.svc.left.example", "10.0.0.1");
+	expect(w, "x.a.svc.left.example", "AAAA", "NOERROR", "", SOA_OF("left.example."), "");
+	expect_left(w, "nobody.a.svc.left.example", "A");
+	expect_left(w, "www.example.com", "A");
+	ev(w, "gone ns b");
+	ev(w, "gone ns c");
+	expect(w, "b.svc.cluster.local", "SOA", "NOERROR", SOA_OF("b.svc.cluster.local."), "", "");
+	expect_nx(w, "b.svc.cluster.localhost.cluster.local");
+	world_free(w);
+}
+
+/* Other rules over a table in use: what they give is what is left, zones included. */
+static void test_other_rules(void **state)
+{
+	static const char *const zones[] = {REVERSE_OURS, "cluster.local -in-addr.arpa -ip6.arpa",
+					    "other.example -10.in-addr.arpa !stub.example"};
+	struct world *w = world_with(fixture_cluster, zones[0], (struct kb_rules){0});
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 6; i++) {
+		const char *z = zones[i / 2 % 3];
+		struct world *fresh = world_with(fixture_cluster, z, (struct kb_rules){0});
+		uint64_t names = fake_table_names(w->table);
+
+		kb_records_free(w->records);
+		w->icepts[0] = '\0';
+		records_new(w, z, (struct kb_rules){0});
+		assert_int_equal(kb_records_rezoned(w->records), i == 4);
+		assert_int_equal(kb_state_of(kb_table_header(w->table)->state),
+				 i == 4 ? KB_OFF : KB_FULL);
+		kb_table_set_state(w->table, KB_FULL);
+		if (!kb_records_rezoned(w->records))
+			assert_int_equal(fake_table_names(w->table), names);
+		fixture_list(&w->sink, fixture_cluster);
+		assert_int_equal(fake_table_names(w->table), fake_table_names(fresh->table));
+		assert_int_equal(fake_table_records(w->table), fake_table_records(fresh->table));
+		assert_int_equal(kb_table_header(w->table)->n_zones,
+				 kb_table_header(fresh->table)->n_zones);
+		for (uint8_t id = 1; id <= KB_VALUE_ZONE_MAX; id++)
+			assert_int_equal(fake_table_zone_flags(w->table, id),
+					 fake_table_zone_flags(fresh->table, id));
+		assert_string_equal(w->icepts, fresh->icepts);
+		world_free(fresh);
+	}
+	expect_a(w, "kube-dns.kube-system.svc.other.example", "10.96.0.10");
+	expect_left(w, "kube-dns.kube-system.svc.cluster.local", "A");
+	world_free(w);
 }
 
 struct walked {
@@ -959,8 +1102,7 @@ static size_t times_walked(const struct walked *k, const char *name)
 static void test_walk(void **state)
 {
 	static struct walked k;
-	struct world *w = world_with(fixture_cluster,
-				     (struct kb_records_config){.reverse_authoritative = true});
+	struct world *w = world_with(fixture_cluster, REVERSE_OURS, (struct kb_rules){0});
 	struct kb_records_walk walk = {0};
 	size_t pieces = 1;
 	int r;
@@ -995,7 +1137,7 @@ static void test_walk_changes(void **state)
 {
 	static struct walked k;
 	static char line[128];
-	struct world *w = world_with(fixture_cluster, (struct kb_records_config){0});
+	struct world *w = world_new(fixture_cluster);
 	struct kb_records_walk walk = {0};
 	int r, i;
 
@@ -1077,6 +1219,9 @@ int main(void)
 		cmocka_unit_test(test_refused_is_gone),
 		cmocka_unit_test(test_nothing_left),
 		cmocka_unit_test(test_domains),
+		cmocka_unit_test(test_reverse_zones),
+		cmocka_unit_test(test_zones_within),
+		cmocka_unit_test(test_other_rules),
 		cmocka_unit_test(test_walk),
 		cmocka_unit_test(test_walk_changes),
 	};

@@ -20,6 +20,7 @@
 #include "control/records/records.h"
 #include "tests/unit/ask_core.h"
 #include "tests/unit/fixture_cluster.h"
+#include "tests/unit/fixture_rules.h"
 
 #define NAMESPACES 3
 #define SERVICES   5
@@ -72,11 +73,9 @@ static uint32_t on_now(void *arg)
 
 static struct world *world_new(bool reverse)
 {
+	struct kb_rules rules = {.ttl_s = 5};
 	struct kb_records_config config = {
-		.domains = {"cluster.local", "b.example"},
-		.n_domains = 2,
-		.reverse_authoritative = reverse,
-		.ttl_s = 5,
+		.rules = &rules,
 		.dns_services = {"n0/s0", "n1/s1"},
 		.n_dns_services = 2,
 		.intercept = on_intercept,
@@ -86,6 +85,8 @@ static struct world *world_new(bool reverse)
 	char err[256];
 
 	config.arg = w;
+	fixture_zones(&rules, reverse ? "cluster.local b.example in-addr.arpa ip6.arpa"
+				      : "cluster.local b.example -in-addr.arpa -ip6.arpa");
 	w->table = fake_table_new(1 << 13);
 	assert_int_equal(kb_records_new(&config, w->table, &w->records, err, sizeof(err)), 0);
 	kb_records_sink(w->records, &w->sink);

@@ -41,10 +41,11 @@ static void test_defaults(void **state)
 
 	(void)state;
 	assert_int_equal(rules_of(1, argv, &rules, err, sizeof(err)), 0);
-	assert_int_equal(rules.n_zones, 3);
+	assert_int_equal(rules.n_zones, 4);
 	check_zone(&rules, 0, "cluster.local", KB_ZONE_CLUSTER, false);
-	check_zone(&rules, 1, "in-addr.arpa", KB_ZONE_REVERSE, true);
-	check_zone(&rules, 2, "ip6.arpa", KB_ZONE_REVERSE, true);
+	check_zone(&rules, 1, "pod.cluster.local", KB_ZONE_FOREIGN, true);
+	check_zone(&rules, 2, "in-addr.arpa", KB_ZONE_REVERSE, true);
+	check_zone(&rules, 3, "ip6.arpa", KB_ZONE_REVERSE, true);
 	assert_int_equal(rules.pods, KB_PODS_DISABLED);
 	assert_false(rules.endpoint_pod_names || rules.no_endpoints || rules.ignore_empty);
 	assert_int_equal(rules.ttl_s, 5);
@@ -73,11 +74,13 @@ static void test_given(void **state)
 
 	(void)state;
 	assert_int_equal(rules_of(9, argv, &rules, err, sizeof(err)), 0);
-	assert_int_equal(rules.n_zones, 4);
+	assert_int_equal(rules.n_zones, 6);
 	check_zone(&rules, 0, "corp.example", KB_ZONE_CLUSTER, false);
-	check_zone(&rules, 1, "b.example", KB_ZONE_CLUSTER, false);
-	check_zone(&rules, 2, "in-addr.arpa", KB_ZONE_REVERSE, false);
-	check_zone(&rules, 3, "ip6.arpa", KB_ZONE_REVERSE, false);
+	check_zone(&rules, 1, "pod.corp.example", KB_ZONE_FOREIGN, true);
+	check_zone(&rules, 2, "b.example", KB_ZONE_CLUSTER, false);
+	check_zone(&rules, 3, "pod.b.example", KB_ZONE_FOREIGN, true);
+	check_zone(&rules, 4, "in-addr.arpa", KB_ZONE_REVERSE, false);
+	check_zone(&rules, 5, "ip6.arpa", KB_ZONE_REVERSE, false);
 	assert_int_equal(rules.ttl_s, 30);
 	kb_rules_free(&rules);
 }
