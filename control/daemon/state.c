@@ -33,7 +33,8 @@ uint64_t kb_daemon_age_ms(const struct kb_daemon *d)
 		struct kb_source_kind_status s;
 
 		kb_source_status(d->source, (enum kb_kind)kind, &s);
-		if (!s.wanted)
+		/* The ConfigMap holds rules, not data, and may well be out of reach. */
+		if (!s.wanted || kind == KB_CONFIGMAP)
 			continue;
 		if (!s.last_alive_ms)
 			return UINT64_MAX;

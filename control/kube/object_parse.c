@@ -35,11 +35,13 @@ struct raw {
 	const char *address_type;
 	const char *cluster_ip, *type, *external_name;
 	const char *phase, *pod_ip;
+	const char *config_text;
 	bool initial_events_end;
 	bool deleting; /* metadata.deletionTimestamp is set */
 	int64_t code;
 	const char *bad;	 /* the first absurd field */
 	const char *bad_status;	 /* the same below status, which only pods have to us */
+	const char *bad_data;	 /* the same of a ConfigMap's data */
 	const char *bad_address; /* the same, unless it is a slice of host names */
 	uint8_t families;	 /* of the endpoints: bit 4, bit 6 */
 };
@@ -51,6 +53,7 @@ struct kb_object_parser {
 	struct kb_addr pod_ips[1 + POD_IPS_MAX]; /* the first place is for status.podIP */
 	size_t n_pod_ips;			 /* without it */
 	bool wants_labels;
+	const char *config_key; /* borrowed, NULL: no ConfigMap is read */
 	struct raw raw;
 	struct kb_json json;
 	bool oom;
@@ -77,6 +80,11 @@ void kb_object_parser_free(struct kb_object_parser *p)
 	free(p->endpoints.v);
 	free(p->labels.v);
 	free(p);
+}
+
+void kb_object_parser_config_key(struct kb_object_parser *p, const char *key)
+{
+	p->config_key = key;
 }
 
 static void vec_reset(struct vec *v, size_t size)
@@ -569,6 +577,31 @@ static void read_status(struct kb_object_parser *p)
 	raw->bad = bad;
 }
 
+/* Other kinds have `data` too, and anything in it: what is absurd is kept apart. */
+static void read_data(struct kb_object_parser *p)
+{
+	struct raw *raw = &p->raw;
+	const char *bad = raw->bad;
+	struct kb_json_str key;
+
+	raw->bad = NULL;
+	raw->config_text = NULL;
+	if (p->config_key && open_object(p, "data is not an object")) {
+		while (kb_json_key(&p->json, &key)) {
+			if (kb_json_is(&key, p->config_key))
+				read_string(p, &raw->config_text, "its text is not a string");
+			else
+				kb_json_skip(&p->json);
+		}
+	} else if (!p->config_key) {
+		kb_json_skip(&p->json);
+	}
+	if (raw->config_text && strlen(raw->config_text) > KB_CONFIG_TEXT_MAX)
+		absurd(p, "its text is larger than 1 MiB");
+	raw->bad_data = raw->bad;
+	raw->bad = bad;
+}
+
 /* Members of every kind together: what a kind does not have is not looked at. */
 static void read_object(struct kb_object_parser *p)
 {
@@ -590,6 +623,8 @@ static void read_object(struct kb_object_parser *p)
 			read_spec(p);
 		} else if (kb_json_is(&key, "status")) {
 			read_status(p);
+		} else if (kb_json_is(&key, "data")) {
+			read_data(p);
 		} else if (kb_json_is(&key, "kind")) {
 			read_string(p, &raw->kind, "kind is not a string");
 		} else if (kb_json_is(&key, "apiVersion")) {
@@ -740,13 +775,19 @@ static void fill_pod(struct kb_object_parser *p, struct kb_pod *pod)
 	pod->n_ips = unique_addrs(ips, n);
 }
 
+static void fill_configmap(struct kb_object_parser *p, struct kb_configmap *c)
+{
+	if (p->raw.bad_data)
+		absurd(p, p->raw.bad_data);
+	c->text = p->raw.config_text;
+}
+
 static const struct {
 	const char *kind, *api_version;
 } kinds[KB_KIND_MAX] = {
-	[KB_SERVICE] = {"Service", "v1"},
-	[KB_SLICE] = {"EndpointSlice", "discovery.k8s.io/v1"},
-	[KB_NAMESPACE] = {"Namespace", "v1"},
-	[KB_POD] = {"Pod", "v1"},
+	[KB_SERVICE] = {"Service", "v1"},     [KB_SLICE] = {"EndpointSlice", "discovery.k8s.io/v1"},
+	[KB_NAMESPACE] = {"Namespace", "v1"}, [KB_POD] = {"Pod", "v1"},
+	[KB_CONFIGMAP] = {"ConfigMap", "v1"},
 };
 
 /* What the text says it is; what it does not say, the caller's word stands for. */
@@ -803,6 +844,8 @@ static void fill_object(struct kb_object_parser *p, enum kb_kind wanted, const c
 		fill_slice(p, &obj->u.slice);
 	else if (kind == KB_POD)
 		fill_pod(p, &obj->u.pod);
+	else if (kind == KB_CONFIGMAP)
+		fill_configmap(p, &obj->u.configmap);
 	obj->bad = raw->bad;
 	if (!obj->bad) {
 		obj->labels = p->labels.v;

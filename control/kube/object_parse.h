@@ -2,10 +2,10 @@
 /*
  * From the JSON text of one object, or of one watch event, to struct kb_object.
  *
- * Reads v1 Service, discovery.k8s.io/v1 EndpointSlice, v1 Namespace and v1 Pod in one
- * pass and in any member order. Absent and null are the same everywhere. An object with
- * an absurd field is handed back as `bad` with the reason, as long as it can be
- * named. Main loop's thread only.
+ * Reads v1 Service, discovery.k8s.io/v1 EndpointSlice, v1 Namespace, v1 Pod and v1
+ * ConfigMap in one pass and in any member order. Absent and null are the same everywhere. An object
+ * with an absurd field is handed back as `bad` with the reason, as long as it can be named. Main
+ * loop's thread only.
  */
 #ifndef KB_KUBE_OBJECT_PARSE_H
 #define KB_KUBE_OBJECT_PARSE_H
@@ -50,6 +50,8 @@ struct kb_object_parser;
 
 int kb_object_parser_new(struct kb_object_parser **ret_parser);
 void kb_object_parser_free(struct kb_object_parser *parser);
+/* The key of ConfigMaps whose text is read; borrowed. Without one none is. */
+void kb_object_parser_config_key(struct kb_object_parser *parser, const char *key);
 /* Reads one object. `kind` is what it has to be when the caller knows (the items of
  * a typed list do not say), or KB_KIND_MAX: then by its apiVersion and kind. Labels are
  * filled for Namespaces, and for every kind when the caller did not know it.

@@ -2,12 +2,14 @@
 /* The source of source.h: either a snapshot, or a reflector for each kind of one server. */
 #include "control/kube/source.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "control/kube/access.h"
+#include "control/kube/filter.h"
 #include "control/kube/http.h"
 #include "control/kube/object_parse.h"
 #include "control/kube/snapshot.h"
@@ -15,9 +17,11 @@
 
 struct kb_source {
 	uv_loop_t *loop; /* borrowed */
-	struct kb_sink sink;
+	struct kb_filter filter;
+	struct kb_sink sink;		 /* the filter's */
 	struct kb_object_parser *parser; /* owned */
 	char *name;			 /* owned */
+	char *config_key;		 /* owned, NULL: no ConfigMap */
 	bool want[KB_KIND_MAX];
 
 	char *snapshot;	  /* owned; NULL with an API server */
@@ -33,10 +37,9 @@ struct kb_source {
 const char *kb_source_kind_name(enum kb_kind kind)
 {
 	static const char *const names[KB_KIND_MAX] = {
-		[KB_SERVICE] = "services",
-		[KB_SLICE] = "endpointslices",
-		[KB_NAMESPACE] = "namespaces",
-		[KB_POD] = "pods",
+		[KB_SERVICE] = "services",     [KB_SLICE] = "endpointslices",
+		[KB_NAMESPACE] = "namespaces", [KB_POD] = "pods",
+		[KB_CONFIGMAP] = "configmaps",
 	};
 
 	return names[kind];
@@ -79,12 +82,45 @@ static int name_server(struct kb_source *s, char *err, size_t err_size)
 	return 0;
 }
 
-static int open_server(struct kb_source *s, const char *kubeconfig, char *err, size_t err_size)
+/* The list of a kind and, after a question mark, what of it is wanted. */
+static char *resource(const struct kb_source *s, enum kb_kind kind, const char *labels)
+{
+	static const char *const paths[KB_KIND_MAX] = {
+		[KB_SERVICE] = "/api/v1/services",
+		[KB_SLICE] = "/apis/discovery.k8s.io/v1/endpointslices",
+		[KB_NAMESPACE] = "/api/v1/namespaces",
+		[KB_POD] = "/api/v1/pods",
+	};
+	char *selector, *path;
+
+	if (kind == KB_CONFIGMAP)
+		return kb_access_format("/api/v1/namespaces/%s/configmaps"
+					"?fieldSelector=metadata.name%%3D%s",
+					s->filter.configmap_ns, s->filter.configmap_name);
+	if (kind == KB_NAMESPACE || !labels)
+		return strdup(paths[kind]);
+	selector = kb_http_escape(labels);
+	path = selector ? kb_access_format("%s?labelSelector=%s", paths[kind], selector) : NULL;
+	free(selector);
+	return path;
+}
+
+static int open_watch(struct kb_source *s, enum kb_kind kind, const char *labels)
+{
+	char *path = resource(s, kind, labels);
+	int r = path ? kb_watch_new(&s->server, kind, path, &s->watches[kind]) : -ENOMEM;
+
+	free(path);
+	return r;
+}
+
+static int open_server(struct kb_source *s, const struct kb_source_config *config, char *err,
+		       size_t err_size)
 {
 	int r;
 
-	if (kubeconfig) {
-		s->kubeconfig = strdup(kubeconfig);
+	if (config->kubeconfig) {
+		s->kubeconfig = strdup(config->kubeconfig);
 		if (!s->kubeconfig)
 			return out_of_memory(err, err_size);
 	}
@@ -100,7 +136,7 @@ static int open_server(struct kb_source *s, const char *kubeconfig, char *err, s
 	r = kb_http_new(s->loop, &s->server.http);
 	for (int k = 0; !r && k < KB_KIND_MAX; k++) {
 		if (s->want[k])
-			r = kb_watch_new(&s->server, (enum kb_kind)k, &s->watches[k]);
+			r = open_watch(s, (enum kb_kind)k, config->labels);
 	}
 	if (r < 0)
 		snprintf(err, err_size, "%s: %s", s->name, strerror(-r));
@@ -120,6 +156,59 @@ static int open_snapshot(struct kb_source *s, const char *path, char *err, size_
 	return 0;
 }
 
+/* Letters, digits, dashes and dots, as the names of namespaces and ConfigMaps have them:
+ * they become part of a path. */
+static bool is_name(const char *s, size_t len)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+
+	return len && len <= 253 && *s != '.' && strspn(s, allowed) >= len;
+}
+
+static int choose_configmap(struct kb_source *s, const struct kb_source_config *config, char *err,
+			    size_t err_size)
+{
+	const char *slash = strchr(config->configmap, '/'), *name = slash ? slash + 1 : NULL;
+
+	if (!name || !is_name(config->configmap, (size_t)(slash - config->configmap)) ||
+	    !is_name(name, strlen(name))) {
+		snprintf(err, err_size, "ConfigMap \"%s\": not of the form NAMESPACE/NAME",
+			 config->configmap);
+		return -EINVAL;
+	}
+	assert(config->configmap_key);
+	s->want[KB_CONFIGMAP] = true;
+	s->filter.configmap_ns = strndup(config->configmap, (size_t)(slash - config->configmap));
+	s->filter.configmap_name = strdup(name);
+	s->config_key = strdup(config->configmap_key);
+	if (!s->filter.configmap_ns || !s->filter.configmap_name || !s->config_key)
+		return out_of_memory(err, err_size);
+	kb_object_parser_config_key(s->parser, s->config_key);
+	return 0;
+}
+
+/* What is read, and what of it goes on to the sink. An API server selects by itself; the
+ * selector is read nevertheless, so that a bad one is found here. */
+static int choose(struct kb_source *s, const struct kb_source_config *config, char *err,
+		  size_t err_size)
+{
+	struct kb_selector *selector = NULL;
+	int r = 0;
+
+	s->want[KB_SERVICE] = s->want[KB_NAMESPACE] = true;
+	s->want[KB_SLICE] = !config->no_endpoints;
+	s->want[KB_POD] = config->pods;
+	if (config->labels)
+		r = kb_selector_parse(config->labels, &selector, err, err_size);
+	if (config->snapshot)
+		s->filter.selector = selector;
+	else
+		kb_selector_free(selector);
+	if (!r && config->configmap)
+		r = choose_configmap(s, config, err, err_size);
+	return r;
+}
+
 int kb_source_new(uv_loop_t *loop, const struct kb_source_config *config,
 		  const struct kb_sink *sink, struct kb_source **ret_source, char *err,
 		  size_t err_size)
@@ -135,17 +224,17 @@ int kb_source_new(uv_loop_t *loop, const struct kb_source_config *config,
 	if (!s)
 		return out_of_memory(err, err_size);
 	s->loop = loop;
-	s->sink = *sink;
-	s->want[KB_SERVICE] = s->want[KB_NAMESPACE] = true;
-	s->want[KB_SLICE] = !config->no_endpoints;
-	s->want[KB_POD] = config->pods;
+	s->filter.sink = *sink;
+	kb_filter_sink(&s->filter, &s->sink);
 	r = kb_object_parser_new(&s->parser);
 	if (r < 0)
 		r = out_of_memory(err, err_size);
-	else if (config->snapshot)
+	if (!r)
+		r = choose(s, config, err, err_size);
+	if (!r && config->snapshot)
 		r = open_snapshot(s, config->snapshot, err, err_size);
-	else
-		r = open_server(s, config->kubeconfig, err, err_size);
+	else if (!r)
+		r = open_server(s, config, err, err_size);
 	if (r < 0) {
 		kb_source_free(s);
 		return r;
@@ -259,10 +348,12 @@ const char *kb_source_name(const struct kb_source *s)
 static void source_release(struct kb_source *s)
 {
 	kb_object_parser_free(s->parser);
+	kb_filter_fini(&s->filter);
 	kb_access_free(s->server.access);
 	free(s->snapshot);
 	free(s->kubeconfig);
 	free(s->name);
+	free(s->config_key);
 	free(s);
 }
 

@@ -48,6 +48,11 @@ struct kb_source_config {
 	/* Services and Namespaces are always read. */
 	bool no_endpoints; /* EndpointSlices are not */
 	bool pods;	   /* Pods are */
+	/* Label selector: of Services, EndpointSlices and Pods only these. NULL: all. */
+	const char *labels;
+	/* "NS/NAME" of a ConfigMap, and which of its keys the sink's `config` is told of. NULL:
+	 * none is read. That it cannot be read holds up nothing else. */
+	const char *configmap, *configmap_key;
 };
 
 /* "services", "endpointslices" and so on, as the API server has it in its paths. */

@@ -33,6 +33,7 @@ enum stop { NOT_STOPPED, STOP_GONE, STOP_ERROR };
 struct kb_watch {
 	struct kb_watch_server *server; /* borrowed */
 	enum kb_kind kind;
+	char *resource; /* owned: path and selection */
 	uv_timer_t retry, silence;
 	unsigned handles;		 /* timers still to be closed */
 	struct kb_http_request *request; /* owned while it runs */
@@ -57,13 +58,6 @@ struct kb_watch {
 	char body[ERROR_BODY_MAX]; /* of a response that is not 200 */
 	size_t body_len;
 	struct kb_source_kind_status status;
-};
-
-static const char *const resources[KB_KIND_MAX] = {
-	[KB_SERVICE] = "/api/v1/services",
-	[KB_SLICE] = "/apis/discovery.k8s.io/v1/endpointslices",
-	[KB_NAMESPACE] = "/api/v1/namespaces",
-	[KB_POD] = "/api/v1/pods",
 };
 
 static void attempt(struct kb_watch *w);
@@ -143,6 +137,8 @@ static void hand_over(struct kb_watch *w, const struct kb_parsed *parsed)
 		w->status.skipped++;
 	} else if (parsed->result == KB_PARSE_OBJECT) {
 		w->status.skipped += parsed->obj.bad != NULL;
+		if (parsed->obj.bad && w->kind == KB_CONFIGMAP)
+			set_error(w, parsed->obj.bad);
 		w->server->sink.apply(w->server->sink.arg, &parsed->obj);
 	}
 }
@@ -478,16 +474,22 @@ static const struct kb_http_ops http_ops = {
 	.done = on_done,
 };
 
+static char next_parameter(const struct kb_watch *w)
+{
+	return strchr(w->resource, '?') ? '&' : '?';
+}
+
 static char *list_path(struct kb_watch *w)
 {
 	char *token, *path;
 
 	if (w->whole_list)
-		return kb_access_format("%s", resources[w->kind]);
+		return kb_access_format("%s", w->resource);
 	if (!w->next_page)
-		return kb_access_format("%s?limit=%d", resources[w->kind], PAGE_SIZE_OBJECTS);
+		return kb_access_format("%s%climit=%d", w->resource, next_parameter(w),
+					PAGE_SIZE_OBJECTS);
 	token = kb_http_escape(w->next_page);
-	path = token ? kb_access_format("%s?limit=%d&continue=%s", resources[w->kind],
+	path = token ? kb_access_format("%s%climit=%d&continue=%s", w->resource, next_parameter(w),
 					PAGE_SIZE_OBJECTS, token)
 		     : NULL;
 	free(token);
@@ -500,10 +502,10 @@ static char *watch_path(struct kb_watch *w)
 	char *version = kb_http_escape(w->phase == WATCH ? w->version : ""), *path;
 
 	w->timeout_ms = timeout_s * 1000;
-	path = version ? kb_access_format("%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%llu"
+	path = version ? kb_access_format("%s%cwatch=1&allowWatchBookmarks=true&timeoutSeconds=%llu"
 					  "&resourceVersion=%s%s",
-					  resources[w->kind], (unsigned long long)timeout_s,
-					  version,
+					  w->resource, next_parameter(w),
+					  (unsigned long long)timeout_s, version,
 					  w->phase == INITIAL ? "&sendInitialEvents=true"
 								"&resourceVersionMatch=NotOlderThan"
 							      : "")
@@ -570,17 +572,21 @@ static void attempt(struct kb_watch *w)
 	uv_timer_start(&w->silence, on_silence, w->server->silence_ms, 0);
 }
 
-int kb_watch_new(struct kb_watch_server *server, enum kb_kind kind, struct kb_watch **ret_watch)
+int kb_watch_new(struct kb_watch_server *server, enum kb_kind kind, const char *resource,
+		 struct kb_watch **ret_watch)
 {
 	struct kb_watch *w = calloc(1, sizeof(*w));
-	int r;
+	int r = -ENOMEM;
 
 	if (!w)
-		return -ENOMEM;
+		return r;
 	w->server = server;
 	w->kind = kind;
-	r = kb_json_split_new(KB_SPLIT_EVENTS, 0, &split_ops, w, &w->split);
+	w->resource = strdup(resource);
+	if (w->resource)
+		r = kb_json_split_new(KB_SPLIT_EVENTS, 0, &split_ops, w, &w->split);
 	if (r < 0) {
+		free(w->resource);
 		free(w);
 		return r;
 	}
@@ -634,6 +640,7 @@ void kb_watch_free(struct kb_watch *w)
 	kb_http_cancel(w->request);
 	kb_json_split_free(w->split);
 	free(w->next_page);
+	free(w->resource);
 	uv_close((uv_handle_t *)&w->retry, on_timer_closed);
 	uv_close((uv_handle_t *)&w->silence, on_timer_closed);
 }

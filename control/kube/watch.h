@@ -39,7 +39,10 @@ struct kb_watch_server {
 
 struct kb_watch;
 
-int kb_watch_new(struct kb_watch_server *server, enum kb_kind kind, struct kb_watch **ret_watch);
+/* `resource` is the path of the list, copied: "/api/v1/pods", and perhaps a selection,
+ * "?labelSelector=...". */
+int kb_watch_new(struct kb_watch_server *server, enum kb_kind kind, const char *resource,
+		 struct kb_watch **ret_watch);
 void kb_watch_start(struct kb_watch *watch);
 /* The access has changed: attempts that wait are made now. With `relist` (another
  * server) what is open is closed, and everything is listed anew. */

@@ -19,6 +19,7 @@ enum kb_kind {
 	KB_SLICE, /* EndpointSlice, discovery.k8s.io/v1 */
 	KB_NAMESPACE,
 	KB_POD,
+	KB_CONFIGMAP, /* read by sources; reaches a sink as `config` only */
 	KB_KIND_MAX,
 };
 
@@ -72,6 +73,12 @@ struct kb_pod {
 	size_t n_ips;
 };
 
+#define KB_CONFIG_TEXT_MAX (1u << 20) /* bytes, Kubernetes' own limit of a ConfigMap */
+
+struct kb_configmap {
+	const char *text; /* of the key that is asked for, NULL when it has no such key */
+};
+
 struct kb_label {
 	const char *key, *value;
 };
@@ -97,6 +104,7 @@ struct kb_object {
 		struct kb_service service;
 		struct kb_slice slice;
 		struct kb_pod pod;
+		struct kb_configmap configmap;
 	} u;
 };
 
@@ -118,6 +126,11 @@ struct kb_sink {
 	/* Any proof that the source is alive and current for this kind: an event,
 	 * a bookmark, the end of a list. */
 	void (*alive)(void *arg, enum kb_kind kind);
+	/* The text of the ConfigMap's key that struct kb_source_config names: after the first
+	 * list, and whenever it has changed. NULL when ConfigMap or key do not exist, or hold
+	 * no text of up to KB_CONFIG_TEXT_MAX bytes. May be NULL. */
+	void (*config)(void *config_arg, const char *text);
+	void *config_arg;
 };
 
 #endif

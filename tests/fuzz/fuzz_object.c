@@ -67,6 +67,8 @@ static void use_object(const struct kb_object *obj)
 			abort();
 	} else if (obj->kind == KB_POD) {
 		use_addrs(obj->u.pod.ips, obj->u.pod.n_ips);
+	} else if (obj->kind == KB_CONFIGMAP) {
+		use(obj->u.configmap.text);
 	}
 }
 
@@ -82,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (!parser && kb_object_parser_new(&parser) < 0)
 		abort();
+	kb_object_parser_config_key(parser, "Corefile");
 	kind = (enum kb_kind)(data[0] & 7);
 	if (kind > KB_KIND_MAX)
 		kind = KB_KIND_MAX;

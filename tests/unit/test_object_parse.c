@@ -246,6 +246,43 @@ static void pods(void **state)
 	}
 }
 
+static void configmaps(void **state)
+{
+	size_t size = (2u << 20) + 256;
+	char *text = malloc(size), *p;
+	struct kb_parsed parsed;
+
+	(void)state;
+	assert_non_null(text);
+	/* nothing is read before somebody asks */
+	parsed = parse(KB_CONFIGMAP, "{" META ",\"data\":{\"Corefile\":\"x\"}}");
+	assert_null(parsed.obj.bad);
+	assert_null(parsed.obj.u.configmap.text);
+	kb_object_parser_config_key(parser, "Corefile");
+	parsed = parse(KB_CONFIGMAP, "{" META ",\"data\":{\"Corefile\":\"x\",\"y\":[]}}");
+	assert_null(parsed.obj.bad);
+	assert_string_equal(parsed.obj.u.configmap.text, "x");
+	assert_null(parse(KB_CONFIGMAP, "{" META ",\"data\":null}").obj.u.configmap.text);
+	assert_null(parse(KB_CONFIGMAP, "{" META "}").obj.u.configmap.text);
+	assert_string_equal(parse(KB_CONFIGMAP, "{" META ",\"data\":[]}").obj.bad,
+			    "data is not an object");
+	/* other kinds have data as well */
+	assert_null(parse(KB_NAMESPACE, "{" META ",\"data\":[]}").obj.bad);
+
+	for (unsigned over = 0; over < 2; over++) {
+		p = stpcpy(text, "{" META ",\"data\":{\"Corefile\":\"");
+		memset(p, 'x', KB_CONFIG_TEXT_MAX + over);
+		strcpy(p + KB_CONFIG_TEXT_MAX + over, "\"}}");
+		parsed = parse(KB_CONFIGMAP, text);
+		if (over)
+			assert_string_equal(parsed.obj.bad, "its text is larger than 1 MiB");
+		else
+			assert_int_equal(strlen(parsed.obj.u.configmap.text), KB_CONFIG_TEXT_MAX);
+	}
+	kb_object_parser_config_key(parser, NULL);
+	free(text);
+}
+
 static size_t put_labels(char *text, size_t size, size_t n)
 {
 	size_t len = (size_t)snprintf(text, size, "{\"metadata\":{\"name\":\"n\",\"labels\":{");
@@ -606,6 +643,7 @@ int main(void)
 		cmocka_unit_test(slices_that_are_empty),
 		cmocka_unit_test(pods),
 		cmocka_unit_test(labels),
+		cmocka_unit_test(configmaps),
 		cmocka_unit_test(absurd_fields_make_it_bad),
 		cmocka_unit_test(what_has_no_name_is_not_handed_over),
 		cmocka_unit_test(kinds),

@@ -72,8 +72,18 @@ static void on_alive(void *arg, enum kb_kind kind)
 	seen.alive++;
 }
 
+static int config_arg;
+
+static void on_config(void *arg, const char *text)
+{
+	size_t n = strlen(seen.log);
+
+	assert_ptr_equal(arg, &config_arg);
+	snprintf(seen.log + n, sizeof(seen.log) - n, "config:%s ", text ? text : "NULL");
+}
+
 static const struct kb_sink sink = {
-	NULL, on_begin, on_end, on_abort, on_apply, on_gone, on_alive,
+	NULL, on_begin, on_end, on_abort, on_apply, on_gone, on_alive, on_config, &config_arg,
 };
 
 static const bool usual[KB_KIND_MAX] = {
@@ -331,6 +341,135 @@ static void what_is_read_is_chosen(void **state)
 	}
 }
 
+#define LABELLED(kind, name, labels)                                                  \
+	"{\"apiVersion\":\"v1\",\"kind\":\"" kind "\",\"metadata\":{\"name\":\"" name \
+	"\",\"namespace\":\"x\",\"labels\":{" labels "}},\"spec\":{\"clusterIP\":\"None\"}}"
+
+static void a_selector_keeps_objects_back(void **state)
+{
+	static const char text[] = LIST(LABELLED("Service", "a", "\"app\":\"web\"") "," LABELLED(
+		"Service", "b",
+		"\"app\":\"db\"") "," LABELLED("Service", "c",
+					       "") "," LABELLED("Pod", "p",
+								"\"app\":\"web\"") "," LABELLED("Po"
+												"d",
+												"q",
+												"\""
+												"ap"
+												"p"
+												"\""
+												":"
+												"\""
+												"x"
+												"\"") ","
+					/* namespaces are not selected, and what is bad is never
+					   kept back */
+					NS("n") ","
+						"{\"apiVersion\":\"v1\",\"kind\":\"Service\","
+						"\"metadata\":{\"name\":\"bad\","
+						"\"namespace\":\"x\",\"labels\":{\"app\":\"db\"}},"
+						"\"spec\":7}");
+	struct kb_source_config config = {.snapshot = path, .pods = true, .labels = "app in (web)"};
+	struct kb_source *source;
+	uv_loop_t loop;
+
+	(void)state;
+	write_snapshot(text);
+	uv_loop_init(&loop);
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(kb_source_new(&loop, &config, &sink, &source, err, sizeof(err)), 0);
+	assert_int_equal(kb_source_start(source, err, sizeof(err)), 0);
+	assert_string_equal(seen.log, BEGIN "begin3 +0:a +3:p +2:n !0:bad " END "end3 ");
+	/* an object whose labels have changed is simply not there any more */
+	write_snapshot(LIST(LABELLED("Service", "a", "\"app\":\"webs\"")));
+	seen.log[0] = 0;
+	assert_int_equal(kb_source_reload(source, err, sizeof(err)), 0);
+	assert_string_equal(seen.log, BEGIN "begin3 " END "end3 ");
+	kb_source_free(source);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&loop), 0);
+
+	config.labels = "app in";
+	assert_int_equal(kb_source_new(&loop, &config, &sink, &source, err, sizeof(err)), -EINVAL);
+	assert_string_equal(err, "label selector \"app in\": it ends where \"(\" is expected");
+}
+
+#define CONFIGMAP(ns, name, data)                                                        \
+	"{\"apiVersion\":\"v1\",\"data\":" data ",\"kind\":\"ConfigMap\",\"metadata\":{" \
+	"\"name\":\"" name "\",\"namespace\":\"" ns "\"}}"
+
+static void a_configmap_is_told(void **state)
+{
+	static const struct {
+		const char *text, *log;
+	} rows[] = {
+		{LIST(SVC("a")), "config:NULL "},
+		{LIST(CONFIGMAP("dns", "other", "{\"Corefile\":\"x\"}") "," CONFIGMAP(
+			 "x", "core", "{\"Corefile\":\"x\"}")),
+		 ""},
+		{LIST(CONFIGMAP("dns", "core",
+				"{\"a\":7,\"Corefile\":\".:53 {\\n}\",\"corefile\":\"no\"}")),
+		 "config:.:53 {\n} "},
+		/* the same again is no news */
+		{LIST(CONFIGMAP("dns", "core", "{\"Corefile\":\".:53 {\\n}\"}")), ""},
+		{LIST(CONFIGMAP("dns", "core", "{\"Corefile\":\"\"}")), "config: "},
+		{LIST(CONFIGMAP("dns", "core", "{}")), "config:NULL "},
+		{LIST(CONFIGMAP("dns", "core", "{\"Corefile\":\"b\"}")), "config:b "},
+		{LIST(CONFIGMAP("dns", "core", "{\"Corefile\":7}")), "config:NULL "},
+		{LIST(CONFIGMAP("dns", "core", "{\"Corefile\":\"b\"}")), "config:b "},
+		{LIST(CONFIGMAP("dns", "core", "{\"Corefile\":\"b\\u0000\"}")), "config:NULL "},
+		{LIST(CONFIGMAP("dns", "core", "{\"Corefile\":\"b\"}")), "config:b "},
+		{LIST(CONFIGMAP("dns", "core", "null")), "config:NULL "},
+		{LIST(CONFIGMAP("dns", "core", "{\"Corefile\":\"b\"}")), "config:b "},
+		{LIST(""), "config:NULL "},
+	};
+	struct kb_source_config config = {
+		.snapshot = path, .configmap = "dns/core", .configmap_key = "Corefile"};
+	struct kb_source *source;
+	char want[256];
+	uv_loop_t loop;
+
+	(void)state;
+	uv_loop_init(&loop);
+	assert_int_equal(kb_source_new(&loop, &config, &sink, &source, err, sizeof(err)), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		write_snapshot(rows[i].text);
+		memset(&seen, 0, sizeof(seen));
+		if (kb_source_reload(source, err, sizeof(err)))
+			fail_msg("row %zu: %s", i, err);
+		/* told within the list, or at its end when it is missing */
+		if (strstr(rows[i].text, "\"core\",\"namespace\":\"dns\""))
+			snprintf(want, sizeof(want), BEGIN "%s" END, rows[i].log);
+		else
+			snprintf(want, sizeof(want), BEGIN "%s" END "%s", i ? "" : "+0:a ",
+				 rows[i].log);
+		assert_string_equal(seen.log, want);
+	}
+	kb_source_free(source);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void names_of_configmaps(void **state)
+{
+	static const char *const rows[] = {"",	  "a",	  "a/",	  "/b",	     "a/b/c", "a/B",
+					   "a/.", "../b", "a/b?", "a/b c\n", "a%2F/b"};
+	uv_loop_t loop;
+
+	(void)state;
+	uv_loop_init(&loop);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kb_source_config config = {
+			.snapshot = path, .configmap = rows[i], .configmap_key = "Corefile"};
+		struct kb_source *source;
+
+		if (kb_source_new(&loop, &config, &sink, &source, err, sizeof(err)) != -EINVAL)
+			fail_msg("taken: %s", rows[i]);
+		assert_non_null(strstr(err, "not of the form NAMESPACE/NAME"));
+	}
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 /* The snapshot that ships: run from the root of the repository. */
 static void the_demo_cluster(void **state)
 {
@@ -380,6 +519,9 @@ int main(void)
 		cmocka_unit_test(a_file_that_changes_is_aborted),
 		cmocka_unit_test(as_a_source),
 		cmocka_unit_test(what_is_read_is_chosen),
+		cmocka_unit_test(a_selector_keeps_objects_back),
+		cmocka_unit_test(a_configmap_is_told),
+		cmocka_unit_test(names_of_configmaps),
 		cmocka_unit_test(the_demo_cluster),
 	};
 

@@ -40,6 +40,8 @@ static struct {
 	uv_timer_t ticker;
 	const struct step *steps;
 	size_t n_steps, at;
+	const char *path;	 /* whose requests the steps are for */
+	bool only_config;	 /* lists of Services are none of the log's */
 	struct connection *held; /* the services watch that stays open */
 	char problem[8192];
 	uint64_t step_ms[32]; /* when each step's request came */
@@ -68,21 +70,21 @@ static void say(const char *format, const char *what)
 static void on_begin(void *arg, enum kb_kind kind)
 {
 	(void)arg;
-	if (kind == KB_SERVICE)
+	if (kind == KB_SERVICE && !t.only_config)
 		say("%s", "begin ");
 }
 
 static void on_list_end(void *arg, enum kb_kind kind)
 {
 	(void)arg;
-	if (kind == KB_SERVICE)
+	if (kind == KB_SERVICE && !t.only_config)
 		say("%s", "end ");
 }
 
 static void on_abort(void *arg, enum kb_kind kind)
 {
 	(void)arg;
-	if (kind == KB_SERVICE)
+	if (kind == KB_SERVICE && !t.only_config)
 		say("%s", "abort ");
 }
 
@@ -97,7 +99,7 @@ static void on_gone(void *arg, enum kb_kind kind, const char *ns, const char *na
 {
 	(void)arg;
 	(void)ns;
-	if (kind == KB_SERVICE)
+	if (kind == KB_SERVICE && !t.only_config)
 		say("-%s ", name);
 }
 
@@ -107,8 +109,14 @@ static void on_alive(void *arg, enum kb_kind kind)
 	t.alive += kind == KB_SERVICE;
 }
 
+static void on_config(void *arg, const char *text)
+{
+	(void)arg;
+	say("[%s] ", text ? text : "NULL");
+}
+
 static const struct kb_sink sink = {
-	NULL, on_begin, on_list_end, on_abort, on_apply, on_gone, on_alive,
+	NULL, on_begin, on_list_end, on_abort, on_apply, on_gone, on_alive, on_config, NULL,
 };
 
 /* The server */
@@ -226,7 +234,7 @@ static void serve(struct connection *c)
 {
 	const struct step *s;
 
-	if (!strstr(c->request, "GET /api/v1/services")) {
+	if (!strstr(c->request, t.path)) {
 		serve_others(c);
 		return;
 	}
@@ -331,6 +339,8 @@ static void play_config(const struct step *steps, size_t n, const char *silence_
 	memset(&t, 0, sizeof(t));
 	t.steps = steps;
 	t.n_steps = n;
+	t.only_config = config.configmap != NULL;
+	t.path = t.only_config ? "GET /api/v1/namespaces/dns/configmaps" : "GET /api/v1/services";
 	strcpy(t.dir, "/tmp/kbdns-test-XXXXXX");
 	if (!mkdtemp(t.dir))
 		abort();
@@ -858,6 +868,86 @@ static void what_is_watched_is_chosen(void **state)
 	stop();
 }
 
+static void labels_are_asked_for(void **state)
+{
+	static const struct step steps[] = {
+		{.expect = {"GET /api/v1/services?labelSelector=app%20in%20%28a%2Cb%29%2C%21old&"
+			    "watch=1",
+			    "sendInitialEvents=true"},
+		 .status = 400,
+		 .end = FINISH},
+		{.expect = {"/services?labelSelector=app%20in%20%28a%2Cb%29%2C%21old&limit=500 "},
+		 .body = "{\"metadata\":{\"resourceVersion\":\"7\",\"continue\":\"x\"},"
+			 "\"items\":[]}",
+		 .end = FINISH},
+		{.expect = {"%21old&limit=500&continue=x "}, .status = 410, .end = FINISH},
+		{.expect = {"/services?labelSelector=app%20in%20%28a%2Cb%29%2C%21old "},
+		 .body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[" OBJECT("a",
+											"1") "]}",
+		 .end = FINISH},
+		/* what leaves the selection is deleted to us */
+		{.expect = {"labelSelector=app%20in%20%28a%2Cb%29%2C%21old&watch=1",
+			    "resourceVersion=8"},
+		 .body = EVENT("DELETED", "a", "9")},
+	};
+	struct kb_source_config config = {.labels = "app in (a,b),!old", .pods = true};
+
+	(void)state;
+	play_config(steps, 5, NULL, config);
+	until_log("begin abort begin +a end -a ");
+	until_settled(KB_SLICE);
+	until_settled(KB_POD);
+	until_settled(KB_NAMESPACE);
+	assert_non_null(strstr(t.others, "/endpointslices?labelSelector=app%20in"));
+	assert_non_null(strstr(t.others, "/pods?labelSelector=app%20in"));
+	assert_non_null(strstr(t.others, "/namespaces?watch=1"));
+	stop();
+}
+
+#define CONFIGMAP(type, version, data)                                                         \
+	"{\"type\":\"" type "\",\"object\":{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\","     \
+	"\"metadata\":{\"name\":\"core\",\"namespace\":\"dns\",\"resourceVersion\":\"" version \
+	"\"},\"data\":" data "}}\n"
+#define CONFIG_WATCH "/configmaps?fieldSelector=metadata.name%3Dcore&watch=1"
+
+static void configmap_is_watched(void **state)
+{
+	static const struct step steps[] = {
+		{.status = 403,
+		 .body = "{\"kind\":\"Status\",\"message\":\"configmaps is forbidden\"}",
+		 .end = FINISH},
+		{.expect = {CONFIG_WATCH, "sendInitialEvents=true"},
+		 .body = CONFIGMAP("ADDED", "5", "{\"Corefile\":\"one\"}") BOOKMARK("6", "true"),
+		 .end = FINISH},
+		{.expect = {CONFIG_WATCH, "resourceVersion=6"},
+		 .body = CONFIGMAP("MODIFIED", "7", "{\"Corefile\":\"two\"}")
+			 CONFIGMAP("MODIFIED", "8", "{\"Corefile\":\"two\",\"x\":\"y\"}")
+				 CONFIGMAP("MODIFIED", "9", "{\"x\":\"y\"}") CONFIGMAP(
+					 "MODIFIED", "10", "{\"Corefile\":\"three\"}")
+					 CONFIGMAP("DELETED", "11", "{\"Corefile\":\"three\"}")
+						 CONFIGMAP("ADDED", "12",
+							   "{\"Corefile\":\"three\"}") EXPIRED},
+		/* gone meanwhile */
+		{.expect = {CONFIG_WATCH, "sendInitialEvents=true"},
+		 .body = BOOKMARK("20", "true") CONFIGMAP("ADDED", "21", "{\"Corefile\":[]}")},
+	};
+	struct kb_source_config config = {.configmap = "dns/core", .configmap_key = "Corefile"};
+
+	(void)state;
+	play_config(steps, 4, NULL, config);
+	until_settled(KB_CONFIGMAP);
+	assert_string_equal(status_of(KB_CONFIGMAP).error,
+			    "configmaps: HTTP 403 configmaps is forbidden");
+	until_log("[one] [two] [NULL] [three] [NULL] [three] [NULL] ");
+	assert_true(status_of(KB_CONFIGMAP).synced);
+	assert_int_equal(status_of(KB_CONFIGMAP).relists, 2);
+	until_settled(KB_SERVICE); /* which nothing of this holds up */
+	assert_true(status_of(KB_SERVICE).synced);
+	assert_int_equal(status_of(KB_CONFIGMAP).skipped, 1);
+	assert_string_equal(status_of(KB_CONFIGMAP).error, "configmaps: its text is not a string");
+	stop();
+}
+
 /* From the server's write to the sink's call, on one loop. */
 static void events_arrive_at_once(void **state)
 {
@@ -903,6 +993,8 @@ int main(void)
 		cmocka_unit_test(reload_with_another_server_lists_anew),
 		cmocka_unit_test(unreachable_server_backs_off),
 		cmocka_unit_test(what_is_watched_is_chosen),
+		cmocka_unit_test(labels_are_asked_for),
+		cmocka_unit_test(configmap_is_watched),
 		cmocka_unit_test(events_arrive_at_once),
 	};
 
