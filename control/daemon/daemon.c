@@ -129,18 +129,6 @@ static void on_intercept(void *arg, bool add, const struct kb_addr *addr, uint16
 			       strerror(-r));
 }
 
-static void on_published(void *arg, enum kb_kind kind, double trigger_time_s)
-{
-	struct kb_daemon *d = arg;
-	struct timespec ts;
-
-	if (kind != KB_SLICE || trigger_time_s <= 0 || !d->synced)
-		return;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	kb_durations_observe(&d->programming[KB_PROGRAMMING_CLUSTER_IP],
-			     (double)ts.tv_sec + (double)ts.tv_nsec / 1e9 - trigger_time_s);
-}
-
 static void on_synced(void *arg)
 {
 	struct kb_daemon *d = arg;
@@ -169,7 +157,7 @@ static int records_start(struct kb_daemon *d, char *err, size_t err_size)
 		.rules = &rules,
 		.n_dns_services = o->dns_service.n,
 		.intercept = on_intercept,
-		.published = on_published,
+		.programmed = kb_daemon_programmed,
 		.synced = on_synced,
 		.warn = on_warn,
 		.arg = d,

@@ -93,6 +93,9 @@ int kb_daemon_lookup(void *arg, int argc, char **argv, struct kb_ctl_reply *repl
 
 /* metrics.c */
 void kb_daemon_metrics(void *arg, struct kb_metrics *m);
+/* See struct kb_records_config. */
+void kb_daemon_programmed(void *arg, enum kb_service_type type, bool selector,
+			  double trigger_time_s);
 void kb_daemon_engines(const struct kb_daemon *d, struct kb_engine_stats ret[KB_ENGINE_MAX]);
 /* Zeros when there is no --listen. */
 void kb_daemon_sockets(const struct kb_daemon *d, struct kb_server_stats *ret);

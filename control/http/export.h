@@ -39,8 +39,8 @@ enum kb_programming_kind {
 	KB_PROGRAMMING_MAX,
 };
 
-/* coredns_kubernetes_dns_programming_duration_seconds{service_kind}: from the object's
- * last-change-trigger-time to the answer's publication. */
+/* coredns_kubernetes_dns_programming_duration_seconds{service_kind}: from the EndpointSlice's
+ * annotation endpoints.kubernetes.io/last-change-trigger-time to the answer's publication. */
 void kb_export_programming(struct kb_metrics *m,
 			   const struct kb_durations durations[KB_PROGRAMMING_MAX]);
 

@@ -37,6 +37,7 @@ struct raw {
 	const char *phase, *pod_ip;
 	const char *config_text;
 	bool initial_events_end;
+	bool selector; /* spec.selector has members */
 	bool deleting; /* metadata.deletionTimestamp is set */
 	int64_t code;
 	const char *bad;	 /* the first absurd field */
@@ -399,6 +400,19 @@ static void read_cluster_ips(struct kb_object_parser *p, bool *ret_none)
 	}
 }
 
+static void read_selector(struct kb_object_parser *p)
+{
+	struct kb_json_str key;
+
+	p->raw.selector = false;
+	if (!open_object(p, "spec.selector is not an object"))
+		return;
+	while (kb_json_key(&p->json, &key)) {
+		p->raw.selector = true;
+		kb_json_skip(&p->json);
+	}
+}
+
 static void read_spec(struct kb_object_parser *p)
 {
 	struct raw *raw = &p->raw;
@@ -418,6 +432,8 @@ static void read_spec(struct kb_object_parser *p)
 			read_string(p, &raw->external_name, "spec.externalName is not a string");
 		else if (kb_json_is(&key, "ports"))
 			read_ports(p, &p->spec_ports, true);
+		else if (kb_json_is(&key, "selector"))
+			read_selector(p);
 		else
 			kb_json_skip(&p->json);
 	}
@@ -692,6 +708,7 @@ static void fill_service(struct kb_object_parser *p, struct kb_service *s)
 
 	s->ports = p->spec_ports.v;
 	s->n_ports = p->spec_ports.n;
+	s->selector = raw->selector;
 	if (!strcmp(type, "ExternalName")) {
 		s->type = KB_EXTERNAL_NAME;
 		s->external_name = raw->external_name;

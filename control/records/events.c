@@ -14,15 +14,23 @@ static uint32_t now(const struct kb_records *r)
 	return r->now_s ? r->now_s(r->arg) : (uint32_t)time(NULL);
 }
 
-static void publish_done(struct kb_records *r, enum kb_kind kind, double trigger_time_s)
+static void publish_done(struct kb_records *r, enum kb_kind kind)
 {
 	if (!r->built)
 		return;
 	if (kind != KB_NAMESPACE)
 		kb_table_set_serial(r->table, now(r));
 	kb_publish_retry(r, 1);
-	if (r->published)
-		r->published(r->arg, kind, trigger_time_s);
+}
+
+/* Tells how long it took to publish this slice, if its Service is known. */
+static void programmed(const struct kb_records *r, uint32_t slice, double trigger_time_s)
+{
+	const struct kb_slice_node *n = kb_store_slice(&r->store, slice);
+	const struct kb_svc_obj *o = n->svc ? kb_store_svc(&r->store, n->svc)->obj : NULL;
+
+	if (r->built && r->programmed && o && !o->reason && trigger_time_s > 0)
+		r->programmed(r->arg, (enum kb_service_type)o->type, o->selector, trigger_time_s);
 }
 
 /* Bad objects hide addresses; the first one is told before names change. */
@@ -184,7 +192,7 @@ static void apply_service(struct kb_records *r, const struct kb_object *obj)
 	else if (obj->u.service.type != KB_EXTERNAL_NAME)
 		kb_check_ports(r, obj, obj->name, obj->u.service.ports, obj->u.service.n_ports);
 	change_service(r, svc, block);
-	publish_done(r, KB_SERVICE, 0);
+	publish_done(r, KB_SERVICE);
 }
 
 static void apply_slice(struct kb_records *r, const struct kb_object *obj)
@@ -207,7 +215,8 @@ static void apply_slice(struct kb_records *r, const struct kb_object *obj)
 	else
 		kb_check_hosts(r, obj);
 	change_slice(r, slice, block);
-	publish_done(r, KB_SLICE, obj->bad ? 0 : v->trigger_time_s);
+	publish_done(r, KB_SLICE);
+	programmed(r, slice, reason ? 0 : v->trigger_time_s);
 }
 
 static void apply_namespace(struct kb_records *r, const struct kb_object *obj)
@@ -223,7 +232,7 @@ static void apply_namespace(struct kb_records *r, const struct kb_object *obj)
 	if (reason)
 		kb_check_warn(r, obj, "%s; its names are left alone", reason);
 	change_namespace(r, ns, true, reason);
-	publish_done(r, KB_NAMESPACE, 0);
+	publish_done(r, KB_NAMESPACE);
 }
 
 static void sink_apply(void *arg, const struct kb_object *obj)
@@ -260,7 +269,7 @@ static void sink_gone(void *arg, enum kb_kind kind, const char *ns_name, const c
 			return;
 		change_slice(r, id, NULL);
 	}
-	publish_done(r, kind, 0);
+	publish_done(r, kind);
 }
 
 static void sink_relist_begin(void *arg, enum kb_kind kind)
@@ -286,19 +295,19 @@ static void sweep(struct kb_records *r, enum kb_kind kind)
 		if (!kb_store_svc(st, id)->obj || kb_store_svc(st, id)->mark == mark)
 			continue;
 		change_service(r, id, NULL);
-		publish_done(r, kind, 0);
+		publish_done(r, kind);
 	}
 	for (id = 1; kind == KB_SLICE && id <= st->slice.top; id++) {
 		if (!kb_store_slice(st, id)->obj || kb_store_slice(st, id)->mark == mark)
 			continue;
 		change_slice(r, id, NULL);
-		publish_done(r, kind, 0);
+		publish_done(r, kind);
 	}
 	for (id = 1; kind == KB_NAMESPACE && id <= st->ns.top; id++) {
 		if (!kb_store_ns(st, id)->exists || kb_store_ns(st, id)->mark == mark)
 			continue;
 		change_namespace(r, id, false, NULL);
-		publish_done(r, kind, 0);
+		publish_done(r, kind);
 	}
 }
 

@@ -59,7 +59,8 @@ struct kb_icept_want {
 struct kb_records {
 	struct kb_table *table; /* borrowed */
 	void (*intercept)(void *arg, bool add, const struct kb_addr *addr, uint16_t port);
-	void (*published)(void *arg, enum kb_kind kind, double trigger_time_s);
+	void (*programmed)(void *arg, enum kb_service_type type, bool selector,
+			   double trigger_time_s);
 	void (*synced_cb)(void *arg);
 	void (*warn)(void *arg, const char *line);
 	uint32_t (*now_s)(void *arg);

@@ -45,6 +45,7 @@ struct kb_service {
 	const char *external_name; /* only for KB_EXTERNAL_NAME, as the object has it */
 	const struct kb_port *ports;
 	size_t n_ports;
+	bool selector; /* the control plane makes its slices, by a selector of pods */
 };
 
 struct kb_endpoint {

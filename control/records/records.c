@@ -46,7 +46,7 @@ int kb_records_new(const struct kb_records_config *config, struct kb_table *tabl
 
 	r->table = table;
 	r->intercept = config->intercept;
-	r->published = config->published;
+	r->programmed = config->programmed;
 	r->synced_cb = config->synced;
 	r->warn = config->warn;
 	r->now_s = config->now_s;

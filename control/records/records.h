@@ -29,9 +29,11 @@ struct kb_records_config {
 	size_t n_dns_services;
 	/* Called in the event that changes them; port in host order. */
 	void (*intercept)(void *arg, bool add, const struct kb_addr *addr, uint16_t port);
-	/* A whole set of names has been changed by one event, `trigger_time_s` as in
-	 * struct kb_slice (0 if unknown). Called after the table has been written. */
-	void (*published)(void *arg, enum kb_kind kind, double trigger_time_s);
+	/* An EndpointSlice's change has been published. type and selector are its Service's, as in
+	 * struct kb_service, and trigger_time_s is its own; not called when one of them is not
+	 * known. */
+	void (*programmed)(void *arg, enum kb_service_type type, bool selector,
+			   double trigger_time_s);
 	/* Every kind has synced for the first time, and the table holds all of it. */
 	void (*synced)(void *arg);
 	/* One line about an object that DNS cannot carry, once for each such state of it;

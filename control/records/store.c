@@ -295,6 +295,7 @@ struct kb_svc_obj *kb_svc_obj_new(struct kb_store *s, const struct kb_service *v
 		return o;
 	}
 	o->type = (uint8_t)v->type;
+	o->selector = v->selector;
 	o->n_ports = (uint32_t)n_ports;
 	o->n_ips = (uint32_t)n_ips;
 	fill_ports(s, o->ports, v->ports, n_ports);

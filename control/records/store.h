@@ -33,7 +33,8 @@ struct kb_svc_obj {
 	uint32_t external; /* string id: externalName without the final dot, case kept */
 	uint32_t n_ports, n_ips;
 	uint8_t type;
-	uint8_t pad[3];
+	uint8_t selector; /* it has one */
+	uint8_t pad[2];
 	struct kb_port_rec ports[]; /* followed by n_ips struct kb_addr */
 };
 

@@ -111,6 +111,7 @@ static void parse_service(struct kb_object *obj, char **word, size_t n, const ch
 	}
 	v->n_ports = parse_ports(word[v->type == KB_CLUSTER_IP ? 4 : 3]);
 	v->ports = ports;
+	v->selector = !strcmp(word[n - 1], "selector");
 }
 
 static void parse_slice(struct kb_object *obj, char **word, size_t n, const char *line)
@@ -124,6 +125,8 @@ static void parse_slice(struct kb_object *obj, char **word, size_t n, const char
 	v->ports = ports;
 	v->n_endpoints = parse_eps(word[4]);
 	v->endpoints = eps;
+	if (n > 6 && !strcmp(word[5], "at"))
+		v->trigger_time_s = strtod(word[6], NULL);
 }
 
 void fixture_apply(const struct kb_sink *sink, const char *line)

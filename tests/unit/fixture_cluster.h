@@ -3,10 +3,10 @@
  * Objects for tests, written as one line of text each and handed to a kb_sink:
  *
  *   ns NAME
- *   svc NS/NAME cluster ADDR,ADDR PORTS
- *   svc NS/NAME headless PORTS
+ *   svc NS/NAME cluster ADDR,ADDR PORTS [selector]
+ *   svc NS/NAME headless PORTS [selector]
  *   svc NS/NAME external TARGET
- *   slice NS/NAME SERVICE PORTS ADDR[=HOSTNAME][!],...      "!": not ready
+ *   slice NS/NAME SERVICE PORTS ADDR[=HOSTNAME][!],... [at TRIGGER_TIME]    "!": not ready
  *   bad ns NAME REASON | bad svc NS/NAME REASON | bad slice NS/NAME SERVICE REASON
  *   gone ns NAME | gone svc NS/NAME | gone slice NS/NAME
  *

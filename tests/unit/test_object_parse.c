@@ -85,21 +85,25 @@ static void service_rows(void **state)
 		enum kb_service_type type;
 		size_t ips, ports;
 		const char *external_name;
+		bool selector;
 	} rows[] = {
-		{"\"clusterIP\":\"10.0.0.1\"", KB_CLUSTER_IP, 1, 0, NULL},
+		{"\"clusterIP\":\"10.0.0.1\"", KB_CLUSTER_IP, 1, 0, NULL, false},
 		{"\"clusterIPs\":[\"10.0.0.1\"],\"clusterIP\":\"10.0.0.9\"", KB_CLUSTER_IP, 1, 0,
-		 NULL},
+		 NULL, false},
 		{"\"clusterIPs\":null,\"clusterIP\":\"fd00::1\",\"ports\":null", KB_CLUSTER_IP, 1,
-		 0, NULL},
-		{"\"clusterIP\":\"None\"", KB_HEADLESS, 0, 0, NULL},
-		{"\"clusterIPs\":[\"None\"]", KB_HEADLESS, 0, 0, NULL},
+		 0, NULL, false},
+		{"\"clusterIP\":\"None\"", KB_HEADLESS, 0, 0, NULL, false},
+		{"\"clusterIPs\":[\"None\"]", KB_HEADLESS, 0, 0, NULL, false},
 		{"\"clusterIP\":\"None\",\"clusterIPs\":[\"None\"],\"type\":\"ClusterIP\","
 		 "\"ports\":[{\"port\":0,\"protocol\":\"SCTP\"},{\"port\":65535,\"protocol\":null}"
 		 "]",
-		 KB_HEADLESS, 0, 2, NULL},
+		 KB_HEADLESS, 0, 2, NULL, false},
 		{"\"type\":\"ExternalName\",\"externalName\":\"db.example.org.\"", KB_EXTERNAL_NAME,
-		 0, 0, "db.example.org."},
-		{"\"type\":\"LoadBalancer\",\"clusterIP\":\"10.0.0.1\"", KB_CLUSTER_IP, 1, 0, NULL},
+		 0, 0, "db.example.org.", false},
+		{"\"type\":\"LoadBalancer\",\"clusterIP\":\"10.0.0.1\",\"selector\":{}",
+		 KB_CLUSTER_IP, 1, 0, NULL, false},
+		{"\"selector\":{\"app\":\"web\",\"tier\":\"a\"},\"clusterIP\":\"None\"",
+		 KB_HEADLESS, 0, 0, NULL, true},
 	};
 	char text[1024];
 
@@ -114,6 +118,7 @@ static void service_rows(void **state)
 		assert_int_equal(p.obj.u.service.type, rows[i].type);
 		assert_int_equal(p.obj.u.service.n_cluster_ips, rows[i].ips);
 		assert_int_equal(p.obj.u.service.n_ports, rows[i].ports);
+		assert_int_equal(p.obj.u.service.selector, rows[i].selector);
 		if (rows[i].external_name)
 			assert_string_equal(p.obj.u.service.external_name, rows[i].external_name);
 	}

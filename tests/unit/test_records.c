@@ -29,8 +29,8 @@ struct world {
 	struct kb_sink sink;
 	char icepts[4096]; /* sorted lines "+ADDR PORT", as they came */
 	char warnings[8192];
-	unsigned int published, synced;
-	double trigger;
+	unsigned int synced;
+	char programmed[256]; /* "TYPE SELECTOR TRIGGER\n" each */
 	uint32_t now;
 };
 
@@ -55,13 +55,16 @@ static void on_warn(void *arg, const char *line)
 	snprintf(w->warnings + len, sizeof(w->warnings) - len, "%s\n", line);
 }
 
-static void on_published(void *arg, enum kb_kind kind, double trigger)
+static void on_programmed(void *arg, enum kb_service_type type, bool selector, double trigger)
 {
 	struct world *w = arg;
+	size_t len = strlen(w->programmed);
 
-	(void)kind;
-	w->published++;
-	w->trigger = trigger;
+	snprintf(w->programmed + len, sizeof(w->programmed) - len, "%s %d %.1f\n",
+		 type == KB_CLUSTER_IP ? "cluster"
+		 : type == KB_HEADLESS ? "headless"
+				       : "external",
+		 selector, trigger);
 }
 
 static void on_synced(void *arg)
@@ -84,7 +87,7 @@ static void records_new(struct world *w, const char *zones, struct kb_rules rule
 		.n_dns_services = 1,
 		.intercept = on_intercept,
 		.warn = on_warn,
-		.published = on_published,
+		.programmed = on_programmed,
 		.synced = on_synced,
 		.now_s = on_now,
 		.arg = w,
@@ -725,10 +728,8 @@ static void test_relist(void **state)
 
 	(void)state;
 	fake_table_changes(w->table);
-	w->published = 0;
 	fixture_list(&w->sink, two);
 	assert_int_equal(fake_table_changes(w->table), 0);
-	assert_int_equal(w->published, 0);
 	w->sink.relist_begin(w->sink.arg, KB_SERVICE);
 	ev(w, "svc a/x cluster 10.0.0.1 -");
 	w->sink.relist_abort(w->sink.arg, KB_SERVICE);
@@ -737,7 +738,28 @@ static void test_relist(void **state)
 	expect_nx(w, "y.a.svc.cluster.local");
 	expect_a(w, "x.a.svc.cluster.local", "10.0.0.1");
 	assert_int_equal(fake_table_changes(w->table), 2); /* its name and its PTR name */
-	assert_int_equal(w->published, 1);
+	world_free(w);
+}
+
+/* What a slice belongs to is told with its trigger time, once for each change. */
+static void test_programmed(void **state)
+{
+	struct world *w = world_new(nothing);
+
+	(void)state;
+	ev(w, "svc a/c cluster 10.0.0.1 - selector");
+	ev(w, "svc a/h headless - selector");
+	ev(w, "svc a/own headless -");
+	ev(w, "bad svc a/b reason");
+	ev(w, "slice a/c-1 c - 10.1.0.1 at 1.5");
+	ev(w, "slice a/h-1 h - 10.1.0.2 at 2.5");
+	ev(w, "slice a/h-1 h - 10.1.0.2 at 3.5"); /* the same endpoints: nothing to publish */
+	ev(w, "slice a/h-1 h - 10.1.0.3");
+	ev(w, "slice a/own-1 own - 10.1.0.4 at 4.5");
+	ev(w, "slice a/none-1 none - 10.1.0.5 at 5.5");
+	ev(w, "slice a/b-1 b - 10.1.0.6 at 6.5");
+	ev(w, "gone slice a/own-1");
+	assert_string_equal(w->programmed, "cluster 1 1.5\nheadless 1 2.5\nheadless 0 4.5\n");
 	world_free(w);
 }
 
@@ -1211,6 +1233,7 @@ int main(void)
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_intercepts),
 		cmocka_unit_test(test_relist),
+		cmocka_unit_test(test_programmed),
 		cmocka_unit_test(test_serial),
 		cmocka_unit_test(test_minimal),
 		cmocka_unit_test(test_shared_records),
