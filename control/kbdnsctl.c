@@ -134,26 +134,26 @@ out:
 	return status;
 }
 
-static int run_plain(const struct invocation *inv, int argc, char **argv)
+static int show(const struct invocation *inv, int argc, char **argv,
+		void (*render)(FILE *out, json_t *reply))
 {
 	json_t *doc = NULL;
 	int status = ask(inv, argc, argv, &doc);
 
 	if (status == EXIT_OK && !inv->json)
-		kb_render_reply(stdout, doc);
+		render(stdout, doc);
 	json_decref(doc);
 	return status;
 }
 
+static int run_plain(const struct invocation *inv, int argc, char **argv)
+{
+	return show(inv, argc, argv, kb_render_reply);
+}
+
 static int run_lookup(const struct invocation *inv, int argc, char **argv)
 {
-	json_t *doc = NULL;
-	int status = ask(inv, argc, argv, &doc);
-
-	if (status == EXIT_OK && !inv->json)
-		kb_render_lookup(stdout, doc);
-	json_decref(doc);
-	return status;
+	return show(inv, argc, argv, kb_render_lookup);
 }
 
 static double now_s(void)

@@ -177,6 +177,14 @@ static int records_start(struct kb_daemon *d, char *err, size_t err_size)
 	return r;
 }
 
+/* Ends an error line with what to do, where only the options tell. */
+static void add_cure(char *err, size_t err_size, const char *cure)
+{
+	size_t len = strlen(err);
+
+	snprintf(err + len, err_size - len, ", %s", cure);
+}
+
 static int source_start(struct kb_daemon *d, char *err, size_t err_size)
 {
 	struct kb_source_config config = {.snapshot = d->options.snapshot,
@@ -186,10 +194,14 @@ static int source_start(struct kb_daemon *d, char *err, size_t err_size)
 
 	kb_records_sink(d->records, &sink);
 	r = kb_source_new(d->loop, &config, &sink, &d->source, err, err_size);
-	if (r < 0)
-		return r;
-	kb_log_info("source: %s", kb_source_name(d->source));
-	return kb_source_start(d->source, err, err_size);
+	if (r == 0) {
+		kb_log_info("source: %s", kb_source_name(d->source));
+		r = kb_source_start(d->source, err, err_size);
+	}
+	if (r < 0 && (config.snapshot || config.kubeconfig))
+		add_cure(err, err_size,
+			 config.snapshot ? "check --snapshot" : "check --kubeconfig");
+	return r;
 }
 
 static int sockets_start(struct kb_daemon *d, char *err, size_t err_size)
@@ -228,11 +240,15 @@ static int attach(struct kb_daemon *d, char *err, size_t err_size)
 
 	for (size_t i = 0; i < o->tc.n; i++) {
 		r = kb_datapath_attach_tc(d->datapath, o->tc.v[i], err, err_size);
+		if (r == -ENODEV)
+			add_cure(err, err_size, "check --tc against ip link");
 		if (r < 0)
 			return r;
 	}
 	for (size_t i = 0; i < o->xdp.n; i++) {
 		r = kb_datapath_attach_xdp(d->datapath, o->xdp.v[i], err, err_size);
+		if (r == -ENODEV)
+			add_cure(err, err_size, "check --xdp against ip link");
 		if (r < 0)
 			return r;
 	}
