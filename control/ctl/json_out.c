@@ -2,7 +2,6 @@
 #include "control/ctl/json_out.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,19 +11,19 @@
 void kb_json_out_init(struct kb_json_out *o, size_t max)
 {
 	memset(o, 0, sizeof(*o));
-	o->max = max;
+	o->text.max = max;
 }
 
 void kb_json_out_fini(struct kb_json_out *o)
 {
-	free(o->buf);
+	free(o->text.buf);
 	memset(o, 0, sizeof(*o));
 }
 
 void kb_json_out_reset(struct kb_json_out *o)
 {
-	o->len = 0;
-	o->error = 0;
+	o->text.len = 0;
+	o->text.error = 0;
 	o->depth = 0;
 	o->more = 0;
 	o->keyed = false;
@@ -32,28 +31,7 @@ void kb_json_out_reset(struct kb_json_out *o)
 
 static void put(struct kb_json_out *o, const char *s, size_t n)
 {
-	size_t cap = o->cap ? o->cap : 1024;
-	char *buf;
-
-	if (o->error || !n)
-		return;
-	if (n > o->max - o->len) {
-		o->error = -EMSGSIZE;
-		return;
-	}
-	if (n > o->cap - o->len) {
-		while (cap - o->len < n)
-			cap *= 2;
-		buf = realloc(o->buf, cap);
-		if (!buf) {
-			o->error = -ENOMEM;
-			return;
-		}
-		o->buf = buf;
-		o->cap = cap;
-	}
-	memcpy(o->buf + o->len, s, n);
-	o->len += n;
+	kb_text_put(&o->text, s, n);
 }
 
 /* What stands before a value or a key: the comma. */
@@ -71,10 +49,10 @@ static void separate(struct kb_json_out *o)
 
 int kb_json_out_end(struct kb_json_out *o)
 {
-	assert(o->error || (o->depth == 0 && !o->keyed));
+	assert(o->text.error || (o->depth == 0 && !o->keyed));
 	put(o, "\n", 1);
 	o->more = 0;
-	return o->error;
+	return o->text.error;
 }
 
 void kb_json_out_open(struct kb_json_out *o, char open)

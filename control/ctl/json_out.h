@@ -3,7 +3,7 @@
  * A JSON writer: one value into a growing buffer that has a limit.
  *
  * The first error (no memory, limit reached) sticks and later calls do nothing, so
- * that a reply is written without looking at results and `error` is tested once at
+ * that a reply is written without looking at results and text.error is tested once at
  * the end. Unbalanced calls are bugs and are asserted. Strings are written as valid
  * UTF-8 whatever they hold: a byte that is none becomes U+FFFD.
  */
@@ -14,12 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/ctl/text.h"
+
 #define KB_JSON_OUT_DEPTH_MAX 32
 
 struct kb_json_out {
-	char *buf;	      /* owned */
-	size_t len, cap, max; /* max: bytes the text may have */
-	int error;	      /* 0, -ENOMEM or -EMSGSIZE */
+	struct kb_text text; /* owned */
 	uint32_t depth;
 	uint32_t more;	 /* bit d: the container at depth d has an element already */
 	uint32_t arrays; /* bit d: it is an array */

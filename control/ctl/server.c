@@ -19,7 +19,7 @@
 /*
  * A connection: reads one line, then writes chunk after chunk until its reply is
  * whole, at most one in each turn of the loop, then closes. One uv_write is under way at a
- * time; what it writes is reply.out.buf, which stays untouched until the callback.
+ * time; what it writes is reply.out.text.buf, which stays untouched until the callback.
  */
 struct client {
 	struct kb_ctl_server *server; /* borrowed; outlives its clients */
@@ -139,22 +139,22 @@ static void stream_fill(struct client *c)
 	int r = 1;
 
 	kb_json_out_reset(out);
-	while (r == 1 && out->len < KB_CTL_STREAM_CHUNK / 2) {
-		size_t mark = out->len;
+	while (r == 1 && out->text.len < KB_CTL_STREAM_CHUNK / 2) {
+		size_t mark = out->text.len;
 
 		kb_json_out_open(out, '{');
 		r = c->reply.stream.next(c->reply.stream.state, out);
 		if (r == 1) {
 			kb_json_out_close(out);
 			kb_json_out_end(out);
-			if (out->error)
-				r = out->error;
+			if (out->text.error)
+				r = out->text.error;
 			else
 				c->count++;
 		}
 		if (r != 1) { /* take the opened object back */
 			kb_json_out_reset(out);
-			out->len = mark;
+			out->text.len = mark;
 		}
 	}
 	if (r == 1 || r == -EAGAIN)
@@ -186,7 +186,7 @@ static void on_written(uv_write_t *req, int status)
 
 static void write_out(struct client *c)
 {
-	uv_buf_t buf = uv_buf_init(c->reply.out.buf, (unsigned int)c->reply.out.len);
+	uv_buf_t buf = uv_buf_init(c->reply.out.text.buf, (unsigned int)c->reply.out.text.len);
 
 	/* From here on the client has idle_ms to take this chunk. */
 	uv_timer_start(&c->timer, on_idle, c->server->idle_ms, 0);
@@ -200,7 +200,7 @@ static void on_turn(uv_idle_t *turn)
 	struct client *c = turn->data;
 
 	stream_fill(c);
-	if (!c->reply.out.len)
+	if (!c->reply.out.text.len)
 		return;
 	uv_idle_stop(turn);
 	write_out(c);
@@ -373,7 +373,7 @@ static void on_connection(uv_stream_t *listener, int status)
 		uv_buf_t buf;
 
 		put_error(&c->reply, r);
-		buf = uv_buf_init(c->reply.out.buf, (unsigned int)c->reply.out.len);
+		buf = uv_buf_init(c->reply.out.text.buf, (unsigned int)c->reply.out.text.len);
 		uv_try_write((uv_stream_t *)&c->pipe, &buf, 1);
 		client_close(c);
 		return;

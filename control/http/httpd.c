@@ -63,14 +63,14 @@ static enum MHD_Result serve_metrics(struct kb_httpd *httpd, struct MHD_Connecti
 
 	kb_metrics_init(&m);
 	httpd->ops.metrics(httpd->ops.arg, &m);
-	if (m.error) {
-		kb_log_limited(KB_LOG_WARN, 1, "/metrics: %s", strerror(-m.error));
+	if (m.text.error) {
+		kb_log_limited(KB_LOG_WARN, 1, "/metrics: %s", strerror(-m.text.error));
 		kb_metrics_fini(&m);
 		return queue_text(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "metrics too large");
 	}
 	/* The response takes the buffer over. */
 	return queue(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", NULL,
-		     m.buf, m.len, MHD_RESPMEM_MUST_FREE);
+		     m.text.buf, m.text.len, MHD_RESPMEM_MUST_FREE);
 }
 
 static enum MHD_Result serve_verdict(struct MHD_Connection *connection, bool ok, const char *why)

@@ -2,7 +2,6 @@
 #include "control/http/metrics.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -15,38 +14,18 @@ static const char *const type_names[] = {"counter", "gauge", "histogram"};
 void kb_metrics_init(struct kb_metrics *m)
 {
 	memset(m, 0, sizeof(*m));
+	m->text.max = KB_METRICS_MAX;
 }
 
 void kb_metrics_fini(struct kb_metrics *m)
 {
-	free(m->buf);
+	free(m->text.buf);
 	memset(m, 0, sizeof(*m));
 }
 
 static void put(struct kb_metrics *m, const char *s, size_t n)
 {
-	size_t cap = m->cap ? m->cap : 16384;
-	char *buf;
-
-	if (m->error || !n)
-		return;
-	if (n > KB_METRICS_MAX - m->len) {
-		m->error = -EMSGSIZE;
-		return;
-	}
-	if (n > m->cap - m->len) {
-		while (cap - m->len < n)
-			cap *= 2;
-		buf = realloc(m->buf, cap);
-		if (!buf) {
-			m->error = -ENOMEM;
-			return;
-		}
-		m->buf = buf;
-		m->cap = cap;
-	}
-	memcpy(m->buf + m->len, s, n);
-	m->len += n;
+	kb_text_put(&m->text, s, n);
 }
 
 static void puts_(struct kb_metrics *m, const char *s)

@@ -13,13 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/ctl/text.h"
+
 #define KB_METRICS_MAX (4 << 20) /* bytes of one answer */
 
 struct kb_metrics {
-	char *buf; /* owned */
-	size_t len, cap;
-	int error;	    /* 0, -ENOMEM or -EMSGSIZE */
-	const char *family; /* borrowed */
+	struct kb_text text; /* owned */
+	const char *family;  /* borrowed */
 };
 
 enum kb_metric_type { KB_METRIC_COUNTER, KB_METRIC_GAUGE, KB_METRIC_HISTOGRAM };

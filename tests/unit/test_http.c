@@ -83,7 +83,7 @@ static void on_metrics(void *arg, struct kb_metrics *m)
 	kb_metrics_counter(m, "kbdns_test_total", "A counter.", UINT64_MAX);
 	kb_metrics_family(m, "kbdns_test_info", KB_METRIC_GAUGE, "Odd labels.");
 	kb_metrics_u64(m, 1, "name", "a\"b\\c\nd", "empty", "", NULL);
-	while (too_large && !m->error)
+	while (too_large && !m->text.error)
 		kb_metrics_u64(m, 1, "name", "again", NULL);
 }
 

@@ -41,14 +41,14 @@ static void test_shapes(void **state)
 	kb_json_out_open(&o, '['); /* the next document begins without a comma */
 	kb_json_out_close(&o);
 	assert_int_equal(kb_json_out_end(&o), 0);
-	assert_int_equal(o.len, strlen("{\"s\":\"x\",\"n\":null,\"a\":[18446744073709551615,"
-				       "-9223372036854775808,{},[],true,0.5,null,null],"
-				       "\"b\":false}\n[]\n"));
-	assert_memory_equal(o.buf,
+	assert_int_equal(o.text.len, strlen("{\"s\":\"x\",\"n\":null,\"a\":[18446744073709551615,"
+					    "-9223372036854775808,{},[],true,0.5,null,null],"
+					    "\"b\":false}\n[]\n"));
+	assert_memory_equal(o.text.buf,
 			    "{\"s\":\"x\",\"n\":null,\"a\":[18446744073709551615,"
 			    "-9223372036854775808,{},[],true,0.5,null,null],"
 			    "\"b\":false}\n[]\n",
-			    o.len);
+			    o.text.len);
 	kb_json_out_fini(&o);
 }
 
@@ -73,8 +73,8 @@ static void test_strings(void **state)
 		kb_json_out_reset(&o);
 		kb_json_out_strn(&o, s, 3);
 		assert_int_equal(kb_json_out_end(&o), 0);
-		assert_ptr_equal(memchr(o.buf, '\n', o.len), o.buf + o.len - 1);
-		back = json_loadb(o.buf, o.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+		assert_ptr_equal(memchr(o.text.buf, '\n', o.text.len), o.text.buf + o.text.len - 1);
+		back = json_loadb(o.text.buf, o.text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 		assert_non_null(back);
 		plain = json_stringn(s, 3); /* NULL unless valid UTF-8 */
 		if (plain)
@@ -94,14 +94,14 @@ static void test_limit(void **state)
 	kb_json_out_str(&o, "12345678");
 	kb_json_out_reset(&o);
 	kb_json_out_str(&o, "12345678");
-	assert_int_equal(o.error, -EMSGSIZE);
+	assert_int_equal(o.text.error, -EMSGSIZE);
 	kb_json_out_str(&o, "");
 	assert_int_equal(kb_json_out_end(&o), -EMSGSIZE);
-	assert_true(o.len <= 8);
+	assert_true(o.text.len <= 8);
 	kb_json_out_reset(&o);
 	kb_json_out_str(&o, "12345");
 	assert_int_equal(kb_json_out_end(&o), 0);
-	assert_int_equal(o.len, 8);
+	assert_int_equal(o.text.len, 8);
 	kb_json_out_fini(&o);
 }
 
@@ -117,7 +117,7 @@ static void test_growth(void **state)
 		kb_json_out_u64(&o, i);
 	kb_json_out_close(&o);
 	assert_int_equal(kb_json_out_end(&o), 0);
-	back = json_loadb(o.buf, o.len, 0, NULL);
+	back = json_loadb(o.text.buf, o.text.len, 0, NULL);
 	assert_int_equal(json_array_size(back), 100000);
 	json_decref(back);
 	kb_json_out_fini(&o);
