@@ -246,13 +246,15 @@ void kb_http_free(struct kb_http *http)
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
 	struct kb_http_request *q = arg;
+	const char *content_type = NULL;
 	long status = 0;
 
 	/* The empty line after the header; 1xx responses are not the one awaited. */
 	if (size * n == 2 && !memcmp(line, "\r\n", 2)) {
 		curl_easy_getinfo(q->easy, CURLINFO_RESPONSE_CODE, &status);
+		curl_easy_getinfo(q->easy, CURLINFO_CONTENT_TYPE, &content_type);
 		if (status >= 200)
-			q->ops->opened(q->arg, (int)status);
+			q->ops->opened(q->arg, (int)status, content_type ? content_type : "");
 	}
 	return size * n;
 }
@@ -358,7 +360,7 @@ static int set_credentials(struct kb_http_request *q, const struct kb_access *a)
 }
 
 static int set_request(struct kb_http_request *q, const struct kb_access *a, const char *path,
-		       bool fresh)
+		       const char *accept, bool fresh)
 {
 	bool tls = !strncmp(a->server, "https:", 6);
 	int r;
@@ -367,7 +369,7 @@ static int set_request(struct kb_http_request *q, const struct kb_access *a, con
 	if (!r)
 		r = set_credentials(q, a);
 	if (!r)
-		r = add_header(q, "Accept: application/json");
+		r = add_header(q, accept);
 	if (r < 0)
 		return r;
 	curl_easy_setopt(q->easy, CURLOPT_HTTPHEADER, q->headers);
@@ -393,8 +395,9 @@ static int set_request(struct kb_http_request *q, const struct kb_access *a, con
 	return 0;
 }
 
-int kb_http_get(struct kb_http *http, const struct kb_access *access, const char *path, bool fresh,
-		const struct kb_http_ops *ops, void *arg, struct kb_http_request **ret_request)
+int kb_http_get(struct kb_http *http, const struct kb_access *access, const char *path,
+		const char *accept, bool fresh, const struct kb_http_ops *ops, void *arg,
+		struct kb_http_request **ret_request)
 {
 	struct kb_http_request *q = calloc(1, sizeof(*q));
 	int r = -ENOMEM;
@@ -407,7 +410,7 @@ int kb_http_get(struct kb_http *http, const struct kb_access *access, const char
 	q->easy = curl_easy_init();
 	if (!q->easy)
 		goto err;
-	r = set_request(q, access, path, fresh);
+	r = set_request(q, access, path, accept, fresh);
 	if (r < 0)
 		goto err;
 	if (curl_multi_add_handle(http->multi, q->easy) != CURLM_OK) {

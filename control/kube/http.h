@@ -27,8 +27,8 @@ struct kb_http_result {
 };
 
 struct kb_http_ops {
-	/* The response's header is complete. */
-	void (*opened)(void *arg, int status);
+	/* The response's header is complete; content_type is "" when there is none. */
+	void (*opened)(void *arg, int status, const char *content_type);
 	/* Some of its body; non-zero ends the transfer. */
 	int (*data)(void *arg, int status, const char *bytes, size_t len);
 	/* The last call for this request, whose pointer is invalid from now on. New
@@ -38,10 +38,12 @@ struct kb_http_ops {
 
 int kb_http_new(uv_loop_t *loop, struct kb_http **ret_http);
 /* Starts a GET of `path` (with its query) on the server of `access`, which is not
- * needed any more after the call. `fresh` forbids to use a connection that is open
+ * needed any more after the call. `accept` is the header line that says which content
+ * types are wanted. `fresh` forbids to use a connection that is open
  * already. Callbacks come later, never from within this call. */
-int kb_http_get(struct kb_http *http, const struct kb_access *access, const char *path, bool fresh,
-		const struct kb_http_ops *ops, void *arg, struct kb_http_request **ret_request);
+int kb_http_get(struct kb_http *http, const struct kb_access *access, const char *path,
+		const char *accept, bool fresh, const struct kb_http_ops *ops, void *arg,
+		struct kb_http_request **ret_request);
 /* Ends a request without another callback; takes NULL. Not to be called from the
  * callbacks opened and data. */
 void kb_http_cancel(struct kb_http_request *request);

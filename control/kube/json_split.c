@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/kube/held.h"
 #include "control/kube/json.h"
 
 enum {
 	KEY_MAX = 63,		 /* longer keys are of no interest, and cut */
-	KEEP_MAX = 64 << 10,	 /* a larger buffer is given back after its value */
 	RUNAWAY_DEPTH = 1 << 20, /* nothing that deep is worth following */
 };
 
@@ -37,7 +37,6 @@ struct kb_json_split {
 	const struct kb_split_ops *ops; /* borrowed, static */
 	void *arg;			/* borrowed */
 	enum kb_split_mode mode;
-	size_t max;
 	enum state state;
 	uint64_t fed; /* bytes of earlier calls */
 
@@ -52,10 +51,8 @@ struct kb_json_split {
 	bool is_item, in_string, escape, scalar;
 	uint32_t depth;
 	uint64_t brackets[(KB_JSON_DEPTH_MAX + 63) / 64]; /* bit set: '[' at that depth */
-	const char *drop;				  /* why it is being dropped, or NULL */
 	uint64_t start;					  /* offset of its first byte */
-	char *buf;					  /* owned: its bytes from earlier calls */
-	size_t len, cap;
+	struct kb_held held;				  /* its bytes from earlier calls */
 
 	const char *error;
 	uint64_t error_offset;
@@ -71,28 +68,17 @@ int kb_json_split_new(enum kb_split_mode mode, size_t max, const struct kb_split
 	s->ops = ops;
 	s->arg = arg;
 	s->mode = mode;
-	s->max = max ? max : KB_SPLIT_OBJECT_MAX;
+	s->held.max = max ? max : KB_SPLIT_OBJECT_MAX;
 	*ret_split = s;
 	return 0;
 }
 
-static void drop_buffer(struct kb_json_split *s)
-{
-	s->len = 0;
-	if (s->cap > KEEP_MAX) {
-		free(s->buf);
-		s->buf = NULL;
-		s->cap = 0;
-	}
-}
-
 void kb_json_split_reset(struct kb_json_split *s, enum kb_split_mode mode)
 {
-	drop_buffer(s);
+	kb_held_clear(&s->held);
 	s->mode = mode;
 	s->state = S_TOP;
 	s->fed = 0;
-	s->drop = NULL;
 	s->error = NULL;
 	s->error_offset = 0;
 }
@@ -101,7 +87,7 @@ void kb_json_split_free(struct kb_json_split *s)
 {
 	if (!s)
 		return;
-	free(s->buf);
+	kb_held_free(&s->held);
 	free(s);
 }
 
@@ -117,54 +103,7 @@ uint64_t kb_json_split_error_offset(const struct kb_json_split *s)
 
 size_t kb_json_split_memory(const struct kb_json_split *s)
 {
-	return s->cap;
-}
-
-static int keep(struct kb_json_split *s, const char *p, size_t n)
-{
-	if (s->len + n > s->cap) {
-		size_t cap = s->cap ? s->cap : 4096;
-		char *buf;
-
-		while (cap < s->len + n)
-			cap *= 2;
-		buf = realloc(s->buf, cap);
-		if (!buf)
-			return -ENOMEM;
-		s->buf = buf;
-		s->cap = cap;
-	}
-	memcpy(s->buf + s->len, p, n);
-	s->len += n;
-	return 0;
-}
-
-/* Keeps [from, to) of the value under way, or only its head once it is dropped. */
-static int keep_part(struct kb_json_split *s, const char *from, const char *to)
-{
-	size_t n = (size_t)(to - from);
-
-	if (!s->drop && s->len + n > s->max)
-		s->drop = "larger than the limit of one object";
-	if (s->drop) {
-		size_t head = s->max < KB_SPLIT_HEAD_MAX ? s->max : KB_SPLIT_HEAD_MAX;
-
-		if (s->len >= head) {
-			s->len = head;
-			if (s->cap > KEEP_MAX) {
-				char *less = realloc(s->buf, KEEP_MAX);
-
-				if (less) {
-					s->buf = less;
-					s->cap = KEEP_MAX;
-				}
-			}
-			return 0;
-		}
-		if (n > head - s->len)
-			n = head - s->len;
-	}
-	return keep(s, from, n);
+	return s->held.cap;
 }
 
 static void begin_value(struct kb_json_split *s, bool is_item, uint64_t offset)
@@ -173,37 +112,31 @@ static void begin_value(struct kb_json_split *s, bool is_item, uint64_t offset)
 	s->is_item = is_item;
 	s->in_string = s->escape = s->scalar = false;
 	s->depth = 0;
-	s->drop = NULL;
 	s->start = offset;
-	s->len = 0;
+	kb_held_begin(&s->held);
 }
 
 /* The value is complete: from the buffer and [from, to), or from the latter only. */
 static int end_value(struct kb_json_split *s, const char *from, const char *to)
 {
-	const char *text = from;
-	size_t len = (size_t)(to - from);
-	int r = 0;
+	const char *text;
+	size_t len;
+	int r;
 
-	if (s->len || s->drop || len > s->max) {
-		r = keep_part(s, from, to);
-		if (r < 0)
-			return r;
-		text = s->buf;
-		len = s->len;
-	}
+	r = kb_held_end(&s->held, from, (size_t)(to - from), &text, &len);
+	if (r < 0)
+		return r;
 	if (s->mode == KB_SPLIT_EVENTS)
 		s->state = S_TOP;
 	else
 		s->state = s->is_item ? S_AFTER_ITEM : S_AFTER_MEMBER;
-	if (s->is_item && s->drop)
-		r = s->ops->skipped(s->arg, text, len, s->start, s->drop);
+	if (s->is_item && s->held.drop)
+		r = s->ops->skipped(s->arg, text, len, s->start, s->held.drop);
 	else if (s->is_item)
 		r = s->ops->item(s->arg, text, len, s->start);
-	else if (!s->drop && s->ops->field)
+	else if (!s->held.drop && s->ops->field)
 		r = s->ops->field(s->arg, s->key, text, len, s->start);
-	s->drop = NULL;
-	drop_buffer(s);
+	kb_held_clear(&s->held);
 	return r;
 }
 
@@ -216,8 +149,8 @@ static bool open_bracket(struct kb_json_split *s, char c)
 			s->brackets[s->depth / 64] |= bit;
 		else
 			s->brackets[s->depth / 64] &= ~bit;
-	} else if (!s->drop) {
-		s->drop = "nested too deeply";
+	} else if (!s->held.drop) {
+		s->held.drop = "nested too deeply";
 	}
 	return ++s->depth < RUNAWAY_DEPTH;
 }
@@ -318,13 +251,13 @@ static int step_value(struct kb_json_split *s, const char *base, const char **p,
 	if (done)
 		return end_value(s, from, to);
 	if (!s->error)
-		return keep_part(s, from, to);
+		return kb_held_add(&s->held, from, (size_t)(to - from));
 
 	offset = s->fed + (uint64_t)(to - base);
 	if (s->mode != KB_SPLIT_EVENTS)
 		return bad_frame(s, offset, s->error);
 	/* The rest of this line is lost, the next one is a new event. */
-	s->drop = s->error;
+	s->held.drop = s->error;
 	s->error = NULL;
 	r = end_value(s, from, to);
 	s->state = S_RESYNC;

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The reader of object_parse.h. Everything of interest, of whatever kind, is
- * collected into struct raw in one pass; only then is it decided what the object
- * is, so that the order of members does not matter.
- */
+/* From struct kb_raw, which a reader has filled, to the object of object_parse.h. */
 #include "control/kube/object_parse.h"
 
 #include <arpa/inet.h>
@@ -13,52 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "control/kube/json.h"
+#include "control/kube/object_private.h"
 
-enum {
-	KEEP_MAX = 64 << 10, /* larger buffers are given back */
-	/* Kubernetes gives a pod one address of each family; a few more do no harm. */
-	POD_IPS_MAX = 8,
-};
-
-/* A list that grows; its memory is used again by the next object. */
-struct vec {
-	void *v; /* owned */
-	size_t n, cap;
-};
-
-struct raw {
-	const char *event, *kind, *api_version;
-	const char *ns, *name, *resource_version, *continue_token;
-	const char *service, *trigger;
-	const char *message;
-	const char *address_type;
-	const char *cluster_ip, *type, *external_name;
-	const char *phase, *pod_ip;
-	const char *config_text;
-	bool initial_events_end;
-	bool selector; /* spec.selector has members */
-	bool deleting; /* metadata.deletionTimestamp is set */
-	int64_t code;
-	const char *bad;	 /* the first absurd field */
-	const char *bad_status;	 /* the same below status, which only pods have to us */
-	const char *bad_data;	 /* the same of a ConfigMap's data */
-	const char *bad_address; /* the same, unless it is a slice of host names */
-	uint8_t families;	 /* of the endpoints: bit 4, bit 6 */
-};
-
-struct kb_object_parser {
-	char *arena; /* owned */
-	size_t arena_cap;
-	struct vec ips, ports, spec_ports, endpoints, labels;
-	struct kb_addr pod_ips[1 + POD_IPS_MAX]; /* the first place is for status.podIP */
-	size_t n_pod_ips;			 /* without it */
-	bool wants_labels;
-	const char *config_key; /* borrowed, NULL: no ConfigMap is read */
-	struct raw raw;
-	struct kb_json json;
-	bool oom;
-};
+enum { KEEP_MAX = 64 << 10 }; /* larger buffers are given back */
 
 int kb_object_parser_new(struct kb_object_parser **ret_parser)
 {
@@ -88,16 +41,16 @@ void kb_object_parser_config_key(struct kb_object_parser *p, const char *key)
 	p->config_key = key;
 }
 
-static void vec_reset(struct vec *v, size_t size)
+static void vec_reset(struct kb_vec *v, size_t size)
 {
 	v->n = 0;
 	if (v->cap * size > KEEP_MAX) {
 		free(v->v);
-		*v = (struct vec){0};
+		*v = (struct kb_vec){0};
 	}
 }
 
-static void *vec_add(struct kb_object_parser *p, struct vec *v, size_t size)
+static void *vec_add(struct kb_object_parser *p, struct kb_vec *v, size_t size)
 {
 	void *item;
 
@@ -125,7 +78,7 @@ size_t kb_object_parser_memory(const struct kb_object_parser *p)
 	       p->labels.cap * sizeof(struct kb_label);
 }
 
-static int begin(struct kb_object_parser *p, bool wants_labels, const char *text, size_t len)
+static int begin(struct kb_object_parser *p, bool wants_labels, size_t len)
 {
 	vec_reset(&p->ips, sizeof(struct kb_addr));
 	vec_reset(&p->ports, sizeof(struct kb_port));
@@ -144,69 +97,17 @@ static int begin(struct kb_object_parser *p, bool wants_labels, const char *text
 		p->arena = arena;
 		p->arena_cap = cap;
 	}
-	p->raw = (struct raw){0};
+	p->raw = (struct kb_raw){0};
+	p->error = NULL;
+	p->error_at = 0;
 	p->oom = false;
-	kb_json_init(&p->json, text, len, p->arena);
 	return 0;
 }
 
-static void absurd(struct kb_object_parser *p, const char *what)
+void kb_raw_absurd(struct kb_object_parser *p, const char *what)
 {
 	if (!p->raw.bad)
 		p->raw.bad = what;
-}
-
-/* True when the next value is of the kind wanted. Null is taken and is as good as
- * absent; anything else is taken too, and makes the object bad. */
-static bool want(struct kb_object_parser *p, char kind, const char *what)
-{
-	char c = kb_json_peek(&p->json);
-
-	if (c == kind || (kind == 't' && c == 'f'))
-		return true;
-	if (c && c != 'n')
-		absurd(p, what);
-	kb_json_skip(&p->json);
-	return false;
-}
-
-static bool open_object(struct kb_object_parser *p, const char *what)
-{
-	return want(p, '{', what) && kb_json_enter(&p->json, '{');
-}
-
-static bool open_array(struct kb_object_parser *p, const char *what)
-{
-	return want(p, '[', what) && kb_json_enter(&p->json, '[');
-}
-
-static void read_string(struct kb_object_parser *p, const char **ret, const char *what)
-{
-	struct kb_json_str s;
-
-	if (!want(p, '"', what) || !kb_json_string(&p->json, &s))
-		return;
-	if (strlen(s.s) != s.len)
-		absurd(p, what);
-	else
-		*ret = s.s;
-}
-
-static void read_port_number(struct kb_object_parser *p, struct kb_port *port, bool *ret_has)
-{
-	int64_t v;
-
-	if (!want(p, '0', "a port is not a number"))
-		return;
-	if (!kb_json_integer(&p->json, &v)) {
-		absurd(p, "a port is not an integer");
-		kb_json_skip(&p->json);
-	} else if (v < 0 || v > 65535) {
-		absurd(p, "a port is out of range");
-	} else {
-		port->port = (uint16_t)v;
-		*ret_has = true;
-	}
 }
 
 static void set_protocol(struct kb_object_parser *p, struct kb_port *port, const char *name)
@@ -218,46 +119,28 @@ static void set_protocol(struct kb_object_parser *p, struct kb_port *port, const
 	else if (!strcmp(name, "SCTP"))
 		port->proto = KB_SCTP;
 	else
-		absurd(p, "a port has an unknown protocol");
+		kb_raw_absurd(p, "a port has an unknown protocol");
 }
 
-/* A slice's port without a number means "any port": there is nothing to say about
- * it in DNS, and it is left out. A Service's port needs one. */
-static void read_ports(struct kb_object_parser *p, struct vec *ports, bool needs_number)
+void kb_raw_add_port(struct kb_object_parser *p, struct kb_vec *ports, const char *name,
+		     const char *protocol, const int64_t *number, bool needs_number)
 {
-	struct kb_json_str key;
+	struct kb_port port = {.name = name}, *slot;
 
-	ports->n = 0;
-	if (!open_array(p, "ports is not a list"))
+	set_protocol(p, &port, protocol);
+	if (!number) {
+		if (needs_number)
+			kb_raw_absurd(p, "a port has no number");
 		return;
-	while (kb_json_element(&p->json)) {
-		const char *name = "", *protocol = NULL;
-		struct kb_port port = {0}, *slot;
-		bool has_number = false;
-
-		if (!open_object(p, "a port is not an object"))
-			continue;
-		while (kb_json_key(&p->json, &key)) {
-			if (kb_json_is(&key, "name"))
-				read_string(p, &name, "a port's name is not a string");
-			else if (kb_json_is(&key, "protocol"))
-				read_string(p, &protocol, "a port's protocol is not a string");
-			else if (kb_json_is(&key, "port"))
-				read_port_number(p, &port, &has_number);
-			else
-				kb_json_skip(&p->json);
-		}
-		set_protocol(p, &port, protocol);
-		if (!has_number) {
-			if (needs_number)
-				absurd(p, "a port has no number");
-			continue;
-		}
-		port.name = name;
-		slot = vec_add(p, ports, sizeof(port));
-		if (slot)
-			*slot = port;
 	}
+	if (*number < 0 || *number > 65535) {
+		kb_raw_absurd(p, "a port is out of range");
+		return;
+	}
+	port.port = (uint16_t)*number;
+	slot = vec_add(p, ports, sizeof(port));
+	if (slot)
+		*slot = port;
 }
 
 static bool parse_address(const char *text, struct kb_addr *ret_addr)
@@ -270,110 +153,12 @@ static bool parse_address(const char *text, struct kb_addr *ret_addr)
 	return inet_pton(AF_INET, text, ret_addr->b) == 1;
 }
 
-static void read_addresses(struct kb_object_parser *p)
-{
-	if (!open_array(p, "addresses is not a list"))
-		return;
-	while (kb_json_element(&p->json)) {
-		const char *text = NULL;
-		struct kb_endpoint *e;
-		struct kb_addr addr = {0};
-
-		read_string(p, &text, "an address is not a string");
-		if (!text)
-			continue;
-		if (!parse_address(text, &addr)) {
-			p->raw.bad_address = "an address is not an IP address";
-			continue;
-		}
-		e = vec_add(p, &p->endpoints, sizeof(*e));
-		if (!e)
-			continue;
-		e->addr = addr;
-		p->raw.families |= (uint8_t)(1u << addr.family);
-	}
-}
-
-static void read_ready(struct kb_object_parser *p, bool *ret_ready)
-{
-	struct kb_json_str key;
-
-	if (!open_object(p, "conditions is not an object"))
-		return;
-	while (kb_json_key(&p->json, &key)) {
-		if (!kb_json_is(&key, "ready"))
-			kb_json_skip(&p->json);
-		else if (want(p, 't', "conditions.ready is neither true nor false"))
-			kb_json_bool(&p->json, ret_ready);
-	}
-}
-
-static void read_target(struct kb_object_parser *p, const char **ret_pod)
-{
-	const char *kind = "", *name = NULL;
-	struct kb_json_str key;
-
-	if (!open_object(p, "targetRef is not an object"))
-		return;
-	while (kb_json_key(&p->json, &key)) {
-		if (kb_json_is(&key, "kind"))
-			read_string(p, &kind, "targetRef.kind is not a string");
-		else if (kb_json_is(&key, "name"))
-			read_string(p, &name, "targetRef.name is not a string");
-		else
-			kb_json_skip(&p->json);
-	}
-	if (!strcmp(kind, "Pod") && name && *name)
-		*ret_pod = name;
-}
-
-static void read_endpoint(struct kb_object_parser *p)
-{
-	const char *hostname = NULL, *pod = NULL;
-	size_t first = p->endpoints.n;
-	struct kb_json_str key;
-	bool ready = true;
-
-	while (kb_json_key(&p->json, &key)) {
-		if (kb_json_is(&key, "addresses")) {
-			p->endpoints.n = first;
-			read_addresses(p);
-		} else if (kb_json_is(&key, "conditions")) {
-			read_ready(p, &ready);
-		} else if (kb_json_is(&key, "hostname")) {
-			read_string(p, &hostname, "a hostname is not a string");
-		} else if (kb_json_is(&key, "targetRef")) {
-			read_target(p, &pod);
-		} else {
-			kb_json_skip(&p->json);
-		}
-	}
-	for (size_t i = first; i < p->endpoints.n; i++) {
-		struct kb_endpoint *e = (struct kb_endpoint *)p->endpoints.v + i;
-
-		e->ready = ready;
-		e->hostname = hostname && *hostname ? hostname : NULL;
-		e->pod = pod;
-	}
-}
-
-static void read_endpoints(struct kb_object_parser *p)
-{
-	p->endpoints.n = 0;
-	if (!open_array(p, "endpoints is not a list"))
-		return;
-	while (kb_json_element(&p->json)) {
-		if (open_object(p, "an endpoint is not an object"))
-			read_endpoint(p);
-	}
-}
-
 static void add_cluster_ip(struct kb_object_parser *p, const char *text)
 {
 	struct kb_addr addr = {0}, *slot;
 
 	if (!parse_address(text, &addr)) {
-		absurd(p, "a cluster IP is not an IP address");
+		kb_raw_absurd(p, "a cluster IP is not an IP address");
 		return;
 	}
 	slot = vec_add(p, &p->ips, sizeof(addr));
@@ -381,295 +166,76 @@ static void add_cluster_ip(struct kb_object_parser *p, const char *text)
 		*slot = addr;
 }
 
-static void read_cluster_ips(struct kb_object_parser *p, bool *ret_none)
+void kb_raw_add_address(struct kb_object_parser *p, const char *text)
 {
-	p->ips.n = 0;
-	*ret_none = false;
-	if (!open_array(p, "spec.clusterIPs is not a list"))
-		return;
-	while (kb_json_element(&p->json)) {
-		const char *text = NULL;
+	struct kb_addr addr = {0};
+	struct kb_endpoint *e;
 
-		read_string(p, &text, "a cluster IP is not a string");
-		if (!text || !*text)
-			continue;
-		if (!strcmp(text, "None"))
-			*ret_none = true;
-		else
-			add_cluster_ip(p, text);
+	if (!parse_address(text, &addr)) {
+		p->raw.bad_address = "an address is not an IP address";
+		return;
+	}
+	e = vec_add(p, &p->endpoints, sizeof(*e));
+	if (!e)
+		return;
+	e->addr = addr;
+	p->raw.families |= (uint8_t)(1u << addr.family);
+}
+
+void kb_raw_end_endpoint(struct kb_object_parser *p, size_t first, bool ready, const char *hostname,
+			 const char *target_kind, const char *target_name)
+{
+	bool pod = target_kind && !strcmp(target_kind, "Pod") && target_name && *target_name;
+
+	for (size_t i = first; i < p->endpoints.n; i++) {
+		struct kb_endpoint *e = (struct kb_endpoint *)p->endpoints.v + i;
+
+		e->ready = ready;
+		e->hostname = hostname && *hostname ? hostname : NULL;
+		e->pod = pod ? target_name : NULL;
 	}
 }
 
-static void read_selector(struct kb_object_parser *p)
+void kb_raw_add_cluster_ip(struct kb_object_parser *p, const char *text, bool *none)
 {
-	struct kb_json_str key;
-
-	p->raw.selector = false;
-	if (!open_object(p, "spec.selector is not an object"))
-		return;
-	while (kb_json_key(&p->json, &key)) {
-		p->raw.selector = true;
-		kb_json_skip(&p->json);
-	}
+	if (!strcmp(text, "None"))
+		*none = true;
+	else if (*text)
+		add_cluster_ip(p, text);
 }
 
-static void read_spec(struct kb_object_parser *p)
-{
-	struct raw *raw = &p->raw;
-	struct kb_json_str key;
-	bool none = false;
-
-	if (!open_object(p, "spec is not an object"))
-		return;
-	while (kb_json_key(&p->json, &key)) {
-		if (kb_json_is(&key, "clusterIP"))
-			read_string(p, &raw->cluster_ip, "spec.clusterIP is not a string");
-		else if (kb_json_is(&key, "clusterIPs"))
-			read_cluster_ips(p, &none);
-		else if (kb_json_is(&key, "type"))
-			read_string(p, &raw->type, "spec.type is not a string");
-		else if (kb_json_is(&key, "externalName"))
-			read_string(p, &raw->external_name, "spec.externalName is not a string");
-		else if (kb_json_is(&key, "ports"))
-			read_ports(p, &p->spec_ports, true);
-		else if (kb_json_is(&key, "selector"))
-			read_selector(p);
-		else
-			kb_json_skip(&p->json);
-	}
-	/* clusterIPs wins over clusterIP, which older API servers have alone. */
-	if (none)
-		raw->cluster_ip = "None";
-	else if (p->ips.n)
-		raw->cluster_ip = NULL;
-}
-
-static void read_label(struct kb_object_parser *p, const struct kb_json_str *key)
-{
-	struct kb_label *label;
-	const char *value = NULL;
-
-	read_string(p, &value, "a label is not a string");
-	if (!value)
-		return;
-	if (kb_json_is(key, "kubernetes.io/service-name"))
-		p->raw.service = value;
-	if (strlen(key->s) != key->len)
-		absurd(p, "a label's key is not a string");
-	else if (p->labels.n == KB_OBJECT_LABELS_MAX)
-		absurd(p, "too many labels");
-	else if ((label = vec_add(p, &p->labels, sizeof(*label))))
-		*label = (struct kb_label){key->s, value};
-}
-
-/* Slices and Pods have many, and from an API server only one of them matters. */
-static void read_labels(struct kb_object_parser *p)
-{
-	struct kb_json_str key;
-
-	p->labels.n = 0;
-	if (!open_object(p, "metadata.labels is not an object"))
-		return;
-	while (p->wants_labels && kb_json_key_string(&p->json, &key))
-		read_label(p, &key);
-	while (!p->wants_labels && kb_json_key(&p->json, &key)) {
-		if (kb_json_is(&key, "kubernetes.io/service-name"))
-			read_string(p, &p->raw.service, "the service-name label is not a string");
-		else
-			kb_json_skip(&p->json);
-	}
-}
-
-static void read_annotations(struct kb_object_parser *p)
-{
-	const char *end = "";
-	struct kb_json_str key;
-
-	if (!open_object(p, "metadata.annotations is not an object"))
-		return;
-	while (kb_json_key(&p->json, &key)) {
-		if (kb_json_is(&key, "k8s.io/initial-events-end"))
-			read_string(p, &end, "an annotation is not a string");
-		else if (kb_json_is(&key, "endpoints.kubernetes.io/last-change-trigger-time"))
-			read_string(p, &p->raw.trigger, "an annotation is not a string");
-		else
-			kb_json_skip(&p->json);
-	}
-	p->raw.initial_events_end = !strcmp(end, "true");
-}
-
-static void read_deleting(struct kb_object_parser *p)
-{
-	char c = kb_json_peek(&p->json);
-
-	p->raw.deleting = c && c != 'n';
-	kb_json_skip(&p->json);
-}
-
-static void read_metadata(struct kb_object_parser *p)
-{
-	struct raw *raw = &p->raw;
-	struct kb_json_str key;
-
-	if (!open_object(p, "metadata is not an object"))
-		return;
-	while (kb_json_key(&p->json, &key)) {
-		if (kb_json_is(&key, "name"))
-			read_string(p, &raw->name, "metadata.name is not a string");
-		else if (kb_json_is(&key, "namespace"))
-			read_string(p, &raw->ns, "metadata.namespace is not a string");
-		else if (kb_json_is(&key, "resourceVersion"))
-			read_string(p, &raw->resource_version, "a resourceVersion is not a string");
-		else if (kb_json_is(&key, "continue"))
-			read_string(p, &raw->continue_token, "continue is not a string");
-		else if (kb_json_is(&key, "labels"))
-			read_labels(p);
-		else if (kb_json_is(&key, "annotations"))
-			read_annotations(p);
-		else if (kb_json_is(&key, "deletionTimestamp"))
-			read_deleting(p);
-		else
-			kb_json_skip(&p->json);
-	}
-}
-
-static void add_pod_ip(struct kb_object_parser *p, const char *text)
+void kb_raw_add_pod_ip(struct kb_object_parser *p, const char *text)
 {
 	struct kb_addr addr = {0};
 
 	if (!*text)
 		return;
 	if (!parse_address(text, &addr))
-		absurd(p, "a pod's address is not an IP address");
-	else if (p->n_pod_ips == POD_IPS_MAX)
-		absurd(p, "more addresses than a pod can have");
+		kb_raw_absurd(p, "a pod's address is not an IP address");
+	else if (p->n_pod_ips == KB_POD_IPS_MAX)
+		kb_raw_absurd(p, "more addresses than a pod can have");
 	else
 		p->pod_ips[++p->n_pod_ips] = addr;
 }
 
-static void read_pod_ips(struct kb_object_parser *p)
+void kb_raw_add_label(struct kb_object_parser *p, const char *key, const char *value)
 {
-	struct kb_json_str key;
+	struct kb_label *label;
 
-	p->n_pod_ips = 0;
-	if (!open_array(p, "status.podIPs is not a list"))
-		return;
-	while (kb_json_element(&p->json)) {
-		const char *text = "";
-
-		if (!open_object(p, "a pod's address is not an object"))
-			continue;
-		while (kb_json_key(&p->json, &key)) {
-			if (kb_json_is(&key, "ip"))
-				read_string(p, &text, "a pod's address is not a string");
-			else
-				kb_json_skip(&p->json);
-		}
-		add_pod_ip(p, text);
-	}
+	if (!strcmp(key, "kubernetes.io/service-name"))
+		p->raw.service = value;
+	if (p->labels.n == KB_OBJECT_LABELS_MAX)
+		kb_raw_absurd(p, "too many labels");
+	else if ((label = vec_add(p, &p->labels, sizeof(*label))))
+		*label = (struct kb_label){key, value};
 }
 
-/* Only pods have a status that matters here: what is absurd in it is kept apart. */
-static void read_status(struct kb_object_parser *p)
+void kb_raw_end_spec(struct kb_object_parser *p, bool none)
 {
-	struct raw *raw = &p->raw;
-	const char *bad = raw->bad;
-	struct kb_json_str key;
-
-	raw->bad = NULL;
-	if (open_object(p, "status is not an object")) {
-		while (kb_json_key(&p->json, &key)) {
-			if (kb_json_is(&key, "phase"))
-				read_string(p, &raw->phase, "status.phase is not a string");
-			else if (kb_json_is(&key, "podIP"))
-				read_string(p, &raw->pod_ip, "status.podIP is not a string");
-			else if (kb_json_is(&key, "podIPs"))
-				read_pod_ips(p);
-			else
-				kb_json_skip(&p->json);
-		}
-	}
-	raw->bad_status = raw->bad;
-	raw->bad = bad;
-}
-
-/* Other kinds have `data` too, and anything in it: what is absurd is kept apart. */
-static void read_data(struct kb_object_parser *p)
-{
-	struct raw *raw = &p->raw;
-	const char *bad = raw->bad;
-	struct kb_json_str key;
-
-	raw->bad = NULL;
-	raw->config_text = NULL;
-	if (p->config_key && open_object(p, "data is not an object")) {
-		while (kb_json_key(&p->json, &key)) {
-			if (kb_json_is(&key, p->config_key))
-				read_string(p, &raw->config_text, "its text is not a string");
-			else
-				kb_json_skip(&p->json);
-		}
-	} else if (!p->config_key) {
-		kb_json_skip(&p->json);
-	}
-	if (raw->config_text && strlen(raw->config_text) > KB_CONFIG_TEXT_MAX)
-		absurd(p, "its text is larger than 1 MiB");
-	raw->bad_data = raw->bad;
-	raw->bad = bad;
-}
-
-/* Members of every kind together: what a kind does not have is not looked at. */
-static void read_object(struct kb_object_parser *p)
-{
-	struct raw *raw = &p->raw;
-	struct kb_json_str key;
-
-	if (!open_object(p, "not an object"))
-		return;
-	while (kb_json_key(&p->json, &key)) {
-		if (kb_json_is(&key, "metadata")) {
-			read_metadata(p);
-		} else if (kb_json_is(&key, "endpoints")) {
-			read_endpoints(p);
-		} else if (kb_json_is(&key, "ports")) {
-			read_ports(p, &p->ports, false);
-		} else if (kb_json_is(&key, "addressType")) {
-			read_string(p, &raw->address_type, "addressType is not a string");
-		} else if (kb_json_is(&key, "spec")) {
-			read_spec(p);
-		} else if (kb_json_is(&key, "status")) {
-			read_status(p);
-		} else if (kb_json_is(&key, "data")) {
-			read_data(p);
-		} else if (kb_json_is(&key, "kind")) {
-			read_string(p, &raw->kind, "kind is not a string");
-		} else if (kb_json_is(&key, "apiVersion")) {
-			read_string(p, &raw->api_version, "apiVersion is not a string");
-		} else if (kb_json_is(&key, "message")) {
-			read_string(p, &raw->message, "message is not a string");
-		} else if (kb_json_is(&key, "code")) {
-			if (!kb_json_integer(&p->json, &raw->code))
-				kb_json_skip(&p->json);
-		} else {
-			kb_json_skip(&p->json);
-		}
-	}
-}
-
-static void read_event(struct kb_object_parser *p)
-{
-	struct kb_json_str key;
-
-	if (!open_object(p, "an event is not an object"))
-		return;
-	while (kb_json_key(&p->json, &key)) {
-		if (kb_json_is(&key, "type"))
-			read_string(p, &p->raw.event, "an event's type is not a string");
-		else if (kb_json_is(&key, "object"))
-			read_object(p);
-		else
-			kb_json_skip(&p->json);
-	}
+	if (none)
+		p->raw.cluster_ip = "None";
+	else if (p->ips.n)
+		p->raw.cluster_ip = NULL;
 }
 
 /* RFC 3339, as Go prints it; 0 for anything else. */
@@ -703,7 +269,7 @@ static double trigger_time(const char *text)
 
 static void fill_service(struct kb_object_parser *p, struct kb_service *s)
 {
-	const struct raw *raw = &p->raw;
+	const struct kb_raw *raw = &p->raw;
 	const char *type = raw->type && *raw->type ? raw->type : "ClusterIP";
 
 	s->ports = p->spec_ports.v;
@@ -713,11 +279,11 @@ static void fill_service(struct kb_object_parser *p, struct kb_service *s)
 		s->type = KB_EXTERNAL_NAME;
 		s->external_name = raw->external_name;
 		if (!raw->external_name || !*raw->external_name)
-			absurd(p, "type ExternalName without spec.externalName");
+			kb_raw_absurd(p, "type ExternalName without spec.externalName");
 		return;
 	}
 	if (strcmp(type, "ClusterIP") && strcmp(type, "NodePort") && strcmp(type, "LoadBalancer"))
-		absurd(p, "spec.type is unknown");
+		kb_raw_absurd(p, "spec.type is unknown");
 	if (raw->cluster_ip && !strcmp(raw->cluster_ip, "None")) {
 		s->type = KB_HEADLESS;
 		return;
@@ -726,14 +292,14 @@ static void fill_service(struct kb_object_parser *p, struct kb_service *s)
 	if (!p->ips.n && raw->cluster_ip && *raw->cluster_ip)
 		add_cluster_ip(p, raw->cluster_ip);
 	if (!p->ips.n)
-		absurd(p, "no cluster IP");
+		kb_raw_absurd(p, "no cluster IP");
 	s->cluster_ips = p->ips.v;
 	s->n_cluster_ips = p->ips.n;
 }
 
 static void fill_slice(struct kb_object_parser *p, struct kb_slice *s)
 {
-	const struct raw *raw = &p->raw;
+	const struct kb_raw *raw = &p->raw;
 	const char *type = raw->address_type ? raw->address_type : "";
 
 	s->service = raw->service && *raw->service ? raw->service : NULL;
@@ -743,13 +309,13 @@ static void fill_slice(struct kb_object_parser *p, struct kb_slice *s)
 	if (!strcmp(type, "FQDN"))
 		return; /* host names, which cluster DNS has no records for */
 	if (raw->bad_address)
-		absurd(p, raw->bad_address);
+		kb_raw_absurd(p, raw->bad_address);
 	if (!strcmp(type, "IPv4")   ? raw->families & (1u << 6)
 	    : !strcmp(type, "IPv6") ? raw->families & (1u << 4)
 				    : 0)
-		absurd(p, "an address is not of the slice's addressType");
+		kb_raw_absurd(p, "an address is not of the slice's addressType");
 	else if (*type && strcmp(type, "IPv4") && strcmp(type, "IPv6"))
-		absurd(p, "addressType is unknown");
+		kb_raw_absurd(p, "addressType is unknown");
 	s->endpoints = p->endpoints.v;
 	s->n_endpoints = p->endpoints.n;
 }
@@ -772,13 +338,13 @@ static size_t unique_addrs(struct kb_addr *addrs, size_t n)
 
 static void fill_pod(struct kb_object_parser *p, struct kb_pod *pod)
 {
-	const struct raw *raw = &p->raw;
+	const struct kb_raw *raw = &p->raw;
 	const char *phase = raw->phase ? raw->phase : "";
 	struct kb_addr *ips = p->pod_ips + 1;
 	size_t n = p->n_pod_ips;
 
 	if (raw->bad_status)
-		absurd(p, raw->bad_status);
+		kb_raw_absurd(p, raw->bad_status);
 	if (raw->deleting || !strcmp(phase, "Succeeded") || !strcmp(phase, "Failed") ||
 	    !strcmp(phase, "Unknown"))
 		return;
@@ -786,7 +352,7 @@ static void fill_pod(struct kb_object_parser *p, struct kb_pod *pod)
 		*--ips = (struct kb_addr){0};
 		n++;
 		if (!parse_address(raw->pod_ip, ips))
-			absurd(p, "status.podIP is not an IP address");
+			kb_raw_absurd(p, "status.podIP is not an IP address");
 	}
 	pod->ips = ips;
 	pod->n_ips = unique_addrs(ips, n);
@@ -794,9 +360,13 @@ static void fill_pod(struct kb_object_parser *p, struct kb_pod *pod)
 
 static void fill_configmap(struct kb_object_parser *p, struct kb_configmap *c)
 {
+	const char *text = p->raw.config_text;
+
 	if (p->raw.bad_data)
-		absurd(p, p->raw.bad_data);
-	c->text = p->raw.config_text;
+		kb_raw_absurd(p, p->raw.bad_data);
+	else if (text && strlen(text) > KB_CONFIG_TEXT_MAX)
+		kb_raw_absurd(p, "its text is larger than 1 MiB");
+	c->text = text;
 }
 
 static const struct {
@@ -807,8 +377,7 @@ static const struct {
 	[KB_CONFIGMAP] = {"ConfigMap", "v1"},
 };
 
-/* What the text says it is; what it does not say, the caller's word stands for. */
-static enum kb_kind find_kind(const struct raw *raw, enum kb_kind wanted)
+enum kb_kind kb_raw_kind(const struct kb_raw *raw, enum kb_kind wanted)
 {
 	for (int k = 0; k < KB_KIND_MAX; k++) {
 		bool is = raw->kind ? !strcmp(raw->kind, kinds[k].kind) : (int)wanted == k;
@@ -830,9 +399,9 @@ static void unnamed(struct kb_parsed *out, const char *why)
 static void fill_object(struct kb_object_parser *p, enum kb_kind wanted, const char *bad,
 			struct kb_parsed *out)
 {
-	struct raw *raw = &p->raw;
+	struct kb_raw *raw = &p->raw;
 	struct kb_object *obj = &out->obj;
-	enum kb_kind kind = find_kind(raw, wanted);
+	enum kb_kind kind = kb_raw_kind(raw, wanted);
 
 	obj->kind = kind;
 	if (kind == KB_KIND_MAX && (!out->malformed || (wanted == KB_KIND_MAX && raw->kind))) {
@@ -840,7 +409,7 @@ static void fill_object(struct kb_object_parser *p, enum kb_kind wanted, const c
 		return;
 	}
 	if (bad || out->malformed)
-		raw->bad = bad ? bad : p->json.error;
+		raw->bad = bad ? bad : p->error;
 	if (kind == KB_KIND_MAX || (wanted != KB_KIND_MAX && kind != wanted)) {
 		unnamed(out, raw->bad ? raw->bad : "an object of another kind");
 		return;
@@ -879,12 +448,12 @@ static void fill_object(struct kb_object_parser *p, enum kb_kind wanted, const c
 static int finish(struct kb_object_parser *p, enum kb_kind kind, const char *bad,
 		  struct kb_parsed *out)
 {
-	struct raw *raw = &p->raw;
+	struct kb_raw *raw = &p->raw;
 
 	if (p->oom)
 		return -ENOMEM;
-	out->malformed = !kb_json_finish(&p->json);
-	out->error_at = (size_t)(p->json.p - p->json.begin);
+	out->malformed = p->error != NULL;
+	out->error_at = p->error_at;
 	out->resource_version = raw->resource_version ? raw->resource_version : "";
 	out->initial_events_end = raw->initial_events_end;
 	out->status_code = raw->code >= 100 && raw->code <= 999 ? (int)raw->code : 0;
@@ -893,15 +462,29 @@ static int finish(struct kb_object_parser *p, enum kb_kind kind, const char *bad
 	return p->oom ? -ENOMEM : 0;
 }
 
-int kb_object_parse(struct kb_object_parser *p, enum kb_kind kind, const char *text, size_t len,
-		    const char *bad, struct kb_parsed *ret_parsed)
+static int read_text(struct kb_object_parser *p, enum kb_encoding encoding, enum kb_text what,
+		     enum kb_kind kind, const char *text, size_t len)
 {
-	int r = begin(p, kind == KB_NAMESPACE || kind == KB_KIND_MAX, text, len);
+	bool labels = what != KB_TEXT_LIST_META && (kind == KB_NAMESPACE || kind == KB_KIND_MAX);
+	int r = begin(p, labels, len);
+
+	if (r < 0)
+		return r;
+	if (encoding == KB_PROTOBUF)
+		kb_object_read_pb(p, what, kind, text, len);
+	else
+		kb_object_read_json(p, what, text, len);
+	return 0;
+}
+
+int kb_object_parse(struct kb_object_parser *p, enum kb_encoding encoding, enum kb_kind kind,
+		    const char *text, size_t len, const char *bad, struct kb_parsed *ret_parsed)
+{
+	int r = read_text(p, encoding, KB_TEXT_OBJECT, kind, text, len);
 
 	if (r < 0)
 		return r;
 	*ret_parsed = (struct kb_parsed){.resource_version = "", .status_message = ""};
-	read_object(p);
 	return finish(p, kind, bad, ret_parsed);
 }
 
@@ -920,28 +503,28 @@ static enum kb_event_type event_type(const char *type)
 	return KB_EVENT_UNKNOWN;
 }
 
-int kb_object_parse_event(struct kb_object_parser *p, enum kb_kind kind, const char *text,
-			  size_t len, const char *bad, struct kb_parsed *ret_parsed)
+int kb_object_parse_event(struct kb_object_parser *p, enum kb_encoding encoding, enum kb_kind kind,
+			  const char *text, size_t len, const char *bad,
+			  struct kb_parsed *ret_parsed)
 {
-	int r = begin(p, kind == KB_NAMESPACE || kind == KB_KIND_MAX, text, len);
+	int r = read_text(p, encoding, KB_TEXT_EVENT, kind, text, len);
 
 	if (r < 0)
 		return r;
 	*ret_parsed = (struct kb_parsed){.resource_version = "", .status_message = ""};
-	read_event(p);
 	ret_parsed->event = event_type(p->raw.event);
 	return finish(p, kind, bad, ret_parsed);
 }
 
-int kb_object_parse_list_meta(struct kb_object_parser *p, const char *text, size_t len,
-			      const char **ret_resource_version, const char **ret_continue)
+int kb_object_parse_list_meta(struct kb_object_parser *p, enum kb_encoding encoding,
+			      const char *text, size_t len, const char **ret_resource_version,
+			      const char **ret_continue)
 {
-	int r = begin(p, false, text, len);
+	int r = read_text(p, encoding, KB_TEXT_LIST_META, KB_KIND_MAX, text, len);
 
 	if (r < 0)
 		return r;
-	read_metadata(p);
-	if (!kb_json_finish(&p->json) || p->raw.bad)
+	if (p->error || p->raw.bad)
 		return -EBADMSG;
 	*ret_resource_version = p->raw.resource_version ? p->raw.resource_version : "";
 	*ret_continue = p->raw.continue_token ? p->raw.continue_token : "";

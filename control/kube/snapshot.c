@@ -46,7 +46,7 @@ static int take(struct pass *pass, const char *text, size_t len, uint64_t offset
 	struct kb_parsed parsed;
 	int r;
 
-	r = kb_object_parse(pass->parser, KB_KIND_MAX, text, len, bad, &parsed);
+	r = kb_object_parse(pass->parser, KB_JSON, KB_KIND_MAX, text, len, bad, &parsed);
 	if (r < 0)
 		return r;
 	if (parsed.malformed && !bad) {
@@ -100,7 +100,7 @@ static int on_field(void *arg, const char *key, const char *text, size_t len, ui
 		return reject(pass, offset + (uint64_t)(j.p - j.begin), j.error);
 	if (strcmp(key, "metadata") != 0)
 		return 0;
-	r = kb_object_parse_list_meta(pass->parser, text, len, &version, &next);
+	r = kb_object_parse_list_meta(pass->parser, KB_JSON, text, len, &version, &next);
 	if (r == -EBADMSG)
 		return reject(pass, offset, "the list's metadata is not as it should be");
 	if (!r && *next)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "control/kube/json_split.h"
+#include "control/kube/pb_split.h"
 
 enum {
 	PAGE_SIZE_OBJECTS = 500,
@@ -37,7 +38,9 @@ struct kb_watch {
 	uv_timer_t retry, silence;
 	unsigned handles;		 /* timers still to be closed */
 	struct kb_http_request *request; /* owned while it runs */
-	struct kb_json_split *split;	 /* owned */
+	enum kb_encoding encoding;	 /* of the response, which says so */
+	struct kb_json_split *json;	 /* owned */
+	struct kb_pb_split *pb;		 /* owned */
 
 	enum phase phase;
 	bool in_list;	 /* relist_begin was called, its end was not */
@@ -59,6 +62,11 @@ struct kb_watch {
 	size_t body_len;
 	struct kb_source_kind_status status;
 };
+
+/* Protobuf costs the API server, and us, a third of what JSON does; a server or a proxy
+ * that does not speak it may still answer in JSON. */
+#define ACCEPT	   "Accept: application/vnd.kubernetes.protobuf, application/json"
+#define PROTO_TYPE "application/vnd.kubernetes.protobuf"
 
 static void attempt(struct kb_watch *w);
 
@@ -202,14 +210,15 @@ static int read_item(struct kb_watch *w, const char *text, size_t len, const cha
 	int r;
 
 	if (w->phase == LIST) {
-		r = kb_object_parse(w->server->parser, w->kind, text, len, bad, &parsed);
+		r = kb_object_parse(w->server->parser, w->encoding, w->kind, text, len, bad,
+				    &parsed);
 		if (r < 0)
 			return r;
 		w->last_item_ms = now_ms(w);
 		hand_over(w, &parsed);
 		return 0;
 	}
-	r = kb_object_parse_event(w->server->parser, w->kind, text, len, bad, &parsed);
+	r = kb_object_parse_event(w->server->parser, w->encoding, w->kind, text, len, bad, &parsed);
 	return r < 0 ? r : on_event(w, &parsed);
 }
 
@@ -234,7 +243,7 @@ static int on_field(void *arg, const char *key, const char *text, size_t len, ui
 	(void)offset;
 	if (strcmp(key, "metadata") != 0)
 		return 0;
-	r = kb_object_parse_list_meta(w->server->parser, text, len, &version, &next);
+	r = kb_object_parse_list_meta(w->server->parser, w->encoding, text, len, &version, &next);
 	if (r < 0)
 		return r;
 	snprintf(w->list_version, sizeof(w->list_version), "%s", version);
@@ -257,6 +266,29 @@ static const struct kb_split_ops split_ops = {
 	.skipped = on_skipped,
 	.document = on_document,
 };
+
+static int split_feed(struct kb_watch *w, const char *bytes, size_t len)
+{
+	return w->encoding == KB_PROTOBUF ? kb_pb_split_feed(w->pb, bytes, len)
+					  : kb_json_split_feed(w->json, bytes, len);
+}
+
+static int split_finish(struct kb_watch *w)
+{
+	return w->encoding == KB_PROTOBUF ? kb_pb_split_finish(w->pb)
+					  : kb_json_split_finish(w->json);
+}
+
+static const char *split_error(const struct kb_watch *w)
+{
+	return w->encoding == KB_PROTOBUF ? kb_pb_split_error(w->pb) : kb_json_split_error(w->json);
+}
+
+static void split_reset(struct kb_watch *w, enum kb_split_mode mode)
+{
+	kb_pb_split_reset(w->pb, mode);
+	kb_json_split_reset(w->json, mode);
+}
 
 /* Transfers */
 
@@ -312,11 +344,12 @@ static void on_silence(uv_timer_t *timer)
 	wait_and_retry(w, backoff_ms(w));
 }
 
-static void on_opened(void *arg, int status)
+static void on_opened(void *arg, int status, const char *content_type)
 {
 	struct kb_watch *w = arg;
 
 	w->last_item_ms = now_ms(w);
+	w->encoding = strncmp(content_type, PROTO_TYPE, strlen(PROTO_TYPE)) ? KB_JSON : KB_PROTOBUF;
 	if (status != 200)
 		return;
 	w->status.watching = w->phase != LIST;
@@ -339,11 +372,9 @@ static int on_data(void *arg, int status, const char *bytes, size_t len)
 		w->body_len += len;
 		return 0;
 	}
-	r = kb_json_split_feed(w->split, bytes, len);
+	r = split_feed(w, bytes, len);
 	if (r < 0) {
-		set_error(w, r == -EBADMSG && *kb_json_split_error(w->split)
-				     ? kb_json_split_error(w->split)
-				     : strerror(-r));
+		set_error(w, r == -EBADMSG && *split_error(w) ? split_error(w) : strerror(-r));
 		w->stop = STOP_ERROR;
 	}
 	return r;
@@ -379,7 +410,8 @@ static uint64_t on_refusal(struct kb_watch *w, const struct kb_http_result *resu
 	uint64_t delay, asked = result->retry_after_s * 1000ULL;
 	char what[220];
 
-	kb_object_parse(w->server->parser, KB_KIND_MAX, w->body, w->body_len, NULL, &parsed);
+	kb_object_parse(w->server->parser, w->encoding, KB_KIND_MAX, w->body, w->body_len, NULL,
+			&parsed);
 	snprintf(what, sizeof(what), "HTTP %d %s", result->status, parsed.status_message);
 	set_error(w, what);
 
@@ -388,9 +420,10 @@ static uint64_t on_refusal(struct kb_watch *w, const struct kb_http_result *resu
 		return 0;
 	}
 	w->status.failures++;
+	if (result->status == 401)
+		w->server->access->read_ms = 0; /* the token may have rotated */
 	if (result->status == 401 && !w->retried_401) {
 		w->retried_401 = true;
-		w->server->access->read_ms = 0; /* the token may have rotated */
 		list_abort(w);
 		return random_between(0, BACKOFF_MIN_MS);
 	}
@@ -450,13 +483,13 @@ static void on_done(void *arg, const struct kb_http_result *result)
 	w->status.watching = false;
 	if (!result->error && !w->stop && result->status != 200) {
 		delay = on_refusal(w, result);
-	} else if (!result->error && !w->stop && kb_json_split_finish(w->split) == 0) {
+	} else if (!result->error && !w->stop && split_finish(w) == 0) {
 		delay = on_end(w);
 	} else {
 		if (result->error)
 			set_error(w, result->error);
 		else if (!w->stop)
-			set_error(w, kb_json_split_error(w->split));
+			set_error(w, split_error(w));
 		w->status.failures++;
 		if (w->stop == STOP_GONE) {
 			delay = list_again(w);
@@ -549,16 +582,17 @@ static void attempt(struct kb_watch *w)
 		w->status.reconnects += w->watched;
 		w->watched = true;
 	}
+	w->encoding = KB_JSON;
 	w->has_items = false;
 	w->list_version[0] = 0;
 	w->stop = NOT_STOPPED;
 	w->body_len = 0;
 	w->started_ms = w->last_item_ms = now_ms(w);
 	w->events_before = w->status.events;
-	kb_json_split_reset(w->split, w->phase == LIST ? KB_SPLIT_LIST : KB_SPLIT_EVENTS);
+	split_reset(w, w->phase == LIST ? KB_SPLIT_LIST : KB_SPLIT_EVENTS);
 	path = w->phase == LIST ? list_path(w) : watch_path(w);
-	r = path ? kb_http_get(w->server->http, w->server->access, path, w->fresh, &http_ops, w,
-			       &w->request)
+	r = path ? kb_http_get(w->server->http, w->server->access, path, ACCEPT, w->fresh,
+			       &http_ops, w, &w->request)
 		 : -ENOMEM;
 	free(path);
 	if (r < 0) {
@@ -584,8 +618,11 @@ int kb_watch_new(struct kb_watch_server *server, enum kb_kind kind, const char *
 	w->kind = kind;
 	w->resource = strdup(resource);
 	if (w->resource)
-		r = kb_json_split_new(KB_SPLIT_EVENTS, 0, &split_ops, w, &w->split);
+		r = kb_json_split_new(KB_SPLIT_EVENTS, 0, &split_ops, w, &w->json);
+	if (!r)
+		r = kb_pb_split_new(KB_SPLIT_EVENTS, 0, &split_ops, w, &w->pb);
 	if (r < 0) {
+		kb_json_split_free(w->json);
 		free(w->resource);
 		free(w);
 		return r;
@@ -638,7 +675,8 @@ void kb_watch_free(struct kb_watch *w)
 	if (!w)
 		return;
 	kb_http_cancel(w->request);
-	kb_json_split_free(w->split);
+	kb_json_split_free(w->json);
+	kb_pb_split_free(w->pb);
 	free(w->next_page);
 	free(w->resource);
 	uv_close((uv_handle_t *)&w->retry, on_timer_closed);

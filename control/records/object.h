@@ -2,7 +2,7 @@
 /*
  * Kubernetes objects, reduced to what DNS needs.
  *
- * control/kube fills these from JSON, control/records turns them into names.
+ * control/kube fills these from JSON or protobuf, control/records turns them into names.
  * They are views: every pointer is borrowed from the source and is valid only
  * during the callback that hands the object over. Everything runs on the main
  * loop's thread.

@@ -457,7 +457,7 @@ class Daemon:
         t.defer(self.kill)
         self.start(wait)
 
-    def start(self, wait="full", args=None):
+    def start(self, wait="full", args=None, env=None):
         if args is not None:
             self.args = args
         self.log_from = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
@@ -465,7 +465,8 @@ class Daemon:
             self.p = subprocess.Popen(
                 ["nsenter", "--net=/run/netns/" + self.node, "--", self.binary, "--foreground",
                  "--run-dir", self.run_dir, "--bpffs", self.bpffs, *self.args],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent,
+                env={**os.environ, **(env or {})})
         if wait:
             self.wait_state(wait)
 

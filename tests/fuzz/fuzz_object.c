@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The object parser. First byte: the kind asked for (bits 0-2), event or object
- * (bit 3). Every string and list it hands back is read to its end.
+ * (bit 3), JSON or protobuf (bit 4). Every string and list it hands back is read to its end.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -75,6 +75,7 @@ static void use_object(const struct kb_object *obj)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct kb_object_parser *parser;
+	enum kb_encoding encoding;
 	struct kb_parsed p;
 	enum kb_kind kind;
 	char *text;
@@ -88,14 +89,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	kind = (enum kb_kind)(data[0] & 7);
 	if (kind > KB_KIND_MAX)
 		kind = KB_KIND_MAX;
+	encoding = data[0] & 16 ? KB_PROTOBUF : KB_JSON;
 	text = malloc(size); /* of exactly that size, for the sanitizer's sake */
 	if (!text)
 		abort();
 	memcpy(text, data + 1, size - 1);
 	if (data[0] & 8)
-		r = kb_object_parse_event(parser, kind, text, size - 1, NULL, &p);
+		r = kb_object_parse_event(parser, encoding, kind, text, size - 1, NULL, &p);
 	else
-		r = kb_object_parse(parser, kind, text, size - 1, NULL, &p);
+		r = kb_object_parse(parser, encoding, kind, text, size - 1, NULL, &p);
 	free(text);
 	if (r)
 		abort();

@@ -25,7 +25,7 @@ static struct kb_parsed parse(enum kb_kind kind, const char *text)
 	if (!copy)
 		abort();
 	memcpy(copy, text, len);
-	assert_int_equal(kb_object_parse(parser, kind, copy, len, NULL, &p), 0);
+	assert_int_equal(kb_object_parse(parser, KB_JSON, kind, copy, len, NULL, &p), 0);
 	free(copy);
 	return p;
 }
@@ -34,7 +34,8 @@ static struct kb_parsed parse_event(enum kb_kind kind, const char *text)
 {
 	struct kb_parsed p;
 
-	assert_int_equal(kb_object_parse_event(parser, kind, text, strlen(text), NULL, &p), 0);
+	assert_int_equal(kb_object_parse_event(parser, KB_JSON, kind, text, strlen(text), NULL, &p),
+			 0);
 	return p;
 }
 
@@ -509,8 +510,9 @@ static void every_prefix(void **state)
 		if (!copy)
 			abort();
 		memcpy(copy, text, len);
-		assert_int_equal(
-			kb_object_parse_event(parser, KB_SLICE, copy, len, "too large", &p), 0);
+		assert_int_equal(kb_object_parse_event(parser, KB_JSON, KB_SLICE, copy, len,
+						       "too large", &p),
+				 0);
 		assert_true(p.malformed);
 		if (p.result == KB_PARSE_OBJECT) {
 			assert_string_equal(p.obj.bad, "too large");
@@ -543,8 +545,8 @@ static void random_changes(void **state)
 			text[(seed >> 8) % (sizeof(base) - 1)] =
 				"{}[]\",:\\0n\x01\xff 9a"[(seed >> 20) % 16];
 		}
-		assert_int_equal(kb_object_parse(parser, i & 1 ? KB_SLICE : KB_SERVICE, text,
-						 sizeof(base) - 1, NULL, &p),
+		assert_int_equal(kb_object_parse(parser, KB_JSON, i & 1 ? KB_SLICE : KB_SERVICE,
+						 text, sizeof(base) - 1, NULL, &p),
 				 0);
 	}
 }
@@ -577,13 +579,13 @@ static void large_objects_and_small_memory(void **state)
 
 	(void)state;
 	text = big_slice(1000, 0, &len);
-	assert_int_equal(kb_object_parse(parser, KB_SLICE, text, len, NULL, &p), 0);
+	assert_int_equal(kb_object_parse(parser, KB_JSON, KB_SLICE, text, len, NULL, &p), 0);
 	assert_null(p.obj.bad);
 	assert_int_equal(p.obj.u.slice.n_endpoints, 1000);
 	assert_string_equal(p.obj.u.slice.endpoints[999].hostname, "h-999");
 	free(text);
 	text = big_slice(60000, 4 << 20, &len);
-	assert_int_equal(kb_object_parse(parser, KB_SLICE, text, len, NULL, &p), 0);
+	assert_int_equal(kb_object_parse(parser, KB_JSON, KB_SLICE, text, len, NULL, &p), 0);
 	assert_null(p.obj.bad);
 	assert_int_equal(p.obj.u.slice.n_endpoints, 60000);
 	assert_string_equal(p.obj.u.slice.endpoints[0].hostname, "h-0");
@@ -629,14 +631,17 @@ static void list_metadata(void **state)
 			"\"remainingItemCount\":7}";
 
 	(void)state;
-	assert_int_equal(kb_object_parse_list_meta(parser, text, strlen(text), &version, &next), 0);
+	assert_int_equal(
+		kb_object_parse_list_meta(parser, KB_JSON, text, strlen(text), &version, &next), 0);
 	assert_string_equal(version, "5");
 	assert_string_equal(next, "abc");
-	assert_int_equal(kb_object_parse_list_meta(parser, "{}", 2, &version, &next), 0);
+	assert_int_equal(kb_object_parse_list_meta(parser, KB_JSON, "{}", 2, &version, &next), 0);
 	assert_string_equal(version, "");
 	assert_string_equal(next, "");
-	assert_int_equal(kb_object_parse_list_meta(parser, "{", 1, &version, &next), -EBADMSG);
-	assert_int_equal(kb_object_parse_list_meta(parser, "[]", 2, &version, &next), -EBADMSG);
+	assert_int_equal(kb_object_parse_list_meta(parser, KB_JSON, "{", 1, &version, &next),
+			 -EBADMSG);
+	assert_int_equal(kb_object_parse_list_meta(parser, KB_JSON, "[]", 2, &version, &next),
+			 -EBADMSG);
 }
 
 int main(void)

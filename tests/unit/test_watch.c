@@ -16,6 +16,7 @@
 #include <uv.h>
 
 #include "control/kube/source.h"
+#include "tests/unit/pb_encode.h"
 
 enum end { HOLD, FINISH, DROP };
 
@@ -26,6 +27,7 @@ struct step {
 	const char *header;    /* one more header line */
 	const char *body;
 	enum end end;
+	bool protobuf; /* the body is sent as that */
 };
 
 struct connection {
@@ -158,16 +160,37 @@ static void put(struct connection *c, const char *bytes, size_t len)
 	}
 }
 
-static void put_chunk(struct connection *c, const char *text)
+static void put_chunk_bytes(struct connection *c, const char *bytes, size_t len)
 {
 	char size[32];
 
-	if (!*text)
+	if (!len)
 		return;
-	snprintf(size, sizeof(size), "%zx\r\n", strlen(text));
+	snprintf(size, sizeof(size), "%zx\r\n", len);
 	put(c, size, strlen(size));
-	put(c, text, strlen(text));
+	put(c, bytes, len);
 	put(c, "\r\n", 2);
+}
+
+static void put_chunk(struct connection *c, const char *text)
+{
+	put_chunk_bytes(c, text, strlen(text));
+}
+
+/* As the API server does: events in frames, lists and refusals wrapped. */
+static void put_protobuf(struct connection *c, const struct step *s)
+{
+	char *bytes;
+	size_t len;
+
+	if (s->status)
+		bytes = pb_encode(PB_WRAPPED, "", s->body, &len);
+	else if (strstr(c->request, "watch=1"))
+		bytes = pb_encode_frames(s->body, &len);
+	else
+		bytes = pb_encode(PB_LIST, "Service", s->body, &len);
+	put_chunk_bytes(c, bytes, len);
+	free(bytes);
 }
 
 static void complain(const char *what, const char *request)
@@ -190,11 +213,15 @@ static void respond(struct connection *c, const struct step *s)
 	char head[512];
 
 	snprintf(head, sizeof(head),
-		 "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%s"
+		 "HTTP/1.1 %d X\r\nContent-Type: application/%s\r\n%s"
 		 "Transfer-Encoding: chunked\r\n\r\n",
-		 s->status ? s->status : 200, s->header ? s->header : "");
+		 s->status ? s->status : 200,
+		 s->protobuf ? "vnd.kubernetes.protobuf;stream=watch" : "json",
+		 s->header ? s->header : "");
 	put(c, head, strlen(head));
-	if (s->body)
+	if (s->body && s->protobuf)
+		put_protobuf(c, s);
+	else if (s->body)
 		put_chunk(c, s->body);
 	if (s->end == FINISH) {
 		put(c, "0\r\n\r\n", 5);
@@ -734,15 +761,20 @@ static void token_is_read_again(void **state)
 {
 	static const struct step steps[] = {
 		{.expect = {"Authorization: Bearer token-one\r\n"}, .status = 401, .end = FINISH},
-		{.expect = {"Authorization: Bearer token-two\r\n"}, .body = BOOKMARK("20", "true")},
+		{.expect = {"Authorization: Bearer token-two\r\n"}, .status = 401, .end = FINISH},
+		{.expect = {"Authorization: Bearer token-three\r\n"},
+		 .body = BOOKMARK("20", "true")},
 	};
 
 	(void)state;
-	play(steps, 2, NULL);
+	play(steps, 3, NULL);
 	write_file("token", "token-two");
 	/* the first request was made before the change */
+	until_step(2);
+	/* and one that comes late, after the one attempt that is made at once */
+	write_file("token", "token-three");
 	until_log("begin end ");
-	assert_int_equal(status().failures, 1);
+	assert_int_equal(status().failures, 2);
 	stop();
 }
 
@@ -780,6 +812,141 @@ static void bad_events_are_skipped(void **state)
 	until_log("begin end !bad !huge +good ");
 	assert_int_equal(status().skipped, 6);
 	assert_int_equal(status().relists, 1);
+	assert_int_equal(status().failures, 0);
+	stop();
+}
+
+/* The same ways of a watch, in the encoding that the API server prefers. */
+static void protobuf_is_asked_for_and_read(void **state)
+{
+	static const struct step steps[] = {
+		{.expect =
+			 {"watch=1", "sendInitialEvents=true",
+			  "\r\nAccept: application/vnd.kubernetes.protobuf, application/json\r\n"},
+		 .body = ADDED("b", "9") ADDED("a", "5") BOOKMARK("20", "true"),
+		 .protobuf = true},
+		{.expect = FROM("23"), .body = ADDED("d", "24") EXPIRED, .protobuf = true},
+		{.expect = WATCH_LIST,
+		 .status = 422,
+		 .body = "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"message\":\"Forbidden\"}",
+		 .end = FINISH,
+		 .protobuf = true},
+		{.expect = {"services?limit=500 "},
+		 .body = "{\"metadata\":{\"resourceVersion\":\"27\",\"continue\":\"x\"},"
+			 "\"items\":[" OBJECT("a", "1") "," OBJECT("b", "2") "]}",
+		 .end = FINISH,
+		 .protobuf = true},
+		{.expect = {"limit=500&continue=x "},
+		 .body = "{\"metadata\":{\"resourceVersion\":\"27\"},\"items\":[]}",
+		 .end = FINISH,
+		 .protobuf = true},
+		/* a proxy that speaks JSON only */
+		{.expect = FROM("27"), .body = ADDED("e", "28"), .end = FINISH},
+		{.expect = FROM("28"),
+		 .status = 504,
+		 .body = "{\"kind\":\"Status\",\"apiVersion\":\"v1\","
+			 "\"message\":\"Too large resource version: 28, current: 7\"}",
+		 .end = FINISH,
+		 .protobuf = true},
+		{.expect = {"services?limit=500 "},
+		 .body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[]}",
+		 .end = FINISH,
+		 .protobuf = true},
+		{.expect = FROM("8"), .protobuf = true},
+	};
+	size_t len;
+	char *more = pb_encode_frames(
+		ADDED("c", "21") EVENT("MODIFIED", "a", "22") EVENT("DELETED", "b", "23"), &len);
+
+	(void)state;
+	play(steps, 9, NULL);
+	until_log("begin +b +a end ");
+	for (size_t i = 0; i < len; i++) {
+		put_chunk_bytes(t.held, more + i, 1);
+		uv_run(&t.loop, UV_RUN_NOWAIT);
+	}
+	free(more);
+	until_log("begin +b +a end +c +a -b ");
+	assert_int_equal(status().events, 5);
+	close_connection(t.held);
+	until_step(9);
+	until_log("begin +b +a end +c +a -b +d begin +a +b end +e begin end ");
+	assert_int_equal(status().skipped, 0);
+	stop();
+}
+
+static void broken_protobuf_lists_never_end(void **state)
+{
+	static const struct step steps[] = {
+		REFUSED,
+		/* not a list */
+		{.body = "{\"metadata\":{\"resourceVersion\":\"8\"}}",
+		 .end = FINISH,
+		 .protobuf = true},
+		{.body = "{\"items\":[]}", .end = FINISH, .protobuf = true},
+		{.body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[" OBJECT("a",
+											"1") "]}",
+		 .end = DROP,
+		 .protobuf = true},
+		{.header = "Content-Type: application/vnd.kubernetes.protobuf\r\n",
+		 .body = "no protobuf",
+		 .end = FINISH},
+		{.body = "{\"metadata\":{\"resourceVersion\":\"8\"},\"items\":[]}",
+		 .end = FINISH,
+		 .protobuf = true},
+		{.expect = FROM("8")},
+	};
+
+	(void)state;
+	play(steps, 7, NULL);
+	until_step(7);
+	assert_string_equal(t.log, "begin abort begin abort begin +a abort begin abort begin end ");
+	assert_int_equal(status().failures, 4);
+	stop();
+}
+
+static void bad_frames_are_skipped(void **state)
+{
+	static const struct step steps[] = {
+		{.expect = WATCH_LIST, .body = BOOKMARK("20", "true"), .protobuf = true},
+	};
+	static const char garbage[] = "\0\0\0\7garbage\0\0\0\0";
+	const uint32_t pad = 9 << 20;
+	char *good, *bad, *huge;
+	size_t len;
+
+	(void)state;
+	play(steps, 1, NULL);
+	until_log("begin end ");
+	put_chunk_bytes(t.held, garbage, sizeof(garbage) - 1);
+	bad = pb_encode_frames(
+		"{\"type\":\"WHAT\",\"object\":" OBJECT(
+			"w",
+			"30") "}\n"
+			      "{\"type\":\"ADDED\",\"object\":{\"kind\":\"Service\",\"metadata\":"
+			      "{\"name\":\"bad\",\"namespace\":\"x\"},\"spec\":7}}\n",
+		&len);
+	put_chunk_bytes(t.held, bad, len);
+	free(bad);
+	/* One frame whose event has 9 MB of nothing behind it, as a field of no interest. */
+	good = pb_encode_frames(ADDED("huge", "30"), &len);
+	huge = calloc(1, len + 6 + pad);
+	if (!huge)
+		abort();
+	memcpy(huge, good, len);
+	for (int i = 0; i < 4; i++)
+		huge[i] = (char)((len - 4 + 6 + pad) >> (24 - 8 * i));
+	huge[len] = 0x7a; /* field 15, bytes */
+	for (int i = 0; i < 5; i++)
+		huge[len + 1 + (size_t)i] = (char)((pad >> (7 * i) & 0x7f) | (i < 4 ? 0x80 : 0));
+	put_chunk_bytes(t.held, huge, len + 6 + pad);
+	free(huge);
+	free(good);
+	good = pb_encode_frames(ADDED("good", "31"), &len);
+	put_chunk_bytes(t.held, good, len);
+	free(good);
+	until_log("begin end !bad !huge +good ");
+	assert_int_equal(status().skipped, 5);
 	assert_int_equal(status().failures, 0);
 	stop();
 }
@@ -990,6 +1157,9 @@ int main(void)
 		cmocka_unit_test(refusals_are_told),
 		cmocka_unit_test(token_is_read_again),
 		cmocka_unit_test(bad_events_are_skipped),
+		cmocka_unit_test(protobuf_is_asked_for_and_read),
+		cmocka_unit_test(broken_protobuf_lists_never_end),
+		cmocka_unit_test(bad_frames_are_skipped),
 		cmocka_unit_test(reload_with_another_server_lists_anew),
 		cmocka_unit_test(unreachable_server_backs_off),
 		cmocka_unit_test(what_is_watched_is_chosen),

@@ -113,8 +113,13 @@ func cmdAsk(ctx context.Context, args []string) error {
 		runtime.LockOSThread()
 	}
 	end := time.Now().Add(time.Duration(*wait * float64(time.Second)))
+	// Who waits wants to know when, and a query that came too early is never answered.
+	patience := time.Second
+	if *wait > 0 {
+		patience = 50 * time.Millisecond
+	}
 	for {
-		out, ok, err := askOnce(*dns, q)
+		out, ok, err := askOnce(*dns, q, patience)
 		if ok || time.Now().After(end) || ctx.Err() != nil {
 			if err != nil {
 				return err
@@ -129,7 +134,7 @@ func cmdAsk(ctx context.Context, args []string) error {
 	}
 }
 
-func askOnce(server string, q []byte) (map[string]any, bool, error) {
+func askOnce(server string, q []byte, patience time.Duration) (map[string]any, bool, error) {
 	// A literal address is dialled on the calling thread, and so in its namespace.
 	if _, err := netip.ParseAddrPort(server); err != nil {
 		return nil, false, err
@@ -140,7 +145,7 @@ func askOnce(server string, q []byte) (map[string]any, bool, error) {
 	}
 	defer c.Close()
 	t := time.Now()
-	_ = c.SetDeadline(t.Add(time.Second))
+	_ = c.SetDeadline(t.Add(patience))
 	q[0], q[1] = byte(t.UnixNano()>>8), byte(t.UnixNano())
 	if _, err := c.Write(q); err != nil {
 		return nil, false, err
