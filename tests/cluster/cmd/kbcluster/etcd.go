@@ -62,6 +62,8 @@ func (s *etcdStore) key(o runtime.Object) (string, schema.GroupVersionKind) {
 		return "/registry/services/specs/" + o.Namespace + "/" + o.Name, corev1.SchemeGroupVersion.WithKind("Service")
 	case *discoveryv1.EndpointSlice:
 		return "/registry/endpointslices/" + o.Namespace + "/" + o.Name, discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice")
+	case *corev1.Pod:
+		return "/registry/pods/" + o.Namespace + "/" + o.Name, corev1.SchemeGroupVersion.WithKind("Pod")
 	case *networkingv1.IPAddress:
 		return "/registry/ipaddresses/" + o.Name, networkingv1.SchemeGroupVersion.WithKind("IPAddress")
 	}

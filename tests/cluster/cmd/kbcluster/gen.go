@@ -20,12 +20,12 @@ import (
 )
 
 type genOptions struct {
-	services, endpoints, namespaces, perSlice int
-	headless, hostnames, dualStack            float64
-	seed                                      int64
-	serviceCIDR, serviceCIDR6, podCIDR        string
-	prefix                                    string
-	bare, noSelectors                         bool
+	services, endpoints, namespaces, perSlice, pods int
+	headless, hostnames, dualStack                  float64
+	seed                                            int64
+	serviceCIDR, serviceCIDR6, podCIDR, podCIDR6    string
+	prefix                                          string
+	bare, noSelectors                               bool
 }
 
 // objects is what a cluster holds that a DNS server cares about.
@@ -33,6 +33,7 @@ type objects struct {
 	namespaces []*corev1.Namespace
 	services   []*corev1.Service
 	slices     []*discoveryv1.EndpointSlice
+	pods       []*corev1.Pod
 }
 
 func cmdGen(ctx context.Context, args []string) error {
@@ -45,11 +46,13 @@ func cmdGen(ctx context.Context, args []string) error {
 	fs.IntVar(&o.perSlice, "endpoints-per-slice", 15, "ready endpoints in each EndpointSlice")
 	fs.Float64Var(&o.headless, "headless-share", 0.1, "share of headless Services")
 	fs.Float64Var(&o.hostnames, "hostname-share", 0.5, "share of the headless Services whose endpoints have hostnames")
-	fs.Float64Var(&o.dualStack, "dual-stack-share", 0, "share of the other Services with an IPv6 address too")
+	fs.Float64Var(&o.dualStack, "dual-stack-share", 0, "share of the other Services, and of the Pods, with an IPv6 address too")
+	fs.IntVar(&o.pods, "pods", 0, "number of Pods: those of the endpoints, and beyond them Pods of no Service in all phases")
 	fs.Int64Var(&o.seed, "seed", 1, "same seed, same objects")
 	fs.StringVar(&o.serviceCIDR, "service-cidr", "10.96.0.0/16", "where cluster IPs come from")
 	fs.StringVar(&o.serviceCIDR6, "service-cidr6", "fd00:10:96::/112", "where IPv6 cluster IPs come from")
 	fs.StringVar(&o.podCIDR, "pod-cidr", "10.128.0.0/9", "where endpoint addresses come from")
+	fs.StringVar(&o.podCIDR6, "pod-cidr6", "fd00:10:128::/96", "where IPv6 addresses of Pods come from")
 	fs.StringVar(&o.prefix, "prefix", "", "put before the names of namespaces")
 	fs.BoolVar(&o.bare, "bare", false, "endpoints without nodeName and targetRef, which DNS does not need")
 	fs.BoolVar(&o.noSelectors, "no-selectors", false, "Services that a running kube-controller-manager makes no slices of its own for")
@@ -57,7 +60,7 @@ func cmdGen(ctx context.Context, args []string) error {
 	out := fs.String("out", "", "write a snapshot List to this file (- for stdout) instead of to a server")
 	etcd := etcdFlag(fs)
 	parse(fs, args)
-	if o.services < 0 || o.endpoints < 0 || o.namespaces < 1 || o.perSlice < 1 || o.perSlice > 1000 {
+	if o.services < 0 || o.endpoints < 0 || o.pods < 0 || o.namespaces < 1 || o.perSlice < 1 || o.perSlice > 1000 {
 		return fmt.Errorf("numbers out of range")
 	}
 
@@ -92,8 +95,8 @@ func (p addressPool) at(n uint64) (string, error) {
 
 func generate(o *genOptions) (*objects, error) {
 	var objs objects
-	var pools [3]addressPool
-	for i, s := range []string{o.serviceCIDR, o.serviceCIDR6, o.podCIDR} {
+	var pools [4]addressPool
+	for i, s := range []string{o.serviceCIDR, o.serviceCIDR6, o.podCIDR, o.podCIDR6} {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
 			return nil, err
@@ -139,10 +142,12 @@ func generate(o *genOptions) (*objects, error) {
 		}
 		objs.slices = append(objs.slices, sl)
 	}
-	return &objs, nil
+	var err error
+	objs.pods, err = genPods(o, rnd, o.pods, objs.slices, pools, meta)
+	return &objs, err
 }
 
-func genService(o *genOptions, rnd *rand.Rand, i int, pools [3]addressPool,
+func genService(o *genOptions, rnd *rand.Rand, i int, pools [4]addressPool,
 	meta func(ns, name string) metav1.ObjectMeta) (*corev1.Service, error) {
 	name := fmt.Sprintf("svc-%05d", i)
 	s := &corev1.Service{
@@ -228,14 +233,7 @@ func genSlice(o *genOptions, rnd *rand.Rand, i, n int, svc *corev1.Service, pods
 		sl.Ports = append(sl.Ports, discoveryv1.EndpointPort{Name: &p.Name, Port: &target, Protocol: &p.Protocol})
 	}
 	for j := 0; j < n; j++ {
-		// Neighbours in a slice do not sit side by side in the pod network;
-		// a multiplication by an odd number permutes the addresses.
-		a := uint64(i*o.perSlice + j)
-		size := uint64(1) << (pods.prefix.Addr().BitLen() - pods.prefix.Bits())
-		if uint64(o.endpoints) >= size {
-			return nil, fmt.Errorf("%v is too small", pods.prefix)
-		}
-		ip, err := pods.at((a*0x9e3779b1 + uint64(o.seed)) & (size - 1))
+		ip, err := podAddress(o, pods, i*o.perSlice+j)
 		if err != nil {
 			return nil, err
 		}
@@ -243,7 +241,7 @@ func genSlice(o *genOptions, rnd *rand.Rand, i, n int, svc *corev1.Service, pods
 			Addresses:  []string{ip},
 			Conditions: discoveryv1.EndpointConditions{Ready: &yes, Serving: &yes, Terminating: &no},
 		}
-		pod := fmt.Sprintf("%s-%d", svc.Name, i/o.services*o.perSlice+j)
+		pod := podName(o, svc.Name, i, j)
 		if svc.Labels["statefulset"] != "" {
 			e.Hostname = &pod
 		}
@@ -257,7 +255,7 @@ func genSlice(o *genOptions, rnd *rand.Rand, i, n int, svc *corev1.Service, pods
 	return sl, nil
 }
 
-// writeSnapshot writes what `kubectl get svc,endpointslices,ns -A -o json` prints,
+// writeSnapshot writes what `kubectl get svc,endpointslices,ns,pods -A -o json` prints,
 // one object a line.
 func writeSnapshot(path string, objs *objects) (err error) {
 	f := os.Stdout
@@ -296,6 +294,11 @@ func writeSnapshot(path string, objs *objects) (err error) {
 		}
 	}
 	for _, o := range objs.namespaces {
+		if err = put(o); err != nil {
+			return err
+		}
+	}
+	for _, o := range objs.pods {
 		if err = put(o); err != nil {
 			return err
 		}

@@ -23,7 +23,7 @@ import (
 func cmdLoad(ctx context.Context, args []string) error {
 	fs := newFlags("load")
 	kubeconfig := kubeconfigFlag(fs)
-	file := fs.String("snapshot", "", "a List as of `kubectl get svc,endpointslices,ns,pods -A -o json` (- for stdin); Pods are passed over")
+	file := fs.String("snapshot", "", "a List as of `kubectl get svc,endpointslices,ns,pods -A -o json` (- for stdin)")
 	workers := fs.Int("workers", 32, "requests under way at once")
 	etcd := etcdFlag(fs)
 	parse(fs, args)
@@ -114,10 +114,14 @@ func readSnapshot(r io.Reader) (*objects, error) {
 			canonical(o)
 			need[o.Namespace] = true
 		case "Pod":
-			// Real snapshots hold them; no DNS server here looks at them, and
-			// without a kubelet they would need their status written apart.
+			o := &corev1.Pod{}
+			objs.pods = append(objs.pods, o)
+			if err := json.Unmarshal(raw, o); err != nil {
+				return err
+			}
+			need[o.Namespace] = true
 		default:
-			return fmt.Errorf("kind %s: only Namespace, Service and EndpointSlice are loaded", kind)
+			return fmt.Errorf("kind %s: only Namespace, Service, EndpointSlice and Pod are loaded", kind)
 		}
 		return nil
 	})
@@ -252,7 +256,21 @@ func create(ctx context.Context, kubeconfig, etcd string, workers int, objs *obj
 	if err != nil {
 		return fmt.Errorf("endpointslices: %w", err)
 	}
-	printJSON(map[string]any{"namespaces": ns, "services": svc, "endpointslices": slices, "seconds": since(start)})
+	if store == nil {
+		if err := createAccounts(ctx, cs[0], objs.pods); err != nil {
+			return err
+		}
+	}
+	pods, err := run(len(objs.pods), func(ctx context.Context, w, i int) error {
+		if store != nil {
+			return store.createPod(ctx, objs.pods[i])
+		}
+		return createPod(ctx, cs[w%conns], objs.pods[i])
+	})
+	if err != nil {
+		return fmt.Errorf("pods: %w", err)
+	}
+	printJSON(map[string]any{"namespaces": ns, "services": svc, "endpointslices": slices, "pods": pods, "seconds": since(start)})
 	return nil
 }
 
