@@ -215,8 +215,7 @@ static void store_fill(struct bench *b, struct store *s, uint32_t names)
 		uint32_t len = kb_gen_question(&q, service_name(name, sizeof(name), "svc", i), 1);
 
 		check(name, kb_table_put(s->table, q.b, len - 4, &entry));
-		if (kb_table_grace_begin(s->table))
-			kb_table_grace_end(s->table);
+		kb_table_settle(s->table);
 	}
 	kb_table_set_ttl(s->table, 5);
 	kb_table_set_udp_max(s->table, KB_UDP_MAX_DEFAULT);

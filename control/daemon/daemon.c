@@ -256,37 +256,44 @@ static int attach(struct kb_daemon *d, char *err, size_t err_size)
 	return 0;
 }
 
-static void grace_work(uv_work_t *work)
+static void table_work(uv_work_t *work)
 {
-	const struct kb_daemon *d = work->data;
-	const struct kb_backing *backing = kb_table_backing(d->table);
+	struct kb_daemon *d = work->data;
 
-	backing->grace(backing->arg);
+	kb_table_work_run(d->table);
 }
 
-static void grace_done(uv_work_t *work, int status)
+static void table_work_done(uv_work_t *work, int status)
 {
 	struct kb_daemon *d = work->data;
 
 	(void)status;
-	d->grace_runs = false;
-	kb_table_grace_end(d->table);
+	d->table_works = false;
+	kb_table_work_end(d->table);
 }
 
-/* Once for each turn of the loop: what its events have retired begins to wait. */
+static void on_idle(uv_idle_t *idle)
+{
+	(void)idle; /* while it is active the loop does not sleep */
+}
+
+/* Once for each turn of the loop: what its events have retired begins to wait, what they need
+ * soon is made, and a slice of growth is done. */
 static void on_prepare(uv_prepare_t *prepare)
 {
 	struct kb_daemon *d = prepare->data;
 
-	if (kb_table_wants_page(d->table) && kb_table_add_page(d->table) < 0)
-		kb_log_limited(KB_LOG_ERROR, 1, "no memory for another page of records");
-	if (d->grace_runs || !kb_table_grace_begin(d->table))
+	if (kb_table_step(d->table))
+		uv_idle_start(&d->idle, on_idle);
+	else
+		uv_idle_stop(&d->idle);
+	if (d->table_works || !kb_table_work_begin(d->table))
 		return;
-	d->grace.data = d;
-	d->grace_runs = true;
-	if (uv_queue_work(d->loop, &d->grace, grace_work, grace_done) < 0) {
-		grace_work(&d->grace);
-		grace_done(&d->grace, 0);
+	d->table_work.data = d;
+	d->table_works = true;
+	if (uv_queue_work(d->loop, &d->table_work, table_work, table_work_done) < 0) {
+		table_work(&d->table_work);
+		table_work_done(&d->table_work, 0);
 	}
 }
 
@@ -324,6 +331,9 @@ static int loop_start(struct kb_daemon *d)
 	if (r < 0)
 		return r;
 	d->prepare.data = d;
+	r = uv_idle_init(d->loop, &d->idle);
+	if (r < 0)
+		return r;
 	return uv_prepare_start(&d->prepare, on_prepare);
 }
 
@@ -379,10 +389,13 @@ static void stop(struct kb_daemon *d, bool keep)
 	kb_httpd_free(d->httpd);
 	kb_server_free(d->server);
 	kb_source_free(d->source);
-	/* Lets libuv finish: closed handles, and a grace period under way. */
+	/* Lets libuv finish: closed handles, and the table's work under way. */
 	uv_run(d->loop, UV_RUN_NOWAIT);
 	uv_walk(d->loop, close_handle, NULL);
 	uv_run(d->loop, UV_RUN_DEFAULT);
+	/* Not two indexes pinned for as long as nobody is here. */
+	if (d->table && keep)
+		kb_table_settle(d->table);
 	kb_responder_free(d->responder);
 	kb_records_free(d->records);
 	kb_intercepts_fini(&d->intercepts);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kbdnsd's parts and how they hang together. Everything runs on one libuv loop, but for
- * waiting out grace periods, which a thread of libuv's pool does.
+ * the table's works (grace periods, new maps), which a thread of libuv's pool does.
  *
  *   source --objects--> records --names--> table --maps--> datapath (BPF)
  *                                            \--> responder <-- server (sockets)
@@ -55,9 +55,10 @@ struct kb_daemon {
 	uint64_t bypass_until_s; /* Unix time, 0: until switched off */
 
 	uv_timer_t tick;      /* beat and state */
-	uv_prepare_t prepare; /* starts grace periods */
-	uv_work_t grace;
-	bool grace_runs;
+	uv_prepare_t prepare; /* the table's turn */
+	uv_idle_t idle;	      /* runs while the table wants another turn at once */
+	uv_work_t table_work;
+	bool table_works;
 	uv_signal_t signals[4];
 
 	struct kb_durations programming[KB_PROGRAMMING_MAX];

@@ -11,7 +11,7 @@
  *   DIR/prog_tc prog_xdp prog_beat      the programs, for bpftool
  *
  * kb_header is pinned last and so marks a complete set; whatever else a crash has left
- * behind is replaced. Main thread only, but for kb_backing.grace.
+ * behind is replaced. Main thread only, but for the functions of kb_backing.
  */
 #ifndef KB_DATAPATH_DATAPATH_H
 #define KB_DATAPATH_DATAPATH_H

@@ -156,29 +156,27 @@ static void page_units(uint32_t n, uint32_t *ret_first, uint32_t *ret_end)
 	*ret_end = (n + 1) * KB_PAGE_UNITS;
 }
 
-int kb_arena_grow(struct kb_arena *arena)
+int kb_arena_reserve(struct kb_arena *arena)
+{
+	return arena->n_pages < KB_PAGES_MAX ? pages_reserve(arena, arena->n_pages + 1) : -ENOSPC;
+}
+
+void kb_arena_add(struct kb_arena *arena, struct kb_page *page)
 {
 	uint32_t n = arena->n_pages, first, end;
-	int r;
 
-	if (n >= KB_PAGES_MAX)
-		return -ENOSPC;
-	r = pages_reserve(arena, n + 1);
-	if (r < 0)
-		return r;
-	r = arena->backing->page_new(arena->backing->arg, n, &arena->page[n]);
-	if (r < 0)
-		return r;
+	arena->page[n] = page;
 	arena->n_pages = n + 1;
 	kb_write_once(arena->backing->header->arena_pages, n + 1);
 	page_units(n, &first, &end);
 	run_link(arena, first, end - first);
-	return 0;
 }
 
 bool kb_arena_is_low(const struct kb_arena *arena)
 {
-	return arena->bin[KB_BINS - 1] == NIL;
+	uint64_t units = (uint64_t)arena->n_pages * KB_PAGE_UNITS - arena->used_units;
+
+	return units < KB_PAGE_UNITS / 2 || arena->bin[KB_BINS - 1] == NIL;
 }
 
 static int meta_new(struct kb_arena *arena, uint32_t *ret_number)
@@ -252,8 +250,7 @@ static int rec_enter(struct kb_arena *arena, uint32_t ref, uint32_t hash)
 	return 0;
 }
 
-int kb_arena_intern(struct kb_arena *arena, const void *rec, size_t len, bool may_grow,
-		    uint32_t *ret_ref)
+int kb_arena_intern(struct kb_arena *arena, const void *rec, size_t len, uint32_t *ret_ref)
 {
 	_Alignas(8) uint8_t buf[KB_UNIT * 512];
 	size_t units = (len + KB_UNIT - 1) / KB_UNIT, size = units * KB_UNIT;
@@ -282,16 +279,8 @@ int kb_arena_intern(struct kb_arena *arena, const void *rec, size_t len, bool ma
 		}
 	}
 	ref = run_take(arena, (uint32_t)units);
-	if (ref == NIL) {
-		if (!may_grow)
-			return -ENOSPC;
-		r = kb_arena_grow(arena);
-		if (r < 0)
-			return r;
-		ref = run_take(arena, (uint32_t)units);
-		if (ref == NIL)
-			return -ENOSPC;
-	}
+	if (ref == NIL)
+		return -ENOSPC;
 	memcpy(unit_ptr(arena, ref), buf, size);
 	r = rec_enter(arena, ref, hash);
 	if (r < 0) {

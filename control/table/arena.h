@@ -47,9 +47,13 @@ struct kb_arena {
 
 void kb_arena_init(struct kb_arena *arena, const struct kb_backing *backing);
 void kb_arena_fini(struct kb_arena *arena);
-/* Makes the next page. 0 or -errno. */
-int kb_arena_grow(struct kb_arena *arena);
-/* True when no page has a long run left. */
+/* Room for the bookkeeping of one more page, -ENOMEM, or -ENOSPC if there are KB_PAGES_MAX; then
+ * kb_arena_add cannot fail. */
+int kb_arena_reserve(struct kb_arena *arena);
+/* Adds a page that the backing has made for number n_pages. */
+void kb_arena_add(struct kb_arena *arena, struct kb_page *page);
+/* True when less than half a page, or no long run, is free: a page should be made now, so
+ * that no update waits for it. */
 bool kb_arena_is_low(const struct kb_arena *arena);
 /* Maps the pages of an adopted table; records are then claimed one by one. */
 int kb_arena_adopt(struct kb_arena *arena, uint32_t pages);
@@ -58,9 +62,8 @@ int kb_arena_adopt(struct kb_arena *arena, uint32_t pages);
 int kb_arena_claim(struct kb_arena *arena, uint32_t ref);
 int kb_arena_adopted(struct kb_arena *arena);
 
-/* 0, -ENOSPC (no page could be made: see `may_grow`), -ENOMEM, -EINVAL. */
-int kb_arena_intern(struct kb_arena *arena, const void *rec, size_t len, bool may_grow,
-		    uint32_t *ret_ref);
+/* 0, -ENOSPC (another page is needed), -ENOMEM, -EINVAL. */
+int kb_arena_intern(struct kb_arena *arena, const void *rec, size_t len, uint32_t *ret_ref);
 /* Gives back one reference. True when it was the last: then the record cannot be found any
  * more, and the caller frees it later. */
 bool kb_arena_release(struct kb_arena *arena, uint32_t ref);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slots: finding, filling and emptying them, and the switch to a larger index. */
+/* Slots: finding, filling and emptying them; the names in them; adoption. */
 #include "control/table/private.h"
 
 #include <assert.h>
@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS(n)      ((size_t)(n)*KB_BUCKET_SLOTS)
-#define NO_SLOT	      UINT32_MAX
 #define BUCKETS_FIRST 256
 #define GROWTH_TRIES  4
 
@@ -56,34 +54,39 @@ static int name_hash(const struct kb_table *t, const uint8_t *name, size_t len, 
 	return 0;
 }
 
-static struct kb_slot *slot_at(const struct kb_table *t, uint32_t replica, uint32_t slot)
+static struct kb_slot *slot_at(const struct kb_index *ix, uint32_t replica, uint32_t slot)
 {
-	return &t->index[(size_t)replica * t->n + slot / KB_BUCKET_SLOTS]
+	return &ix->bucket[(size_t)replica * ix->n + slot / KB_BUCKET_SLOTS]
 			.slot[slot % KB_BUCKET_SLOTS];
 }
 
 /* Stores a value in every replica, with the bucket's overflow bit if it is slot 0's. */
-static void value_store(struct kb_table *t, uint32_t slot, uint64_t value)
+static void value_store(struct kb_table *t, struct kb_index *ix, uint32_t slot, uint64_t value)
 {
-	if (slot % KB_BUCKET_SLOTS == 0 && t->spill[slot / KB_BUCKET_SLOTS])
+	if (slot % KB_BUCKET_SLOTS == 0 && ix->spill[slot / KB_BUCKET_SLOTS])
 		value |= KB_VALUE_OVERFLOW;
 	for (uint32_t r = 0; r < t->replicas; r++) {
-		__atomic_store_n(&slot_at(t, r, slot)->value, value, __ATOMIC_RELEASE);
+		__atomic_store_n(&slot_at(ix, r, slot)->value, value, __ATOMIC_RELEASE);
 		KB_TABLE_PAUSE();
 	}
 }
 
-static void tag_store(struct kb_table *t, uint32_t slot, uint64_t tag)
+static void tag_store(struct kb_table *t, struct kb_index *ix, uint32_t slot, uint64_t tag)
 {
 	for (uint32_t r = 0; r < t->replicas; r++) {
-		__atomic_store_n(&slot_at(t, r, slot)->tag, tag, __ATOMIC_RELEASE);
+		__atomic_store_n(&slot_at(ix, r, slot)->tag, tag, __ATOMIC_RELEASE);
 		KB_TABLE_PAUSE();
 	}
 }
 
-static uint64_t value_of(const struct kb_table *t, uint32_t slot)
+static uint64_t tag_of(const struct kb_index *ix, uint32_t slot)
 {
-	return slot_at(t, 0, slot)->value & ~KB_VALUE_OVERFLOW;
+	return slot_at(ix, 0, slot)->tag;
+}
+
+static uint64_t value_of(const struct kb_index *ix, uint32_t slot)
+{
+	return slot_at(ix, 0, slot)->value & ~KB_VALUE_OVERFLOW;
 }
 
 static bool is_taken(uint8_t state)
@@ -91,31 +94,31 @@ static bool is_taken(uint8_t state)
 	return state == SLOT_USED || state == SLOT_OLD;
 }
 
-static uint32_t slot_find(const struct kb_table *t, uint64_t tag)
+static uint32_t slot_find(const struct kb_index *ix, uint64_t tag)
 {
-	uint32_t b = kb_home_bucket(tag, t->n), step = kb_probe_step(tag);
+	uint32_t b = kb_home_bucket(tag, ix->n), step = kb_probe_step(tag);
 
-	for (uint32_t d = 0; d < KB_PROBE_MAX; d++, b = kb_probe_next(b, step, t->n)) {
+	for (uint32_t d = 0; d < KB_PROBE_MAX; d++, b = kb_probe_next(b, step, ix->n)) {
 		for (uint32_t i = 0; i < KB_BUCKET_SLOTS; i++) {
 			uint32_t slot = b * KB_BUCKET_SLOTS + i;
 
-			if (is_taken(t->slot[slot]) && slot_at(t, 0, slot)->tag == tag)
+			if (is_taken(ix->state[slot]) && tag_of(ix, slot) == tag)
 				return slot;
 		}
-		if (!t->spill[b])
+		if (!ix->spill[b])
 			break;
 	}
 	return NO_SLOT;
 }
 
 /* A free slot for this tag, and its distance from home. */
-static uint32_t slot_free(const struct kb_table *t, uint64_t tag, uint32_t *ret_distance)
+static uint32_t slot_free(const struct kb_index *ix, uint64_t tag, uint32_t *ret_distance)
 {
-	uint32_t b = kb_home_bucket(tag, t->n), step = kb_probe_step(tag);
+	uint32_t b = kb_home_bucket(tag, ix->n), step = kb_probe_step(tag);
 
-	for (uint32_t d = 0; d < KB_PROBE_MAX; d++, b = kb_probe_next(b, step, t->n)) {
+	for (uint32_t d = 0; d < KB_PROBE_MAX; d++, b = kb_probe_next(b, step, ix->n)) {
 		for (uint32_t i = 0; i < KB_BUCKET_SLOTS; i++) {
-			if (t->slot[b * KB_BUCKET_SLOTS + i] == SLOT_FREE) {
+			if (ix->state[b * KB_BUCKET_SLOTS + i] == SLOT_FREE) {
 				*ret_distance = d;
 				return b * KB_BUCKET_SLOTS + i;
 			}
@@ -126,60 +129,98 @@ static uint32_t slot_free(const struct kb_table *t, uint64_t tag, uint32_t *ret_
 
 /* Counts an entry that lies `distance` buckets behind its home into (or out of) the
  * buckets it has passed, and keeps their overflow bits. */
-static void spill_add(struct kb_table *t, uint64_t tag, uint32_t distance, int by)
+static void spill_add(struct kb_table *t, struct kb_index *ix, uint64_t tag, uint32_t distance,
+		      int by)
 {
-	uint32_t b = kb_home_bucket(tag, t->n), step = kb_probe_step(tag);
+	uint32_t b = kb_home_bucket(tag, ix->n), step = kb_probe_step(tag);
 
-	for (; distance; distance--, b = kb_probe_next(b, step, t->n)) {
-		bool before = t->spill[b] != 0;
+	for (; distance; distance--, b = kb_probe_next(b, step, ix->n)) {
+		bool before = ix->spill[b] != 0;
 
-		t->spill[b] = (uint16_t)(t->spill[b] + by);
-		if (before != (t->spill[b] != 0))
-			value_store(t, b * KB_BUCKET_SLOTS, value_of(t, b * KB_BUCKET_SLOTS));
+		ix->spill[b] = (uint16_t)(ix->spill[b] + by);
+		if (before != (ix->spill[b] != 0))
+			value_store(t, ix, b * KB_BUCKET_SLOTS, value_of(ix, b * KB_BUCKET_SLOTS));
 	}
 }
 
 /* How many buckets of its probe sequence lie before this slot's; KB_PROBE_MAX: it is in
  * none of them. */
-static uint32_t distance_of(const struct kb_table *t, uint64_t tag, uint32_t slot)
+static uint32_t distance_of(const struct kb_index *ix, uint64_t tag, uint32_t slot)
 {
-	uint32_t b = kb_home_bucket(tag, t->n), step = kb_probe_step(tag), d = 0;
+	uint32_t b = kb_home_bucket(tag, ix->n), step = kb_probe_step(tag), d = 0;
 
 	while (d < KB_PROBE_MAX && b != slot / KB_BUCKET_SLOTS) {
-		b = kb_probe_next(b, step, t->n);
+		b = kb_probe_next(b, step, ix->n);
 		d++;
 	}
 	return d;
 }
 
 /* Publishes a new entry in a free slot. */
-static int slot_insert(struct kb_table *t, uint64_t tag, uint32_t check, uint64_t value,
-		       uint8_t state)
+static int slot_insert(struct kb_table *t, struct kb_index *ix, uint64_t tag, uint32_t check,
+		       uint64_t value, uint8_t state, uint32_t *ret_slot)
 {
-	uint32_t distance, slot = slot_free(t, tag, &distance);
+	uint32_t distance, slot = slot_free(ix, tag, &distance);
 
 	if (slot == NO_SLOT)
 		return -ENOSPC;
-	spill_add(t, tag, distance, 1);
+	spill_add(t, ix, tag, distance, 1);
 	if (KB_TABLE_MUTANT == MUTANT_SWAPPED)
-		value_store(t, slot, value);
-	tag_store(t, slot, tag);
-	value_store(t, slot, value);
-	t->slot[slot] = state;
-	t->check[slot] = check;
+		value_store(t, ix, slot, value);
+	tag_store(t, ix, slot, tag);
+	value_store(t, ix, slot, value);
+	ix->state[slot] = state;
+	ix->check[slot] = check;
+	*ret_slot = slot;
 	return 0;
 }
 
-static void slot_remove(struct kb_table *t, uint32_t slot)
+static void slot_remove(struct kb_table *t, struct kb_index *ix, uint32_t slot)
 {
-	uint64_t tag = slot_at(t, 0, slot)->tag;
+	uint64_t tag = tag_of(ix, slot);
 
-	value_store(t, slot, 0);
+	value_store(t, ix, slot, 0);
 	if (!KB_TABLE_MUTANT)
-		tag_store(t, slot, 0);
-	t->slot[slot] = SLOT_LIMBO;
-	spill_add(t, tag, distance_of(t, tag, slot), -1);
-	kb_limbo_add(t, LIMBO_SLOT, t->gen, slot);
+		tag_store(t, ix, slot, 0);
+	spill_add(t, ix, tag, distance_of(ix, tag, slot), -1);
+	if (ix == &t->cur) {
+		ix->state[slot] = SLOT_LIMBO;
+		kb_limbo_add(t, LIMBO_SLOT, ix->gen, slot);
+	} else {
+		/* No reader knows it yet. */
+		ix->state[slot] = SLOT_FREE;
+	}
+}
+
+int kb_index_copy(struct kb_table *t, uint32_t slot)
+{
+	uint32_t at;
+
+	if (!is_taken(t->cur.state[slot]))
+		return 0;
+	return slot_insert(t, &t->next, tag_of(&t->cur, slot), t->cur.check[slot],
+			   value_of(&t->cur, slot), t->cur.state[slot], &at);
+}
+
+/* After a change of a slot of the present index: the next one, if it is being filled and has
+ * this slot already, follows. `tag` is that of the slot now or, if it was emptied, before. */
+static void follow(struct kb_table *t, uint32_t slot, uint64_t tag)
+{
+	uint32_t at;
+
+	if (slot >= t->copied)
+		return;
+	at = slot_find(&t->next, tag);
+	if (!is_taken(t->cur.state[slot])) {
+		slot_remove(t, &t->next, at);
+	} else if (at == NO_SLOT) {
+		if (kb_index_copy(t, slot) < 0)
+			kb_growth_abandon(t);
+	} else {
+		t->next.state[at] = t->cur.state[slot];
+		t->next.check[at] = t->cur.check[slot];
+		value_store(t, &t->next, at, value_of(&t->cur, slot));
+	}
 }
 
 static void ref_drop(struct kb_table *t, uint32_t ref)
@@ -188,103 +229,35 @@ static void ref_drop(struct kb_table *t, uint32_t ref)
 		kb_limbo_add(t, LIMBO_REC, 0, ref);
 }
 
-int kb_index_init(struct kb_table *t, uint32_t gen, uint32_t n, struct kb_bucket *index)
+int kb_index_init(struct kb_index *ix, uint32_t gen, uint32_t n)
 {
-	uint8_t *slot = calloc(SLOTS(n), sizeof(*slot));
-	uint32_t *check = calloc(SLOTS(n), sizeof(*check));
+	uint8_t *state = calloc(KB_SLOTS(n), sizeof(*state));
+	uint32_t *check = calloc(KB_SLOTS(n), sizeof(*check));
 	uint16_t *spill = calloc(n, sizeof(*spill));
 
-	if (!slot || !check || !spill) {
-		free(slot);
+	if (!state || !check || !spill) {
+		free(state);
 		free(check);
 		free(spill);
 		return -ENOMEM;
 	}
-	t->gen = gen;
-	t->n = n;
-	t->index = index;
-	t->slot = slot;
-	t->check = check;
-	t->spill = spill;
+	*ix = (struct kb_index){.gen = gen, .n = n, .state = state, .check = check, .spill = spill};
 	return 0;
 }
 
-void kb_index_fini(struct kb_table *t)
+void kb_index_fini(struct kb_index *ix)
 {
-	free(t->slot);
-	free(t->check);
-	free(t->spill);
-	t->slot = NULL;
-	t->check = NULL;
-	t->spill = NULL;
-}
-
-static uint64_t index_bytes(const struct kb_table *t, uint32_t n)
-{
-	return (uint64_t)n * t->replicas * sizeof(struct kb_bucket);
-}
-
-/* Builds an index of n buckets beside the present one and switches to it. Readers see
- * the old or the new, both whole. */
-int kb_index_grow(struct kb_table *t, uint32_t n)
-{
-	struct kb_table next = *t;
-	struct kb_bucket *index;
-	uint32_t gen = t->gen + 1;
-	int r;
-
-	if (t->mem_max && index_bytes(t, t->n) + index_bytes(t, n) +
-					  (uint64_t)t->arena.n_pages * sizeof(struct kb_page) >
-				  t->mem_max)
-		return -ENOSPC;
-	if (t->old_index) {
-		/* Twice within one grace period: rare enough to wait for it. */
-		t->backing.grace(t->backing.arg);
-		t->backing.index_drop(t->backing.arg, gen & 1);
-		t->old_index = NULL;
-	}
-	r = t->backing.index_new(t->backing.arg, gen & 1, n * t->replicas, &index);
-	if (r < 0)
-		return r;
-	r = kb_index_init(&next, gen, n, index);
-	if (r < 0) {
-		t->backing.index_drop(t->backing.arg, gen & 1);
-		return r;
-	}
-	for (uint32_t s = 0; s < SLOTS(t->n); s++) {
-		if (!is_taken(t->slot[s]))
-			continue;
-		r = slot_insert(&next, slot_at(t, 0, s)->tag, t->check[s], value_of(t, s),
-				t->slot[s]);
-		if (r < 0) {
-			kb_index_fini(&next);
-			t->backing.index_drop(t->backing.arg, gen & 1);
-			return r;
-		}
-	}
-	__atomic_store_n(&t->hdr->shape[gen & 1], (uint64_t)t->replicas << 32 | n,
-			 __ATOMIC_RELEASE);
-	__atomic_store_n(&t->hdr->state, kb_state_word(gen, kb_state_of(t->hdr->state)),
-			 __ATOMIC_RELEASE);
-	kb_index_fini(t);
-	t->old_index = t->index;
-	t->old_buckets = t->n * t->replicas;
-	t->gen = gen;
-	t->n = n;
-	t->index = next.index;
-	t->slot = next.slot;
-	t->check = next.check;
-	t->spill = next.spill;
-	t->stats.growths++;
-	kb_limbo_add(t, LIMBO_INDEX, gen - 1, 0);
-	return 0;
+	free(ix->state);
+	free(ix->check);
+	free(ix->spill);
+	*ix = (struct kb_index){0};
 }
 
 /* Above two thirds, misses begin to read a second line often (1.35 lines on average there),
  * and full probe sequences are not far. */
 static bool is_full(const struct kb_table *t)
 {
-	return t->stats.names + 1 > SLOTS(t->n) / 3 * 2;
+	return t->stats.names + 1 > KB_SLOTS(t->cur.n) / 3 * 2;
 }
 
 static void refuse(struct kb_table *t, uint8_t zone)
@@ -292,6 +265,29 @@ static void refuse(struct kb_table *t, uint8_t zone)
 	t->stats.refused++;
 	t->zone_refused[zone & KB_VALUE_ZONE_MAX]++;
 	kb_zone_publish(t, zone);
+}
+
+/* Enters a name that is not there; makes room if need be. */
+static int name_enter(struct kb_table *t, const struct hashed *h, uint64_t value)
+{
+	uint32_t slot;
+	int r;
+
+	if (is_full(t))
+		/* A failure only means fuller buckets. */
+		kb_growth_want(t);
+	r = slot_insert(t, &t->cur, h->tag, h->check, value, SLOT_USED, &slot);
+	/* Its probe sequence is full by chance, before growth has begun or ended. A step may be
+	 * too small, also for the names that are there already: then a larger one. */
+	for (uint32_t n = t->cur.n + t->cur.n / 2, i = 0; r == -ENOSPC && i < GROWTH_TRIES;
+	     n += n / 2, i++) {
+		r = kb_index_grow(t, n);
+		if (r == 0)
+			r = slot_insert(t, &t->cur, h->tag, h->check, value, SLOT_USED, &slot);
+	}
+	if (r == 0)
+		follow(t, slot, h->tag);
+	return r;
 }
 
 int kb_table_put(struct kb_table *t, const uint8_t *name, size_t len, const struct kb_entry *entry)
@@ -306,64 +302,61 @@ int kb_table_put(struct kb_table *t, const uint8_t *name, size_t len, const stru
 		ref_drop(t, entry->ref);
 		return r;
 	}
-	slot = slot_find(t, h.tag);
-	if (slot != NO_SLOT) {
-		if (t->check[slot] && t->check[slot] != h.check) {
+	slot = slot_find(&t->cur, h.tag);
+	if (slot == NO_SLOT) {
+		r = name_enter(t, &h, value);
+		if (r < 0) {
 			ref_drop(t, entry->ref);
-			t->stats.collisions++;
 			refuse(t, entry->zone);
-			return -EEXIST;
+			return -ENOSPC;
 		}
-		t->check[slot] = h.check;
-		t->slot[slot] = SLOT_USED;
-		old = value_of(t, slot);
-		if (old != value) {
-			value_store(t, slot, value);
-			t->stats.changes++;
-		}
-		ref_drop(t, kb_value_ref(old));
+		t->stats.names++;
+		t->stats.puts++;
 		return 0;
 	}
-	if (is_full(t))
-		/* A failure only means fuller buckets. */
-		kb_index_grow(t, t->n + t->n / 2);
-	r = slot_insert(t, h.tag, h.check, value, SLOT_USED);
-	/* A step may be too small where many names share few buckets, also for the names that are
-	 * there already: then a larger one. */
-	for (uint32_t n = t->n + t->n / 2, i = 0; r == -ENOSPC && i < GROWTH_TRIES;
-	     n += n / 2, i++) {
-		r = kb_index_grow(t, n);
-		if (r == 0)
-			r = slot_insert(t, h.tag, h.check, value, SLOT_USED);
-	}
-	if (r < 0) {
+	if (t->cur.check[slot] && t->cur.check[slot] != h.check) {
 		ref_drop(t, entry->ref);
+		t->stats.collisions++;
 		refuse(t, entry->zone);
-		return -ENOSPC;
+		return -EEXIST;
 	}
-	t->stats.names++;
-	t->stats.puts++;
+	t->cur.check[slot] = h.check;
+	t->cur.state[slot] = SLOT_USED;
+	old = value_of(&t->cur, slot);
+	if (old != value) {
+		value_store(t, &t->cur, slot, value);
+		t->stats.changes++;
+	}
+	follow(t, slot, h.tag);
+	ref_drop(t, kb_value_ref(old));
 	return 0;
+}
+
+/* Removes the name in a slot. */
+static void name_remove(struct kb_table *t, uint32_t slot)
+{
+	uint64_t tag = tag_of(&t->cur, slot), value = value_of(&t->cur, slot);
+
+	slot_remove(t, &t->cur, slot);
+	follow(t, slot, tag);
+	ref_drop(t, kb_value_ref(value));
+	t->stats.names--;
+	t->stats.dels++;
 }
 
 int kb_table_del(struct kb_table *t, const uint8_t *name, size_t len)
 {
 	struct hashed h;
 	uint32_t slot;
-	uint64_t value;
 	int r;
 
 	r = name_hash(t, name, len, &h);
 	if (r < 0)
 		return r;
-	slot = slot_find(t, h.tag);
-	if (slot == NO_SLOT || (t->check[slot] && t->check[slot] != h.check))
+	slot = slot_find(&t->cur, h.tag);
+	if (slot == NO_SLOT || (t->cur.check[slot] && t->cur.check[slot] != h.check))
 		return -ENOENT;
-	value = value_of(t, slot);
-	slot_remove(t, slot);
-	ref_drop(t, kb_value_ref(value));
-	t->stats.names--;
-	t->stats.dels++;
+	name_remove(t, slot);
 	return 0;
 }
 
@@ -375,14 +368,14 @@ uint64_t kb_table_get(const struct kb_table *t, const uint8_t *name, size_t len,
 
 	if (name_hash(t, name, len, &h) < 0)
 		return 0;
-	slot = slot_find(t, h.tag);
+	slot = slot_find(&t->cur, h.tag);
 	if (slot == NO_SLOT)
 		return 0;
 	if (ret_bucket)
 		*ret_bucket = slot / KB_BUCKET_SLOTS;
 	if (ret_slot)
 		*ret_slot = slot % KB_BUCKET_SLOTS;
-	return value_of(t, slot);
+	return value_of(&t->cur, slot);
 }
 
 int kb_table_reserve(struct kb_table *t, size_t names)
@@ -390,11 +383,16 @@ int kb_table_reserve(struct kb_table *t, size_t names)
 	/* Three fifths full at that size. */
 	size_t n = names / KB_BUCKET_SLOTS * 5 / 3 + BUCKETS_FIRST;
 
-	if (n <= t->n)
-		return 0;
 	if (n > UINT32_MAX / KB_REPLICAS_MAX)
 		return -ENOSPC;
-	return kb_index_grow(t, (uint32_t)n);
+	/* The first step may end a growth to less that has begun. */
+	while (t->cur.n < n) {
+		int r = kb_index_grow(t, (uint32_t)n);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 void kb_table_mark(struct kb_table *t)
@@ -407,36 +405,30 @@ void kb_table_mark(struct kb_table *t)
 
 void kb_table_sweep(struct kb_table *t)
 {
-	for (uint32_t s = 0; s < SLOTS(t->n); s++) {
-		uint64_t value;
-
-		if (t->slot[s] != SLOT_OLD)
-			continue;
-		value = value_of(t, s);
-		slot_remove(t, s);
-		ref_drop(t, kb_value_ref(value));
-		t->stats.names--;
-		t->stats.dels++;
+	for (uint32_t s = 0; s < KB_SLOTS(t->cur.n); s++) {
+		if (t->cur.state[s] == SLOT_OLD)
+			name_remove(t, s);
 	}
 }
 
 /* Makes every replica's bucket the writer's idea of it. Returns whether one was not. */
 static bool bucket_repair(struct kb_table *t, uint32_t b)
 {
+	const struct kb_index *ix = &t->cur;
 	bool repaired = false;
 
 	for (uint32_t i = 0; i < KB_BUCKET_SLOTS; i++) {
 		uint32_t slot = b * KB_BUCKET_SLOTS + i;
 		uint64_t tag = 0, value = 0;
 
-		if (is_taken(t->slot[slot])) {
-			tag = slot_at(t, 0, slot)->tag;
-			value = value_of(t, slot);
+		if (is_taken(ix->state[slot])) {
+			tag = tag_of(ix, slot);
+			value = value_of(ix, slot);
 		}
-		if (i == 0 && t->spill[b])
+		if (i == 0 && ix->spill[b])
 			value |= KB_VALUE_OVERFLOW;
 		for (uint32_t r = 0; r < t->replicas; r++) {
-			struct kb_slot *s = slot_at(t, r, slot);
+			struct kb_slot *s = slot_at(ix, r, slot);
 
 			if (s->tag == tag && s->value == value)
 				continue;
@@ -461,15 +453,18 @@ static bool bucket_repair(struct kb_table *t, uint32_t b)
  */
 int kb_index_adopt(struct kb_table *t)
 {
+	struct kb_index *ix = &t->cur;
 	bool repaired = false;
 
-	for (uint32_t s = 0; s < SLOTS(t->n); s++) {
-		uint64_t tag = slot_at(t, 0, s)->tag, value = value_of(t, s);
+	for (uint32_t s = 0; s < KB_SLOTS(ix->n); s++) {
+		uint64_t tag = tag_of(ix, s), value = value_of(ix, s);
+		uint32_t step = kb_probe_step(tag), b, d;
 		uint32_t ref = kb_value_ref(value);
 
 		if (kb_value_kind(value) == KB_VALUE_NONE || tag == 0)
 			continue;
-		if (distance_of(t, tag, s) >= KB_PROBE_MAX)
+		d = distance_of(ix, tag, s);
+		if (d >= KB_PROBE_MAX)
 			continue;
 		if (ref) {
 			int r = kb_arena_claim(&t->arena, ref);
@@ -479,13 +474,12 @@ int kb_index_adopt(struct kb_table *t)
 			if (r < 0)
 				continue;
 		}
-		t->slot[s] = SLOT_OLD;
+		ix->state[s] = SLOT_OLD;
 		t->stats.names++;
-		for (uint32_t d = distance_of(t, tag, s), b = kb_home_bucket(tag, t->n); d;
-		     d--, b = kb_probe_next(b, kb_probe_step(tag), t->n))
-			t->spill[b]++;
+		for (b = kb_home_bucket(tag, ix->n); d; d--, b = kb_probe_next(b, step, ix->n))
+			ix->spill[b]++;
 	}
-	for (uint32_t b = 0; b < t->n; b++)
+	for (uint32_t b = 0; b < ix->n; b++)
 		repaired |= bucket_repair(t, b);
 	/* What only a repaired replica referred to is free for reuse from now on. */
 	if (repaired)

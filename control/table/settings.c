@@ -8,7 +8,7 @@
 
 void kb_table_set_state(struct kb_table *t, enum kb_state state)
 {
-	__atomic_store_n(&t->hdr->state, kb_state_word(t->gen, state), __ATOMIC_RELEASE);
+	__atomic_store_n(&t->hdr->state, kb_state_word(t->cur.gen, state), __ATOMIC_RELEASE);
 }
 
 void kb_table_set_ttl(struct kb_table *t, uint32_t ttl_s)

@@ -5,12 +5,18 @@
  *
  * Memory comes from a backing (BPF maps in kbdnsd, plain memory in tests), so that
  * the writer itself needs no privileges. Every function runs on the main loop's
- * thread and none waits for readers: what readers may still see goes into a limbo, and
- * the owner lets a grace period pass in a thread of its choice:
+ * thread. What readers may still see goes into a limbo for a grace period; that, and
+ * all else that takes the kernel long, is a work that the owner has done by a thread of
+ * its choice, while updates go on:
  *
- *	if (kb_table_grace_begin(t))		main thread
- *		backing->grace(backing->arg);	any thread, about 10 ms
- *	kb_table_grace_end(t);			main thread
+ *	if (kb_table_work_begin(t))		main thread
+ *		kb_table_work_run(t);		any thread, 10 to 100 ms
+ *	kb_table_work_end(t);			main thread, only if it had begun
+ *
+ * In each turn of its loop the owner calls kb_table_step, which does a slice of what has to
+ * be done on the main thread (a larger index is filled), and, while that returns true, does
+ * not sleep. An update waits for the kernel only if it needs more than was made ahead of
+ * need: an index or page that is not there yet.
  */
 #ifndef KB_TABLE_TABLE_H
 #define KB_TABLE_TABLE_H
@@ -28,16 +34,19 @@ struct kb_backing {
 	/* The header and the intercept buckets: zeroed when new, mapped for good. */
 	struct kb_header *header;
 	struct kb_icept_bucket *icept;
-	/* Creates an index of n buckets, all zero, and puts it into `slot` of kb_index.
+	/* From here to page_get: one thread at a time, not always the same.
+	 * Creates an index of n buckets, all zero, and puts it into `slot` of kb_index.
 	 * -errno. The pointer stays valid until index_drop. */
 	int (*index_new)(void *arg, uint32_t slot, uint32_t n, struct kb_bucket **ret_index);
 	/* Index and bucket count of an adopted table; -ENOENT. */
 	int (*index_get)(void *arg, uint32_t slot, uint32_t *ret_n, struct kb_bucket **ret_index);
+	/* There may be none. */
 	void (*index_drop)(void *arg, uint32_t slot);
 	/* Creates arena page n; -errno. */
 	int (*page_new)(void *arg, uint32_t n, struct kb_page **ret_page);
 	int (*page_get)(void *arg, uint32_t n, struct kb_page **ret_page);
-	/* Returns when every reader that could see the past has gone. Thread safe. */
+	/* Returns when every reader that could see the past has gone. Any thread, also while
+	 * another is in one of the other functions. */
 	void (*grace)(void *arg);
 };
 
@@ -69,7 +78,7 @@ int kb_table_adopt(const struct kb_backing *backing, const struct kb_table_confi
  * again since. */
 void kb_table_mark(struct kb_table *t);
 void kb_table_sweep(struct kb_table *t);
-/* Lets go of the writer's memory, leaves the shared one as it is. */
+/* Lets go of the writer's memory, leaves the shared one as it is. No work is under way. */
 void kb_table_free(struct kb_table *t);
 
 /*
@@ -130,12 +139,16 @@ int kb_table_icept_del(struct kb_table *t, int family, const uint8_t *addr, uint
 /* Removes all that an adopted table had. */
 void kb_table_icept_clear(struct kb_table *t);
 
-/* See the top of this file. */
-bool kb_table_grace_begin(struct kb_table *t);
-void kb_table_grace_end(struct kb_table *t);
-/* True when a spare arena page should be made soon, so that no update waits for it. */
-bool kb_table_wants_page(const struct kb_table *t);
-int kb_table_add_page(struct kb_table *t);
+/* See the top of this file. begin returns false if there is nothing to do, or a work is
+ * under way or not taken up by kb_table_step yet. */
+bool kb_table_work_begin(struct kb_table *t);
+void kb_table_work_run(struct kb_table *t);
+void kb_table_work_end(struct kb_table *t);
+/* Returns whether more is to be done in the next turn. */
+bool kb_table_step(struct kb_table *t);
+/* All of that, here and now, until nothing is left to do: at the end, and in tests. No work
+ * is under way. */
+void kb_table_settle(struct kb_table *t);
 
 void kb_table_stats(const struct kb_table *t, struct kb_table_stats *ret_stats);
 const struct kb_header *kb_table_header(const struct kb_table *t);

@@ -119,7 +119,7 @@ KB_INLINE __u32 kb_home_bucket(__u64 hash, __u32 n)
  * How far apart the buckets are that a name may lie in, 1..KB_STEP_MAX: bits that the home
  * does not use. With one step for all names, full buckets have full neighbours: 8 buckets in
  * a row are full when 45 to 57 % of all slots are, 16 when 55 to 63 %; 16 with a step of
- * each name's own when 71 to 78 % are (200,000 to 800,000 slots). A step stays near, so
+ * each name's own when 69 to 78 % are (200,000 to 800,000 slots). A step stays near, so
  * that the next buckets are within a few pages of the first.
  */
 KB_INLINE __u32 kb_probe_step(__u64 hash)

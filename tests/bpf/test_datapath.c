@@ -187,9 +187,7 @@ static void test_open_adopt_uninstall(void **state)
 	t = table_adopted(dp);
 	/* Growth and its end leave no pins behind. */
 	assert_int_equal(kb_table_reserve(t, 100000), 0);
-	if (kb_table_grace_begin(t))
-		kb_table_backing(t)->grace(kb_table_backing(t)->arg);
-	kb_table_grace_end(t);
+	kb_table_settle(t);
 	assert_true(is_pinned("index_1"));
 	assert_false(is_pinned("index_0"));
 	kb_table_free(t);

@@ -461,10 +461,7 @@ static void test_sizes(void **state)
 		txt(name, len);
 		frame_query(&q, v6, name, TYPE_TXT, edns ? 1232 : 0, 0);
 		answer(name, &q, (struct expect){0, !tc, 0, edns, tc});
-		if (kb_table_grace_begin(table)) {
-			/* No program runs between two test runs. */
-			kb_table_grace_end(table);
-		}
+		kb_table_settle(table);
 	}
 }
 

@@ -205,13 +205,24 @@ static void child(struct kb_table *t)
 		uint32_t stamp = shm->begun[i] + 1;
 		struct kb_entry e;
 
-		if (what < 4) {
+		if (what < 2) {
 			kb_index_grow(t, 550 + rnd(1200));
 			continue;
 		}
+		if (what < 5) {
+			/* A slice at a time, in the turns below. */
+			kb_growth_start(t, 550 + rnd(1200));
+			continue;
+		}
+		if (what < 30) {
+			kb_table_step(t);
+			continue;
+		}
 		if (what < 40) {
-			if (kb_table_grace_begin(t))
-				kb_table_grace_end(t);
+			if (kb_table_work_begin(t)) {
+				kb_table_work_run(t);
+				kb_table_work_end(t);
+			}
 			continue;
 		}
 		if (what < 60) {
@@ -327,11 +338,12 @@ int main(int argc, char **argv)
 		shm->begun[i] = shm->done[i] = 16 - i % 4;
 
 	for (uint32_t n = 0; n < kills; n++) {
-		uint32_t gen = t->gen;
+		uint32_t gen = t->cur.gen;
 		int status = 0, r;
 		pid_t pid;
 
 		/* What the parent does is part of the history, too. */
+		t->slice = 64;
 		fflush(stdout);
 		stores_left = n & 1 ? 1 + rnd(6000) : 0;
 		rng = rng * 6364136223846793005ULL + 1;
@@ -359,7 +371,7 @@ int main(int argc, char **argv)
 			printf("WRONG: kill %u: not adopted: %s\n", n, strerror(-r));
 			return 1;
 		}
-		gens += t->gen != gen;
+		gens += t->cur.gen != gen;
 		if (check(t, &cut) < 0) {
 			printf("at kill %u\n", n);
 			return 1;

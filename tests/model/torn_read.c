@@ -93,6 +93,7 @@ static struct name {
 
 static uint32_t recent[RECENT]; /* names whose update has just begun */
 static int stop_all;
+static struct kb_table *work_wanted; /* by the writer from its worker */
 static uint64_t answers[READERS], positive[READERS], misses[READERS], left[READERS];
 static char problem[256];
 static int problem_taken;
@@ -542,6 +543,24 @@ static void *reader_run(void *arg)
 	return NULL;
 }
 
+/* Grace periods, new and old indexes, beside the updates. */
+static void *worker_run(void *arg)
+{
+	(void)arg;
+	pin(sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 1 : 0);
+	while (!__atomic_load_n(&stop_all, __ATOMIC_RELAXED)) {
+		struct kb_table *t = __atomic_load_n(&work_wanted, __ATOMIC_ACQUIRE);
+
+		if (!t) {
+			sched_yield();
+			continue;
+		}
+		kb_table_work_run(t);
+		__atomic_store_n(&work_wanted, NULL, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
 static void name_init(uint32_t i)
 {
 	struct name *n = &names[i];
@@ -631,16 +650,16 @@ int main(int argc, char **argv)
 	uint64_t want_answers = argc > 1 ? strtoull(argv[1], NULL, 10) : 100000000;
 	uint64_t want_updates = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000000;
 	uint64_t rng = (uint64_t)time(NULL) * 2654435761U + (uint64_t)getpid(), updates = 0;
-	uint64_t graces = 0, epoch = 0;
+	uint64_t works = 0;
 	struct kb_table_config config = {.replicas = REPLICAS, .buckets = 200};
 	struct kb_backing backing = {.index_new = index_new,
 				     .index_drop = index_drop,
 				     .page_new = page_new,
 				     .grace = grace};
 	struct kb_table_stats st;
-	pthread_t thread[READERS];
+	pthread_t thread[READERS], worker;
 	struct kb_table *t;
-	bool waiting = false;
+	bool begun = false;
 	double t0 = seconds();
 
 	mem.header = pages(sizeof(*mem.header));
@@ -650,6 +669,7 @@ int main(int argc, char **argv)
 	if (kb_table_new(&backing, &config, &t) < 0 ||
 	    kb_table_zone_add(t, (const uint8_t *)"\7cluster\5local", 15, 1, KB_ZONE_ANSWER) < 0)
 		return 2;
+	t->slice = 16;
 	kb_table_set_ttl(t, 5);
 	for (uint32_t i = 0; i < NAMES; i++) {
 		name_init(i);
@@ -660,6 +680,7 @@ int main(int argc, char **argv)
 	pin(sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 1 : 0);
 	for (uintptr_t i = 0; i < READERS; i++)
 		pthread_create(&thread[i], NULL, reader_run, (void *)i);
+	pthread_create(&worker, NULL, worker_run, NULL);
 
 	while (!__atomic_load_n(&stop_all, __ATOMIC_RELAXED) &&
 	       (updates < want_updates || total(answers) < want_answers)) {
@@ -672,30 +693,34 @@ int main(int argc, char **argv)
 		} else {
 			for (int k = (int)(r & 31); k >= 0; k--, updates++)
 				update(t, (uint32_t)(rnd(&rng) >> 3) % NAMES);
-			if (r % 251 == 0)
-				/* Larger or smaller: each is a new generation. */
+			/* Larger or smaller: each is a new generation, made at once or, with
+			 * updates in between, a slice at a time. */
+			if (r % 503 == 0)
 				kb_index_grow(t, 150 + (uint32_t)(r >> 20) % 150);
+			else if (r % 251 == 1)
+				kb_growth_start(t, 150 + (uint32_t)(r >> 20) % 150);
 		}
-		/* As kbdnsd does: the grace period passes while updates go on. */
-		if (!waiting && kb_table_grace_begin(t)) {
-			epoch = grace_start();
-			waiting = true;
-		}
-		if (waiting && (MUTANT_NO_GRACE || grace_over(epoch))) {
-			kb_table_grace_end(t);
-			waiting = false;
-			graces++;
+		/* As kbdnsd does. */
+		kb_table_step(t);
+		if (!begun && kb_table_work_begin(t)) {
+			begun = true;
+			__atomic_store_n(&work_wanted, t, __ATOMIC_RELEASE);
+		} else if (begun && !__atomic_load_n(&work_wanted, __ATOMIC_ACQUIRE)) {
+			kb_table_work_end(t);
+			begun = false;
+			works++;
 		}
 	}
 	__atomic_store_n(&stop_all, 1, __ATOMIC_SEQ_CST);
+	pthread_join(worker, NULL);
 	for (int i = 0; i < READERS; i++)
 		pthread_join(thread[i], NULL);
 	kb_table_stats(t, &st);
-	printf("%llu answers (%llu positive, %llu NXDOMAIN, %llu left), %llu updates, %llu grace "
-	       "periods, %llu generations, %llu pages, %llu replicas, %.1f s\n",
+	printf("%llu answers (%llu positive, %llu NXDOMAIN, %llu left), %llu updates, %llu works, "
+	       "%llu generations, %llu pages, %llu replicas, %.1f s\n",
 	       (unsigned long long)total(answers), (unsigned long long)total(positive),
 	       (unsigned long long)total(misses), (unsigned long long)total(left),
-	       (unsigned long long)updates, (unsigned long long)graces,
+	       (unsigned long long)updates, (unsigned long long)works,
 	       (unsigned long long)st.growths + 1,
 	       (unsigned long long)(st.arena_bytes / sizeof(struct kb_page)),
 	       (unsigned long long)st.replicas, seconds() - t0);

@@ -138,6 +138,11 @@ void kb_mem_backing(struct kb_mem *mem, struct kb_backing *ret)
 	};
 }
 
+bool kb_mem_has_index(const struct kb_mem *mem, uint32_t slot)
+{
+	return mem->index[slot] != NULL;
+}
+
 void kb_mem_fail_after(struct kb_mem *mem, int n)
 {
 	mem->fail_after = n;

@@ -10,6 +10,7 @@ struct kb_mem;
 /* `grace` is called with grace_arg; NULL when the test has no concurrent readers. */
 struct kb_mem *kb_mem_new(void (*grace)(void *arg), void *grace_arg);
 void kb_mem_free(struct kb_mem *mem);
+bool kb_mem_has_index(const struct kb_mem *mem, uint32_t slot);
 void kb_mem_backing(struct kb_mem *mem, struct kb_backing *ret);
 /* The next `n` requests for memory succeed, later ones fail with -ENOMEM; -1: all succeed. */
 void kb_mem_fail_after(struct kb_mem *mem, int n);

@@ -118,8 +118,7 @@ static void put(const uint8_t *name, size_t len, enum kb_value_kind kind, uint32
 	if (rec_len)
 		assert_int_equal(kb_table_intern(table, rec, rec_len, &e.ref), 0);
 	assert_int_equal(kb_table_put(table, name, len, &e), 0);
-	if (kb_table_grace_begin(table))
-		kb_table_grace_end(table);
+	kb_table_settle(table);
 }
 
 static void put_set(const uint8_t *name, size_t len, const struct set_spec *spec)
@@ -1833,8 +1832,7 @@ static void garbage_records(void **state)
 			answered++;
 			assert_true((uint32_t)s.q.end + s.r.len <= s.q.limit);
 		}
-		if (kb_table_grace_begin(table))
-			kb_table_grace_end(table);
+		kb_table_settle(table);
 	}
 	assert_true(answered > 10000);
 }

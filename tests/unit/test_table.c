@@ -39,6 +39,7 @@ struct fixture {
 	uint64_t rng;
 	uint32_t graces;
 	bool unstored; /* some put was refused */
+	int phase;     /* of a work under way: 0 none, 1 begun, 2 run */
 };
 
 static uint32_t rnd(struct fixture *f, uint32_t n)
@@ -103,6 +104,8 @@ static void start(struct fixture *f, uint32_t replicas, uint32_t buckets, uint64
 	assert_non_null(f->mem);
 	kb_mem_backing(f->mem, &f->backing);
 	assert_int_equal(kb_table_new(&f->backing, &config, &f->t), 0);
+	/* Small slices, for many operations in the middle of growth. */
+	f->t->slice = 32;
 }
 
 static void stop(struct fixture *f)
@@ -111,10 +114,25 @@ static void stop(struct fixture *f)
 	kb_mem_free(f->mem);
 }
 
-static void let_grace_pass(struct fixture *f)
+/* As a work thread and the main loop do: works lie at any point among the operations. */
+static void work_on(struct fixture *f)
 {
-	if (kb_table_grace_begin(f->t))
-		kb_table_grace_end(f->t);
+	if (f->phase == 2) {
+		kb_table_work_end(f->t);
+		f->phase = 0;
+	} else if (f->phase == 1) {
+		kb_table_work_run(f->t);
+		f->phase = 2;
+	} else if (kb_table_work_begin(f->t)) {
+		f->phase = 1;
+	}
+}
+
+static void settle(struct fixture *f)
+{
+	while (f->phase)
+		work_on(f);
+	kb_table_settle(f->t);
 }
 
 static uint64_t lookup(const struct fixture *f, uint32_t i, uint32_t replica,
@@ -168,7 +186,7 @@ static void check_names(const struct fixture *f)
 		}
 	}
 	assert_int_equal(f->t->stats.names, present);
-	if (!f->unstored && f->t->n > 256)
+	if (!f->unstored && f->t->cur.n > 256)
 		assert_true(incomplete <= NAMES / 50 * f->t->replicas);
 }
 
@@ -255,9 +273,9 @@ static void random_ops(struct fixture *f, uint32_t n, uint32_t names)
 		else if (what < 92)
 			intern_release(f);
 		else if (what < 97)
-			let_grace_pass(f);
-		else if (kb_table_wants_page(f->t) && f->t->arena.n_pages < 8)
-			kb_table_add_page(f->t);
+			work_on(f);
+		else
+			kb_table_step(f->t);
 	}
 }
 
@@ -277,15 +295,15 @@ static void random_operations(void **state)
 		assert_true(f->t->stats.growths > 3);
 		for (uint32_t i = 0; i < NAMES; i++)
 			del(f, i);
-		let_grace_pass(f);
-		let_grace_pass(f);
+		settle(f);
 		check(f);
 		assert_int_equal(f->t->arena.records, 0);
 		assert_int_equal(f->t->arena.used_units, 0);
-		for (uint32_t b = 0; b < f->t->n; b++)
-			assert_int_equal(f->t->spill[b], 0);
-		for (size_t b = 0; b < (size_t)f->t->n * f->t->replicas * sizeof(*f->t->index); b++)
-			assert_int_equal(((const uint8_t *)f->t->index)[b], 0);
+		for (uint32_t b = 0; b < f->t->cur.n; b++)
+			assert_int_equal(f->t->cur.spill[b], 0);
+		for (size_t b = 0;
+		     b < (size_t)f->t->cur.n * f->t->replicas * sizeof(*f->t->cur.bucket); b++)
+			assert_int_equal(((const uint8_t *)f->t->cur.bucket)[b], 0);
 		stop(f);
 	}
 	free(f);
@@ -299,7 +317,7 @@ static void one_bucket(void **state)
 	start(f, 2, 1, 0);
 	random_ops(f, 3000, 200);
 	check(f);
-	assert_true(f->t->n > 1 && f->t->stats.growths > 0);
+	assert_true(f->t->cur.n > 1 && f->t->stats.growths > 0);
 	stop(f);
 	free(f);
 }
@@ -318,6 +336,76 @@ static void reserve_is_one_step(void **state)
 	check(f);
 	assert_true(f->t->stats.growths <= 2);
 	assert_int_equal(f->t->stats.names, NAMES);
+	stop(f);
+	free(f);
+}
+
+/* A backing that says when it is called, and by whom. */
+static struct {
+	struct kb_backing real;
+	bool updating;
+	uint32_t waits; /* calls from within an update */
+} watched;
+
+static int watched_index_new(void *arg, uint32_t slot, uint32_t n, struct kb_bucket **ret_index)
+{
+	watched.waits += watched.updating;
+	return watched.real.index_new(arg, slot, n, ret_index);
+}
+
+static void watched_index_drop(void *arg, uint32_t slot)
+{
+	watched.waits += watched.updating;
+	watched.real.index_drop(arg, slot);
+}
+
+static int watched_page_new(void *arg, uint32_t n, struct kb_page **ret_page)
+{
+	watched.waits += watched.updating;
+	return watched.real.page_new(arg, n, ret_page);
+}
+
+static void watched_grace(void *arg)
+{
+	watched.waits += watched.updating;
+	watched.real.grace(arg);
+}
+
+/* While works are done between updates, no update waits for the kernel: indexes grow and
+ * pages come ahead of need. */
+static void updates_do_not_wait(void **state)
+{
+	struct kb_table_config config = {.replicas = 2};
+	struct fixture *f = calloc(1, sizeof(*f));
+	uint32_t pages;
+
+	(void)state;
+	f->rng = 7;
+	f->mem = kb_mem_new(count_grace, f);
+	kb_mem_backing(f->mem, &watched.real);
+	f->backing = watched.real;
+	f->backing.index_new = watched_index_new;
+	f->backing.index_drop = watched_index_drop;
+	f->backing.page_new = watched_page_new;
+	f->backing.grace = watched_grace;
+	assert_int_equal(kb_table_new(&f->backing, &config, &f->t), 0);
+	pages = f->t->arena.n_pages;
+	watched.waits = 0;
+	for (uint32_t i = 0; i < 50000; i++) {
+		struct kb_entry e = {.kind = KB_VALUE_REC, .zone = 1};
+		uint8_t name[KB_NAME_MAX], rec[REC_MAX];
+
+		watched.updating = true;
+		assert_int_equal(kb_table_intern(f->t, rec, rec_bytes(i, rec), &e.ref), 0);
+		assert_int_equal(kb_table_put(f->t, name, name_wire(i, name), &e), 0);
+		watched.updating = false;
+		kb_table_step(f->t);
+		if (i % 8 == 0)
+			work_on(f);
+	}
+	assert_int_equal(watched.waits, 0);
+	assert_true(f->t->stats.growths > 10 && f->t->arena.n_pages > pages + 10);
+	check_table(f);
 	stop(f);
 	free(f);
 }
@@ -375,7 +463,7 @@ static void limit_is_kept(void **state)
 	uint32_t stored = 0;
 
 	(void)state;
-	start(f, 2, 64, 2 * sizeof(struct kb_page) + 20000);
+	start(f, 2, 64, sizeof(struct kb_page) + 20000);
 	for (uint8_t id = 1; id <= KB_VALUE_ZONE_MAX; id++) {
 		uint8_t sub[32] = {1, (uint8_t)('a' + id)};
 
@@ -389,7 +477,7 @@ static void limit_is_kept(void **state)
 	kb_table_stats(f->t, &st);
 	assert_true(st.refused > 0 && f->unstored);
 	assert_true(stored >= 128 && stored < NAMES);
-	assert_true(st.index_bytes + st.arena_bytes <= 2 * sizeof(struct kb_page) + 20000);
+	assert_true(st.index_bytes + st.arena_bytes <= sizeof(struct kb_page) + 20000);
 	for (uint32_t i = 0; i < f->backing.header->n_zones; i++) {
 		const struct kb_zone *z = &f->backing.header->zone[i];
 
@@ -516,8 +604,15 @@ static void adopt_and_sweep(void **state)
 			uint32_t old = f->t->replicas;
 
 			kb_table_free(f->t);
+			f->phase = 0;
 			assert_int_equal(kb_table_adopt(&f->backing, &config, &f->t), 0);
 			assert_int_equal(f->t->replicas, old);
+			f->t->slice = 32;
+			/* Whatever the former writer left of another generation goes. */
+			if (again) {
+				settle(f);
+				assert_false(kb_mem_has_index(f->mem, (f->t->cur.gen + 1) & 1));
+			}
 			check(f);
 			random_ops(f, 1000, NAMES);
 			check(f);
@@ -618,7 +713,7 @@ static void intercepts(void **state)
 		}
 		assert_int_equal(icept_has(f, family, addr, port), have[fam][a][p]);
 		if (rnd(f, 8) == 0)
-			let_grace_pass(f);
+			settle(f);
 		if (rnd(f, 2000) == 0) {
 			kb_table_free(f->t);
 			assert_int_equal(kb_table_adopt(&f->backing, &config, &f->t), 0);
@@ -661,7 +756,7 @@ static void intercepts_up_to_the_limit(void **state)
 					 -ENOSPC);
 		}
 		kb_table_icept_clear(f->t);
-		let_grace_pass(f);
+		settle(f);
 	}
 	assert_int_equal(lost, 0);
 	stop(f);
@@ -708,7 +803,7 @@ static void churn(void **state)
 		if (op == tenth) {
 			t0 = seconds();
 			pages = f->t->arena.n_pages;
-			buckets = f->t->n;
+			buckets = f->t->cur.n;
 		}
 		if (op == 2 * tenth)
 			first = seconds() - t0;
@@ -719,14 +814,14 @@ static void churn(void **state)
 		assert_int_equal(kb_table_put(f->t, name, name_wire(next, name), &e), 0);
 		ids[i] = next++;
 		if (op % 64 == 0)
-			let_grace_pass(f);
+			settle(f);
 	}
 	last = seconds() - t0;
 	print_message("# churn: %llu add and remove, first tenth %.3f s, last %.3f s, %u pages "
 		      "after %u\n",
 		      (unsigned long long)total, first, last, f->t->arena.n_pages, pages);
 	/* A probe sequence may be full by chance, but not again and again. */
-	assert_true(f->t->n <= buckets + buckets / 2);
+	assert_true(f->t->cur.n <= buckets + buckets / 2);
 	assert_int_equal(f->t->stats.names, live);
 	assert_true(f->t->arena.n_pages <= pages + 1 + pages / 10);
 	check_table(f);
@@ -742,6 +837,7 @@ int main(void)
 		cmocka_unit_test(random_operations),
 		cmocka_unit_test(one_bucket),
 		cmocka_unit_test(reserve_is_one_step),
+		cmocka_unit_test(updates_do_not_wait),
 		cmocka_unit_test(backing_fails),
 		cmocka_unit_test(new_fails),
 		cmocka_unit_test(limit_is_kept),
