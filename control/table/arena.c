@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NIL UINT32_MAX /* end of a list of runs; unit 0 is never given out */
+#define CHAINS_FIRST 1024
+#define NIL	     UINT32_MAX /* end of a list of runs; unit 0 is never given out */
 
 static uint32_t content_hash(const uint8_t *p, size_t len)
 {
@@ -201,27 +202,51 @@ static int meta_new(struct kb_arena *arena, uint32_t *ret_number)
 	return 0;
 }
 
-/* Keeps chains short: twice as many heads whenever there are more records than heads. */
+/* The chain of a hash. There are n_chain of them, from `level` on the split halves of those
+ * at the beginning (linear hashing). */
+static uint32_t *chain_of(struct kb_arena *arena, uint32_t hash)
+{
+	uint32_t i = hash & (2 * arena->level - 1);
+
+	return &arena->chain[i < arena->n_chain ? i : i - arena->level];
+}
+
+/* Keeps chains short: with each record that there are more of than chains, one chain is split
+ * in two. All at once would take a millisecond at 100,000 records. */
 static int chain_reserve(struct kb_arena *arena)
 {
-	uint32_t n = arena->n_chain ? arena->n_chain * 2 : 1024, *chain;
+	uint32_t at, number;
 
 	if (arena->records < arena->n_chain)
 		return 0;
-	chain = calloc(n, sizeof(*chain));
-	if (!chain)
-		return arena->n_chain ? 0 : -ENOMEM;
-	free(arena->chain);
-	arena->chain = chain;
-	arena->n_chain = n;
-	for (uint32_t i = 1; i <= arena->n_meta; i++) {
-		struct kb_rec_meta *m = &arena->meta[i];
+	if (arena->n_chain == arena->cap_chain) {
+		uint32_t cap = arena->cap_chain ? arena->cap_chain * 2 : CHAINS_FIRST;
+		uint32_t *chain = realloc(arena->chain, cap * sizeof(*chain));
 
-		if (!m->ref || !m->count)
-			continue;
-		m->next = chain[m->hash & (n - 1)];
-		chain[m->hash & (n - 1)] = i;
+		if (!chain)
+			return arena->n_chain ? 0 : -ENOMEM;
+		arena->chain = chain;
+		arena->cap_chain = cap;
 	}
+	if (!arena->n_chain) {
+		memset(arena->chain, 0, CHAINS_FIRST * sizeof(*arena->chain));
+		arena->n_chain = arena->level = CHAINS_FIRST;
+		return 0;
+	}
+	at = arena->n_chain - arena->level;
+	number = arena->chain[at];
+	arena->chain[at] = 0;
+	arena->chain[arena->n_chain++] = 0;
+	while (number) {
+		struct kb_rec_meta *m = &arena->meta[number];
+		uint32_t next = m->next, *chain = chain_of(arena, m->hash);
+
+		m->next = *chain;
+		*chain = number;
+		number = next;
+	}
+	if (arena->n_chain == 2 * arena->level)
+		arena->level = arena->n_chain;
 	return 0;
 }
 
@@ -229,7 +254,7 @@ static int chain_reserve(struct kb_arena *arena)
 static int rec_enter(struct kb_arena *arena, uint32_t ref, uint32_t hash)
 {
 	struct kb_rec_meta *m;
-	uint32_t number;
+	uint32_t number, *chain;
 	int r;
 
 	r = chain_reserve(arena);
@@ -242,8 +267,9 @@ static int rec_enter(struct kb_arena *arena, uint32_t ref, uint32_t hash)
 	m->ref = ref;
 	m->count = 1;
 	m->hash = hash;
-	m->next = arena->chain[hash & (arena->n_chain - 1)];
-	arena->chain[hash & (arena->n_chain - 1)] = number;
+	chain = chain_of(arena, hash);
+	m->next = *chain;
+	*chain = number;
 	arena->a[ref] = number;
 	arena->records++;
 	arena->used_units += rec_units(arena, ref);
@@ -267,8 +293,7 @@ int kb_arena_intern(struct kb_arena *arena, const void *rec, size_t len, uint32_
 	memcpy(buf, &head, sizeof(head));
 	hash = content_hash(buf, size);
 
-	for (uint32_t i = arena->n_chain ? arena->chain[hash & (arena->n_chain - 1)] : 0; i;
-	     i = arena->meta[i].next) {
+	for (uint32_t i = arena->n_chain ? *chain_of(arena, hash) : 0; i; i = arena->meta[i].next) {
 		struct kb_rec_meta *m = &arena->meta[i];
 
 		if (m->hash == hash && rec_units(arena, m->ref) == units &&
@@ -299,7 +324,7 @@ bool kb_arena_release(struct kb_arena *arena, uint32_t ref)
 	assert(m->ref == ref && m->count > 0);
 	if (--m->count)
 		return false;
-	link = &arena->chain[m->hash & (arena->n_chain - 1)];
+	link = chain_of(arena, m->hash);
 	while (*link != number)
 		link = &arena->meta[*link].next;
 	*link = m->next;

@@ -40,8 +40,9 @@ struct kb_arena {
 	uint32_t bin[KB_BINS];
 	struct kb_rec_meta *meta; /* owned; entry 0 is not used */
 	uint32_t n_meta, cap_meta, free_meta;
-	uint32_t *chain;  /* owned, heads by hash */
-	uint32_t n_chain; /* a power of two */
+	uint32_t *chain; /* owned, heads by hash */
+	uint32_t n_chain, cap_chain;
+	uint32_t level; /* the largest power of two up to n_chain */
 	uint64_t used_units, records;
 };
 
