@@ -552,7 +552,7 @@ static void *worker_run(void *arg)
 		struct kb_table *t = __atomic_load_n(&work_wanted, __ATOMIC_ACQUIRE);
 
 		if (!t) {
-			sched_yield();
+			usleep(20);
 			continue;
 		}
 		kb_table_work_run(t);
