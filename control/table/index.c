@@ -395,12 +395,18 @@ int kb_table_reserve(struct kb_table *t, size_t names)
 	return 0;
 }
 
+static void mark(struct kb_index *ix)
+{
+	for (uint32_t s = 0; s < KB_SLOTS(ix->n); s++) {
+		if (ix->state[s] == SLOT_USED)
+			ix->state[s] = SLOT_OLD;
+	}
+}
+
 void kb_table_mark(struct kb_table *t)
 {
-	for (uint32_t s = 0; s < SLOTS(t->n); s++) {
-		if (t->slot[s] == SLOT_USED)
-			t->slot[s] = SLOT_OLD;
-	}
+	mark(&t->cur);
+	mark(&t->next);
 }
 
 void kb_table_sweep(struct kb_table *t)

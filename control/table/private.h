@@ -44,9 +44,10 @@ struct limbo {
 /* What is asked of the work thread. The lock is around the backing's functions but grace,
  * and around all that stands below it while a work runs. */
 struct kb_work {
-	bool runs;     /* main thread: between begin and end */
-	bool spare;    /* main thread: page is there */
-	bool dropping; /* main thread: this work removes the retired index */
+	bool runs;	   /* main thread: between begin and end */
+	bool spare;	   /* main thread: page is there */
+	bool page_refused; /* main thread: not asked for again until an update needs it */
+	bool dropping;	   /* main thread: this work removes the retired index */
 	pthread_mutex_t lock;
 	bool page_wanted, index_wanted, drop_wanted; /* and not done by anybody yet */
 	uint32_t page_n;

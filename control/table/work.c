@@ -57,8 +57,10 @@ int kb_work_page_now(struct kb_table *t)
 		make_page(t);
 		r = w->page_result;
 	}
-	if (r == 0)
+	if (r == 0) {
 		kb_arena_add(&t->arena, w->page);
+		w->page_refused = false;
+	}
 	w->page = NULL;
 	w->spare = false;
 	pthread_mutex_unlock(&w->lock);
@@ -117,7 +119,8 @@ bool kb_table_work_begin(struct kb_table *t)
 	/* What the last grace period has freed comes back first. */
 	if (w->runs || t->waiting.n)
 		return false;
-	w->page_wanted = !w->spare && kb_arena_is_low(&t->arena) && kb_may_add_page(t);
+	w->page_wanted =
+		!w->spare && !w->page_refused && kb_arena_is_low(&t->arena) && kb_may_add_page(t);
 	w->page_n = t->arena.n_pages;
 	w->drop_wanted = w->dropping = t->retired;
 	w->drop_gen = t->cur.gen + 1;
@@ -152,6 +155,7 @@ void kb_table_work_end(struct kb_table *t)
 
 	w->runs = false;
 	w->spare = w->page != NULL;
+	w->page_refused = w->page_result < 0;
 	if (w->dropping)
 		t->retired = false;
 	w->dropping = false;
