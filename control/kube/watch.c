@@ -15,7 +15,6 @@ enum {
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 30000,
 	BUSY_EVENTS = 20,
-	BUSY_RETURN_MS = 5,
 	RETRY_AFTER_MAX_MS = 60000,
 	WATCH_TIMEOUT_MIN_S = 300, /* the API server ends a watch after a random */
 	WATCH_TIMEOUT_MAX_S = 600, /* time between these, as informers ask it to */
@@ -466,11 +465,12 @@ static uint64_t on_end(struct kb_watch *w)
 		return 0;
 	if (steady)
 		w->failures = 0;
-	/* A server under load ends the watches that it finds slow, and each moment until the
+	/* A server under load ends the watches that it finds slow (a buffer of a few events for
+	 * each watcher is full, because it had no CPU time to send them), and each moment until the
 	 * next one is a moment of stale answers: come back at once, once. If it is going away
 	 * instead, the next attempt fails and backs off. */
 	if (w->status.events - w->events_before >= BUSY_EVENTS)
-		return random_between(0, BUSY_RETURN_MS);
+		return 0;
 	return backoff_ms(w);
 }
 
