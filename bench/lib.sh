@@ -28,10 +28,11 @@ bench_start() {
 	lab_up "$@" || bench_die "no lab"
 }
 
-# bench_apiserver: an API server inside the node's namespace, on loopback. Sets etcd_url.
-bench_apiserver() { # no arguments
+# bench_apiserver UP-OPTION...: an API server inside the node's namespace, on loopback. Sets
+# etcd_url.
+bench_apiserver() {
 	cluster=$(mktemp -d /tmp/kbdns-bench.XXXXXX) || bench_die "no directory for the API server"
-	"$root/tests/cluster/up" --dir "$cluster" --netns "$(lab_ns node)" >/dev/null ||
+	"$root/tests/cluster/up" --dir "$cluster" --netns "$(lab_ns node)" "$@" >/dev/null ||
 		bench_die "no API server"
 	# shellcheck disable=SC2034
 	etcd_url=$(sed -n "s/^KBC_ETCD='\(.*\)'/\1/p" "$cluster/env")

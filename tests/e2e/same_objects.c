@@ -3,9 +3,10 @@
  * Reads what an API server sent of one kind, once as JSON and once as protobuf, with the
  * readers of kbdnsd, and compares the objects one by one, by name.
  *
- *   same_objects list|events service|slice|namespace JSON-FILE PROTOBUF-FILE
+ *   same_objects list|events service|slice|namespace|pod|configmap JSON-FILE PROTOBUF-FILE
  *
- * Prints how many there were. Exit status 1 when they differ, 2 when a file is not read.
+ * Of ConfigMaps the key Corefile is read. Prints how many objects there were. Exit status 1 when
+ * they differ, 2 when a file is not read.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,7 +122,8 @@ static enum kb_kind kind_of(const char *name)
 	static const char *const names[] = {[KB_SERVICE] = "service",
 					    [KB_SLICE] = "slice",
 					    [KB_NAMESPACE] = "namespace",
-					    [KB_POD] = "pod"};
+					    [KB_POD] = "pod",
+					    [KB_CONFIGMAP] = "configmap"};
 
 	for (int k = 0; k < KB_KIND_MAX; k++) {
 		if (!strcmp(name, names[k]))
@@ -139,6 +141,7 @@ int main(int argc, char **argv)
 		fail("usage", "list|events KIND JSON-FILE PROTOBUF-FILE");
 	if (kb_object_parser_new(&json.parser) < 0)
 		abort();
+	kb_object_parser_config_key(json.parser, "Corefile");
 	pb.parser = json.parser;
 	json.mode = pb.mode = strcmp(argv[1], "list") ? KB_SPLIT_EVENTS : KB_SPLIT_LIST;
 	json.kind = pb.kind = kind_of(argv[2]);
