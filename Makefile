@@ -29,7 +29,8 @@ UNIT := $(UNIT_SRC:%.c=$(B)/%)
 # A table without shared memory, for tests of what stands on top of it; its functions have the
 # names of control/table's, so only the tests that want it are linked with it.
 FAKE_OBJ := $(B)/tests/unit/fake_table.o $(B)/tests/unit/ask_core.o
-FAKE_USERS := $(addprefix $(B)/tests/unit/,test_records test_records_model test_respond test_server)
+FAKE_USERS := $(addprefix $(B)/tests/unit/,test_records test_records_zones \
+	test_records_rules test_records_model test_respond test_server)
 TESTLIB_OBJ := $(filter-out $(FAKE_OBJ),$(patsubst %.c,$(B)/%.o,$(filter-out $(UNIT_SRC), \
 	$(wildcard tests/unit/*.c))))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Cost of the records at the size of Kubernetes' own thresholds: 10,000 Services,
- * 150,000 endpoints, a tenth of them headless with hostnames. Prints the time of the
- * first sync, of a relist that changes nothing and of single events, and the heap that
- * the records hold. The table is one that only counts, so the figures are the
+ * 150,000 endpoints, a tenth of them headless with hostnames, and Pods with verified names if asked
+ * for. Prints the time of the first sync, of a relist that changes nothing and of single events,
+ * and the heap that the records hold. The table is one that only counts, so the figures are the
  * records' share alone.
  *
- *   records_mem [SERVICES [ENDPOINTS_PER_SERVICE [ipv6 percent]]]
+ *   records_mem [SERVICES [ENDPOINTS_PER_SERVICE [IPV6_PERCENT [PODS]]]]
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -143,7 +143,7 @@ const struct kb_header *kb_table_header(const struct kb_table *t)
 #define PER_NAMESPACE 50
 #define HEADLESS(i)   ((i) % 10 == 0)
 
-static unsigned int n_services = 10000, n_eps = 15, v6_percent;
+static unsigned int n_services = 10000, n_eps = 15, v6_percent, n_pods;
 
 static double now_s(void)
 {
@@ -183,6 +183,25 @@ static void apply_service(const struct kb_sink *sink, unsigned int i)
 	sink->apply(sink->arg, &o);
 }
 
+/* Endpoint and Pod `id`. */
+static struct kb_addr pod_addr(unsigned int id, bool v6)
+{
+	struct kb_addr a = {.family = v6 ? 6 : 4};
+
+	if (!v6) {
+		a.b[0] = 10;
+		a.b[1] = (uint8_t)(128 + (id >> 16));
+		a.b[2] = (uint8_t)(id >> 8);
+		a.b[3] = (uint8_t)id;
+	} else {
+		a.b[0] = 0xfd;
+		a.b[7] = (uint8_t)(id >> 8);
+		a.b[14] = (uint8_t)(id >> 16);
+		a.b[15] = (uint8_t)id;
+	}
+	return a;
+}
+
 static void apply_slice(const struct kb_sink *sink, unsigned int i, unsigned int ready)
 {
 	static const struct kb_port ports[] = {{"http", KB_TCP, 8080}, {"metrics", KB_TCP, 9090}};
@@ -201,18 +220,7 @@ static void apply_slice(const struct kb_sink *sink, unsigned int i, unsigned int
 
 		memset(e, 0, sizeof(*e));
 		e->ready = k < ready;
-		e->addr.family = i % 100 < v6_percent ? 6 : 4;
-		if (e->addr.family == 4) {
-			e->addr.b[0] = 10;
-			e->addr.b[1] = (uint8_t)(128 + (id >> 16));
-			e->addr.b[2] = (uint8_t)(id >> 8);
-			e->addr.b[3] = (uint8_t)id;
-		} else {
-			e->addr.b[0] = 0xfd;
-			e->addr.b[7] = (uint8_t)(id >> 8);
-			e->addr.b[14] = (uint8_t)(id >> 16);
-			e->addr.b[15] = (uint8_t)id;
-		}
+		e->addr = pod_addr(id, i % 100 < v6_percent);
 		snprintf(hosts[k], sizeof(hosts[k]), "service-%u-%u", i, k);
 		e->hostname = HEADLESS(i) ? hosts[k] : NULL;
 	}
@@ -221,6 +229,20 @@ static void apply_slice(const struct kb_sink *sink, unsigned int i, unsigned int
 	o.u.slice.n_ports = 2;
 	o.u.slice.endpoints = eps;
 	o.u.slice.n_endpoints = n_eps;
+	sink->apply(sink->arg, &o);
+}
+
+static void apply_pod(const struct kb_sink *sink, unsigned int id)
+{
+	unsigned int i = id / n_eps % n_services;
+	struct kb_addr addr = pod_addr(id, i % 100 < v6_percent);
+	char ns[32], name[64];
+	struct kb_object o = {.kind = KB_POD, .ns = ns, .name = name};
+
+	snprintf(ns, sizeof(ns), "team-%u", i / PER_NAMESPACE);
+	snprintf(name, sizeof(name), "service-%u-%08x-%05x", i, i * 2654435761U, id);
+	o.u.pod.ips = &addr;
+	o.u.pod.n_ips = 1;
 	sink->apply(sink->arg, &o);
 }
 
@@ -240,6 +262,10 @@ static void list(const struct kb_sink *sink)
 	for (i = 0; i < n_services; i++)
 		apply_slice(sink, i, n_eps);
 	sink->relist_end(sink->arg, KB_SLICE);
+	sink->relist_begin(sink->arg, KB_POD);
+	for (i = 0; i < n_pods; i++)
+		apply_pod(sink, i);
+	sink->relist_end(sink->arg, KB_POD);
 }
 
 static size_t heap(void)
@@ -262,13 +288,17 @@ int main(int argc, char **argv)
 	double t0, t1, t2, t3;
 	unsigned int i, events = 10000;
 
-	fixture_zones(&rules, FIXTURE_ZONES);
+	fixture_zones(&rules, "cluster.local -in-addr.arpa -ip6.arpa");
 	if (argc > 1)
 		n_services = (unsigned int)atoi(argv[1]);
 	if (argc > 2)
 		n_eps = (unsigned int)atoi(argv[2]) % 1024;
 	if (argc > 3)
 		v6_percent = (unsigned int)atoi(argv[3]);
+	if (argc > 4)
+		n_pods = (unsigned int)atoi(argv[4]);
+	if (n_pods)
+		rules.pods = KB_PODS_VERIFIED;
 	if (kb_records_new(&config, NULL, &r, err, sizeof(err))) {
 		fprintf(stderr, "%s\n", err);
 		return 1;
@@ -281,6 +311,7 @@ int main(int argc, char **argv)
 	kb_records_stats(r, &st);
 	printf("services            %10llu\n", (unsigned long long)st.services);
 	printf("endpoints           %10llu\n", (unsigned long long)st.endpoints);
+	printf("pods                %10llu\n", (unsigned long long)st.pods);
 	printf("names put           %10llu\n", (unsigned long long)n_puts);
 	printf("records interned    %10llu\n", (unsigned long long)n_interns);
 	printf("first sync          %10.3f s\n", t1 - t0);

@@ -134,7 +134,8 @@ void kb_check_hosts(struct kb_records *r, const struct kb_object *obj)
 		return;
 	base = strlen(v->service) + 1 + strlen(obj->ns) + 1;
 	for (i = 0; i < v->n_endpoints; i++) {
-		size_t len = v->endpoints[i].hostname ? strlen(v->endpoints[i].hostname) : 15;
+		const char *host = kb_endpoint_host(&r->store, &v->endpoints[i]);
+		size_t len = host ? strlen(host) : 15;
 
 		for (k = 0; k < r->zones.n_cluster; k++) {
 			if (base + len + 1 + r->zones.def[k].svc.len <= KB_WIRE_MAX)

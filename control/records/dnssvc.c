@@ -14,7 +14,7 @@ void kb_dns_collect(struct kb_records *r)
 
 	for (i = 0; i < r->n_dns; i++) {
 		kb_svcview_collect(v, &r->store, r->dns[i]);
-		if (v->kind != KB_VIEW_CLUSTER && v->kind != KB_VIEW_HEADLESS)
+		if (v->own_kind != KB_VIEW_CLUSTER && v->own_kind != KB_VIEW_HEADLESS)
 			continue;
 		r->dns_addrs = kb_grow(r->dns_addrs, &cap, n + v->n4 + v->n6, sizeof(*v->addrs));
 		if (v->n4 + v->n6)
@@ -60,7 +60,7 @@ static void publish_icepts(struct kb_records *r)
 		const struct kb_svc_obj *o = kb_store_svc(&r->store, r->dns[i])->obj;
 
 		kb_svcview_collect(&r->dns_view, &r->store, r->dns[i]);
-		if (!r->dns_view.ptr)
+		if (!r->dns_view.usable)
 			continue;
 		for (k = 0; k < o->n_ips; k++)
 			add_icepts(&w, &n, &cap, &kb_svc_ips(o)[k], o->ports, o->n_ports);

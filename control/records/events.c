@@ -6,6 +6,7 @@
  */
 #include "control/records/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -155,12 +156,14 @@ static void change_slice(struct kb_records *r, uint32_t slice, struct kb_slice_o
 		kb_store_trim_ns(st, ns);
 }
 
-static void change_namespace(struct kb_records *r, uint32_t ns, bool exists, const char *reason)
+static void change_namespace(struct kb_records *r, uint32_t ns, bool exists, bool hidden,
+			     const char *reason)
 {
 	struct kb_store *st = &r->store;
 	struct kb_ns *n = kb_store_ns(st, ns), old = *n;
 
 	n->exists = exists;
+	n->hidden = hidden;
 	n->reason = reason ? kb_strings_get(&st->strings, reason, strlen(reason)) : 0;
 	st->n_namespaces += exists ? 1 : 0;
 	st->n_namespaces -= old.exists ? 1 : 0;
@@ -219,30 +222,53 @@ static void apply_slice(struct kb_records *r, const struct kb_object *obj)
 	programmed(r, slice, reason ? 0 : v->trigger_time_s);
 }
 
+static int name_compare(const void *key, const void *element)
+{
+	return strcmp(key, *(const char *const *)element);
+}
+
+/* Do the rules leave this namespace out? One whose labels cannot be read may be chosen. */
+static bool is_hidden(const struct kb_records *r, const struct kb_object *obj)
+{
+	if (r->n_namespaces && !bsearch(obj->name, r->namespaces, r->n_namespaces,
+					sizeof(*r->namespaces), name_compare))
+		return true;
+	return r->ns_labels && !obj->bad &&
+	       !kb_selector_match(r->ns_labels, obj->labels, obj->n_labels);
+}
+
 static void apply_namespace(struct kb_records *r, const struct kb_object *obj)
 {
 	struct kb_store *st = &r->store;
 	const char *reason = kb_check_namespace(obj);
 	uint32_t ns = kb_store_get_ns(st, obj->name, strlen(obj->name));
 	struct kb_ns *n = kb_store_ns(st, ns);
+	bool hidden = is_hidden(r, obj);
 
 	n->mark = r->mark[KB_NAMESPACE];
-	if (n->exists && !strcmp(kb_strings_text(&st->strings, n->reason), reason ? reason : ""))
+	if (n->exists && n->hidden == hidden &&
+	    !strcmp(kb_strings_text(&st->strings, n->reason), reason ? reason : ""))
 		return;
-	if (reason)
+	if (reason && !hidden)
 		kb_check_warn(r, obj, "%s; its names are left alone", reason);
-	change_namespace(r, ns, true, reason);
+	change_namespace(r, ns, true, hidden, reason);
 	publish_done(r, KB_NAMESPACE);
 }
 
 static void sink_apply(void *arg, const struct kb_object *obj)
 {
+	struct kb_records *r = arg;
+
+	if (!r->needed[obj->kind])
+		return;
 	if (obj->kind == KB_SERVICE)
 		apply_service(arg, obj);
 	else if (obj->kind == KB_SLICE)
 		apply_slice(arg, obj);
 	else if (obj->kind == KB_NAMESPACE)
 		apply_namespace(arg, obj);
+	else if (kb_podnames_apply(r, obj))
+		publish_done(r, KB_POD);
 }
 
 static void sink_gone(void *arg, enum kb_kind kind, const char *ns_name, const char *name)
@@ -252,17 +278,20 @@ static void sink_gone(void *arg, enum kb_kind kind, const char *ns_name, const c
 	const char *ns_text = kind == KB_NAMESPACE ? name : ns_name;
 	uint32_t ns = kb_store_find_ns(st, ns_text, strlen(ns_text)), id;
 
-	if (!ns || kind == KB_POD)
+	if (!ns || !r->needed[kind])
 		return;
 	if (kind == KB_NAMESPACE) {
 		if (!kb_store_ns(st, ns)->exists)
 			return;
-		change_namespace(r, ns, false, NULL);
+		change_namespace(r, ns, false, false, NULL);
 	} else if (kind == KB_SERVICE) {
 		id = kb_store_find_svc(st, ns, name, strlen(name));
 		if (!id || !kb_store_svc(st, id)->obj)
 			return;
 		change_service(r, id, NULL);
+	} else if (kind == KB_POD) {
+		if (!kb_podnames_gone(r, ns, name))
+			return;
 	} else {
 		id = kb_store_find_slice(st, ns, name);
 		if (!id)
@@ -285,6 +314,11 @@ static void sink_relist_abort(void *arg, enum kb_kind kind)
 	(void)kind;
 }
 
+static void pod_removed(struct kb_records *r)
+{
+	publish_done(r, KB_POD);
+}
+
 /* Removes what the list did not have. */
 static void sweep(struct kb_records *r, enum kb_kind kind)
 {
@@ -303,10 +337,12 @@ static void sweep(struct kb_records *r, enum kb_kind kind)
 		change_slice(r, id, NULL);
 		publish_done(r, kind);
 	}
+	if (kind == KB_POD)
+		kb_podnames_sweep(r, pod_removed);
 	for (id = 1; kind == KB_NAMESPACE && id <= st->ns.top; id++) {
 		if (!kb_store_ns(st, id)->exists || kb_store_ns(st, id)->mark == mark)
 			continue;
-		change_namespace(r, id, false, NULL);
+		change_namespace(r, id, false, false, NULL);
 		publish_done(r, kind);
 	}
 }
@@ -314,13 +350,19 @@ static void sweep(struct kb_records *r, enum kb_kind kind)
 static void sink_relist_end(void *arg, enum kb_kind kind)
 {
 	struct kb_records *r = arg;
+	int i;
 
+	if (!r->needed[kind])
+		return;
 	sweep(r, kind);
 	r->synced[kind] = true;
-	if (r->built || !r->synced[KB_SERVICE] || !r->synced[KB_SLICE] || !r->synced[KB_NAMESPACE])
+	for (i = 0; i < KB_KIND_MAX; i++)
+		if (r->needed[i] && !r->synced[i])
+			return;
+	if (r->built)
 		return;
 	kb_publish_all(r);
-	if (r->store.n_services || r->store.n_slices)
+	if (r->store.n_services || r->store.n_slices || r->pods.nodes.used)
 		kb_table_set_serial(r->table, now(r));
 	if (r->synced_cb)
 		r->synced_cb(r->arg);

@@ -37,7 +37,7 @@ static inline void sip_round(uint64_t v[4])
 	v[2] = rotl(v[2], 32);
 }
 
-uint32_t kb_siphash(const struct kb_sipkey *key, const void *data, size_t len)
+uint64_t kb_siphash64(const struct kb_sipkey *key, const void *data, size_t len)
 {
 	uint64_t v[4] = {key->k0 ^ 0x736f6d6570736575ULL, key->k1 ^ 0x646f72616e646f6dULL,
 			 key->k0 ^ 0x6c7967656e657261ULL, key->k1 ^ 0x7465646279746573ULL};
@@ -62,7 +62,12 @@ uint32_t kb_siphash(const struct kb_sipkey *key, const void *data, size_t len)
 	v[2] ^= 0xff;
 	for (r = 0; r < 3; r++)
 		sip_round(v);
-	return (uint32_t)(v[0] ^ v[1] ^ v[2] ^ v[3]);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+uint32_t kb_siphash(const struct kb_sipkey *key, const void *data, size_t len)
+{
+	return (uint32_t)kb_siphash64(key, data, len);
 }
 
 static void insert(struct kb_idhash *ix, uint32_t hash, uint32_t id)

@@ -17,6 +17,8 @@ struct kb_sipkey {
 };
 
 void kb_sipkey_init(struct kb_sipkey *ret_key);
+uint64_t kb_siphash64(const struct kb_sipkey *key, const void *data, size_t len);
+/* The lower half. */
 uint32_t kb_siphash(const struct kb_sipkey *key, const void *data, size_t len);
 
 /* Open addressing, several ids may have one hash. Ids are not 0. */

@@ -9,6 +9,7 @@
  *   ptr.c      PTR names
  *   dnssvc.c   the cluster DNS itself: apex names, intercepts
  *   names.c    the names of one Service, of a namespace, of a domain
+ *   podnames.c names of Pods
  *   node.c     the records of one name
  *   list.c     lists of names
  *   resolve.c  from a name back to what it is; CNAME chains; whole answers
@@ -17,9 +18,11 @@
 #ifndef KB_RECORDS_INTERNAL_H
 #define KB_RECORDS_INTERNAL_H
 
+#include "control/records/pods.h"
 #include "control/records/records.h"
 #include "control/records/render.h"
 #include "control/records/reverse.h"
+#include "control/records/selector.h"
 #include "control/records/store.h"
 #include "control/records/svcview.h"
 #include "control/records/wirename.h"
@@ -68,9 +71,15 @@ struct kb_records {
 
 	struct kb_zones zones;
 	bool rezoned; /* the table had other zones before */
+	enum kb_pods_mode pods_mode;
+	bool needed[KB_KIND_MAX];      /* the kinds that these rules look at */
+	char **namespaces;	       /* owned, sorted: only these exist */
+	size_t n_namespaces;	       /* 0: all do */
+	struct kb_selector *ns_labels; /* owned, NULL: all namespaces are chosen */
 
 	struct kb_store store;
 	struct kb_reverse reverse;
+	struct kb_pods pods;
 	uint32_t dns[KB_DNS_SERVICES_MAX]; /* the cluster DNS Services: nodes that always exist */
 	size_t n_dns;
 	struct kb_addr *dns_addrs; /* owned: of all of them, distinct, n4 first */
@@ -82,6 +91,7 @@ struct kb_records {
 	uint32_t walk;		    /* stamp of the last walk over dependents */
 	uint64_t n_left;	    /* names entered as ones to leave */
 	uint64_t n_lost;	    /* bad Services and slices: addresses unknown */
+	uint64_t n_lost_pods;	    /* namespaces that have bad Pods */
 	uint64_t n_refused, n_warnings;
 	bool incomplete;     /* the table may lack a name: see kb_publish_retry */
 	bool static_refused; /* one of those that belong to no Service or namespace */
@@ -115,6 +125,7 @@ enum kb_node_kind {
 	KB_NODE_NS,   /* ns.dns.Z */
 	KB_NODE_VERSION,
 	KB_NODE_PTR,
+	KB_NODE_POD,
 };
 
 /* What a name is. */
@@ -127,6 +138,8 @@ struct kb_node {
 	struct kb_wire base;		/* S.N.svc.Z */
 	uint32_t rev_addr;		/* KB_NODE_PTR */
 	bool rev_v6;
+	bool below_pod;	    /* in pod.Z, whatever it is */
+	struct kb_addr pod; /* KB_NODE_POD */
 };
 
 /* list.c */
@@ -166,7 +179,9 @@ int kb_names_base(const struct kb_records *r, const struct kb_svc *svc,
 void kb_names_list(struct kb_records *r, struct kb_list *l);
 /* The names of the zones that belong to no Service. */
 void kb_names_apex(struct kb_records *r, struct kb_list *l);
-/* N.svc.Z, if it is one. */
+/* The name of an address of a Pod. */
+void kb_names_pod(struct kb_records *r, uint32_t ns, const struct kb_addr *addr, struct kb_list *l);
+/* N.svc.Z and N.pod.Z, if they exist. */
 void kb_names_ns(struct kb_records *r, uint32_t ns, struct kb_list *l);
 /* Asked for the CNAME itself: that one alone (RFC 1034 section 3.6.2). */
 void kb_names_cname(const struct kb_records *r, const struct kb_svc *svc, struct kb_render *out);
@@ -212,6 +227,24 @@ uint32_t kb_resolve_chain(struct kb_records *r, const struct kb_svc *svc, struct
 /* The Service an external name leads to, made if need be; 0: none in our domains. */
 uint32_t kb_resolve_target(struct kb_records *r, const char *external);
 
+/* podnames.c */
+/* A Pod comes, changes, goes: whether anything has changed. */
+bool kb_podnames_apply(struct kb_records *r, const struct kb_object *obj);
+bool kb_podnames_gone(struct kb_records *r, uint32_t ns, const char *name);
+/* Removes what the last list did not have, and calls `removed` after each. */
+void kb_podnames_sweep(struct kb_records *r, void (*removed)(struct kb_records *r));
+/* A namespace has become exposed, or is no longer. */
+void kb_podnames_namespace(struct kb_records *r, uint32_t ns, const struct kb_ns *old);
+void kb_podnames_publish_all(struct kb_records *r);
+/* Tries again what the table has refused of one address; whether there was something. */
+bool kb_podnames_retry(struct kb_records *r, uint32_t id);
+/* The names of one address of Pods, by its id. */
+void kb_podnames_list(struct kb_records *r, uint32_t id, struct kb_list *l);
+/* What such a label is in a namespace: KB_NODE_POD with its address, KB_NODE_NONE or
+ * KB_NODE_OUT. */
+enum kb_node_kind kb_podnames_find(const struct kb_records *r, uint32_t ns, const char *label,
+				   size_t len, struct kb_addr *ret_addr);
+
 /* dnssvc.c */
 /* Looks up the addresses of the cluster DNS Services. */
 void kb_dns_collect(struct kb_records *r);
@@ -231,6 +264,8 @@ void kb_publish_service(struct kb_records *r, uint32_t svc, struct kb_list *befo
 void kb_publish_namespace(struct kb_records *r, uint32_t ns, const struct kb_ns *old);
 /* Names that depend on this Service's, and the cluster DNS Services'. */
 void kb_publish_followers(struct kb_records *r, uint32_t svc);
+/* The namespace's own names alone. */
+void kb_publish_ns_names(struct kb_records *r, uint32_t ns, const struct kb_ns *old);
 /* What misses mean in each zone now. */
 void kb_publish_zone_flags(struct kb_records *r);
 /* Tries again what the table refused, of at most `max` Services and namespaces. When everything

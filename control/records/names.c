@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "control/records/alloc.h"
+#include "control/records/dashed.h"
 #include "control/records/internal.h"
 
 static const char *const proto_label[] = {"_tcp", "_udp", "_sctp"};
@@ -69,7 +70,7 @@ static void want_hosts(struct kb_records *r, struct kb_node *n, const struct kb_
 		kb_recbuf_addrs(&r->recbuf, KB_TYPE_AAAA, addrs + n4, n6);
 	if (n4 == 1)
 		addr = addr4(&addrs[0]);
-	if (n->kind != KB_NODE_NS) {
+	if (n->view) {
 		__be32 self = want_srv(r, n, name);
 
 		addr = addr ? addr : self;
@@ -125,7 +126,7 @@ static void want_external(struct kb_records *r, const struct kb_wire *name, uint
 	kb_recbuf_start(&r->recbuf);
 	kb_render_start(out, name, r->body, sizeof(r->body));
 	owner = kb_resolve_chain(r, svc, &r->target, out, &end);
-	if (svc->far || end.kind == KB_NODE_OUT) {
+	if (svc->far || end.kind == KB_NODE_OUT || end.below_pod) {
 		r->recbuf.flags = KB_REC_OTHER_LEAVE;
 	} else {
 		if (end.kind == KB_NODE_NONE) {
@@ -240,23 +241,53 @@ void kb_names_list(struct kb_records *r, struct kb_list *l)
 		list_domain(r, &r->zones.def[i], l);
 }
 
+static void want_or_leave(const struct kb_wire *above, const char *label, size_t len, uint8_t zone,
+			  bool leave, struct kb_list *l)
+{
+	struct kb_wire name = *above;
+
+	if (kb_wire_prepend(&name, label, len))
+		return;
+	if (leave)
+		kb_list_add(l, &name, KB_VALUE_LEAVE, zone, 0, NULL, 0);
+	else
+		want_empty(&name, zone, l);
+}
+
 void kb_names_ns(struct kb_records *r, uint32_t id, struct kb_list *l)
 {
 	const struct kb_ns *ns = kb_store_ns(&r->store, id);
 	const char *s = kb_strings_text(&r->store.strings, ns->name);
 	size_t i, len = kb_strings_len(&r->store.strings, ns->name);
+	bool leave_pods = ns->reason || ns->lost_pods || r->pods_mode == KB_PODS_INSECURE;
 
-	if (!ns->exists || !kb_label_fits(s, len))
+	if (!kb_ns_exposed(ns) || !kb_label_fits(s, len))
 		return;
 	for (i = 0; i < r->zones.n_cluster; i++) {
-		struct kb_wire name = r->zones.def[i].svc;
+		const struct kb_zone_def *d = &r->zones.def[i];
 
-		if (kb_wire_prepend(&name, s, len))
+		want_or_leave(&d->svc, s, len, d->id, ns->reason || ns->lost, l);
+		if (r->pods_mode != KB_PODS_DISABLED)
+			want_or_leave(&d->pod, s, len, d->id, leave_pods, l);
+	}
+}
+
+void kb_names_pod(struct kb_records *r, uint32_t id, const struct kb_addr *addr, struct kb_list *l)
+{
+	uint32_t ns = kb_store_ns(&r->store, id)->name;
+	const char *s = kb_strings_text(&r->store.strings, ns);
+	struct kb_node n = {.kind = KB_NODE_POD, .pod = *addr};
+	char label[KB_LABEL_MAX + 1];
+	size_t i, len = kb_dashed_make(addr, label), ns_len = kb_strings_len(&r->store.strings, ns);
+
+	for (i = 0; i < r->zones.n_cluster; i++) {
+		struct kb_wire name = r->zones.def[i].pod;
+
+		if (!kb_label_fits(s, ns_len) || kb_wire_prepend(&name, s, ns_len) ||
+		    kb_wire_prepend(&name, label, len))
 			continue;
-		if (ns->reason || ns->lost)
-			kb_list_add(l, &name, KB_VALUE_LEAVE, r->zones.def[i].id, 0, NULL, 0);
-		else
-			want_empty(&name, r->zones.def[i].id, l);
+		n.zone = &r->zones.def[i];
+		want_hosts(r, &n, &name, l);
 	}
 }
 
@@ -290,6 +321,7 @@ void kb_names_apex(struct kb_records *r, struct kb_list *l)
 		struct kb_wire name = d->apex;
 
 		want_empty(&d->svc, d->id, l);
+		want_empty(&d->pod, d->id, l);
 		kb_wire_prepend(&name, "dns-version", 11);
 		want_types(r, &n, &name, types, 1, l);
 	}

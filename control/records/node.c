@@ -21,6 +21,10 @@ const struct kb_addr *kb_node_addrs(struct kb_records *r, const struct kb_node *
 	case KB_NODE_ENDPOINT:
 		kb_svcview_group_addrs(n->view, n->group, ret_n4, ret_n6);
 		return n->view->group_addrs;
+	case KB_NODE_POD:
+		*ret_n4 = n->pod.family == 4;
+		*ret_n6 = n->pod.family == 6;
+		return &n->pod;
 	case KB_NODE_NS:
 		*ret_n4 = r->dns_n4;
 		*ret_n6 = r->dns_n6;
@@ -129,9 +133,9 @@ static struct ns_target *ns_targets(struct kb_records *r, const struct kb_zone_d
 		kb_svcview_collect(v, &r->store, r->dns[i]);
 		if (kb_names_base(r, v->svc, zone, &base))
 			continue;
-		if (v->kind == KB_VIEW_CLUSTER && v->n4 + v->n6)
+		if (v->own_kind == KB_VIEW_CLUSTER && v->n4 + v->n6)
 			t = add_ns(t, ret_n, &cap, &base, KB_VIEW_SELF, i);
-		for (g = 0; v->kind == KB_VIEW_HEADLESS && g < v->n_groups; g++) {
+		for (g = 0; v->own_kind == KB_VIEW_HEADLESS && g < v->n_groups; g++) {
 			const struct kb_svcview_ep *e = &v->eps[v->groups[g].first];
 			struct kb_wire name = base;
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "control/records/alloc.h"
+#include "control/records/dashed.h"
 
 static int wire_compare(const void *a, const void *b)
 {
@@ -55,7 +56,7 @@ static struct kb_wire *ptr_targets(struct kb_records *r, uint32_t addr, bool v6,
 				struct kb_addr a;
 
 				kb_ptr_addr(r, addr, v6, &a);
-				len = kb_svcview_dashed(&a, label);
+				len = kb_dashed_endpoint(&a, label);
 			}
 			if (kb_wire_prepend(&name, s, len))
 				continue;
@@ -167,7 +168,7 @@ void kb_ptr_list(struct kb_records *r, uint32_t svc, struct kb_revs *rv)
 				memset(label, 'x', sizeof(label));
 				kb_ptr_addr(r, ep[i].addr, v6 != 0, &a);
 				if (!host)
-					len = kb_svcview_dashed(&a, label);
+					len = kb_dashed_endpoint(&a, label);
 				if (kb_wire_prepend(&name, label, len))
 					continue;
 			}

@@ -103,6 +103,8 @@ void kb_publish_zone_flags(struct kb_records *r)
 
 		kb_table_zone_flag(r->table, d->id, KB_ZONE_ANSWER, answer);
 		kb_table_zone_flag(r->table, d->id, KB_ZONE_SKIPS, cluster && r->n_left);
+		kb_table_zone_flag(r->table, d->id, KB_ZONE_PODS,
+				   cluster && (r->pods_mode == KB_PODS_INSECURE || r->n_lost_pods));
 	}
 }
 
@@ -200,8 +202,10 @@ void kb_publish_followers(struct kb_records *r, uint32_t svc)
 static void ns_be(struct kb_ns *ns, const struct kb_ns *state)
 {
 	ns->exists = state->exists;
+	ns->hidden = state->hidden;
 	ns->reason = state->reason;
 	ns->lost = state->lost;
+	ns->lost_pods = state->lost_pods;
 }
 
 /* The namespace's own names in its old state into `before`, as it is into `after`. */
@@ -217,21 +221,33 @@ static void ns_lists(struct kb_records *r, uint32_t id, const struct kb_ns *old)
 	kb_names_ns(r, id, &r->after);
 }
 
+/* Are a namespace's Services left? */
+static bool ns_left(const struct kb_ns *ns)
+{
+	return kb_ns_exposed(ns) && (ns->reason || ns->lost);
+}
+
+void kb_publish_ns_names(struct kb_records *r, uint32_t id, const struct kb_ns *old)
+{
+	struct kb_ns *ns = kb_store_ns(&r->store, id);
+	bool again = ns->refused;
+
+	ns_lists(r, id, old);
+	ns->refused = false;
+	diff(r, &r->before, &r->after, again, &ns->refused);
+}
+
 void kb_publish_namespace(struct kb_records *r, uint32_t id, const struct kb_ns *old)
 {
 	struct kb_ns *ns = kb_store_ns(&r->store, id), now = *ns;
-	bool was, is, again = ns->refused;
+	bool was = ns_left(old), is = ns_left(ns);
 	uint32_t svc, next;
 
 	/* The namespace's own name first when it is left, so that what goes below it is
 	 * left and not denied; its Services one at a time, to keep memory small. */
-	ns_lists(r, id, old);
-	was = has_leave(&r->before);
-	is = has_leave(&r->after);
 	left_begin(r, was, is);
-	ns->refused = false;
 	if (!was)
-		diff(r, &r->before, &r->after, again, &ns->refused);
+		kb_publish_ns_names(r, id, old);
 	for (svc = ns->svcs; svc; svc = next) {
 		next = kb_store_svc(&r->store, svc)->ns_next;
 		if (svc == r->misc)
@@ -242,15 +258,14 @@ void kb_publish_namespace(struct kb_records *r, uint32_t id, const struct kb_ns 
 		kb_publish_service(r, svc, &r->before, &r->revs_before);
 		kb_publish_followers(r, svc);
 	}
-	if (was) {
-		ns_lists(r, id, old);
-		diff(r, &r->before, &r->after, again, &ns->refused);
-	}
+	kb_podnames_namespace(r, id, old);
+	if (was)
+		kb_publish_ns_names(r, id, old);
 	left_end(r, was, is);
 	kb_publish_followers(r, r->misc);
 }
 
-/* Tries the names of one Service (or, behind the last of them, namespace) again if some were
+/* Tries the names of one Service (or, behind the last of them, namespace or Pod) again if some were
  * refused. Returns whether there were any. */
 static bool retry(struct kb_records *r, uint32_t at)
 {
@@ -262,6 +277,8 @@ static bool retry(struct kb_records *r, uint32_t at)
 		return true;
 	}
 	at -= r->store.svc.top;
+	if (at >= r->store.ns.top)
+		return kb_podnames_retry(r, at - r->store.ns.top + 1);
 	if (!kb_store_ns(&r->store, at + 1)->refused)
 		return false;
 	kb_store_ns(&r->store, at + 1)->refused = false;
@@ -273,7 +290,7 @@ static bool retry(struct kb_records *r, uint32_t at)
 
 void kb_publish_retry(struct kb_records *r, uint32_t max)
 {
-	uint32_t total = r->store.svc.top + r->store.ns.top, looked;
+	uint32_t total = r->store.svc.top + r->store.ns.top + r->pods.addrs.top, looked;
 
 	if (!r->incomplete)
 		return;
@@ -326,14 +343,14 @@ void kb_publish_all(struct kb_records *r)
 		r->revs_after.n = 0; /* the index keeps the references */
 	}
 	kb_dns_collect(r); /* ExternalName Services may lead to ns.dns.Z */
-	names += r->store.ns.used * r->zones.n_cluster + r->reverse.used;
+	names += (r->store.ns.used + r->pods.addrs.used) * r->zones.n_cluster + r->reverse.used;
 	kb_table_reserve(r->table, names);
 	for (id = 1; id <= r->store.ns.top; id++) {
 		kb_list_clear(&r->after);
 		if (!kb_store_ns(&r->store, id)->name)
 			continue;
 		kb_names_ns(r, id, &r->after);
-		left_begin(r, false, has_leave(&r->after));
+		left_begin(r, false, ns_left(kb_store_ns(&r->store, id)));
 		kb_publish_put_all(r, &r->after, &kb_store_ns(&r->store, id)->refused);
 	}
 	for (id = 1; id <= r->store.svc.top; id++) {
@@ -348,6 +365,7 @@ void kb_publish_all(struct kb_records *r)
 		left_begin(r, false, s->left);
 		kb_publish_put_all(r, &r->after, &s->refused);
 	}
+	kb_podnames_publish_all(r);
 	for (i = 0; r->reverse.slot && i <= r->reverse.mask; i++) {
 		const struct kb_rev *e = &r->reverse.slot[i];
 		uint32_t pos = 0;

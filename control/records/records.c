@@ -37,6 +37,40 @@ static int add_dns(struct kb_records *r, const char *text, char *err, size_t err
 	return 0;
 }
 
+static int name_compare(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int take_rules(struct kb_records *r, const struct kb_rules *rules, char *err,
+		      size_t err_size)
+{
+	size_t i;
+	int rc;
+
+	r->pods_mode = rules->pods;
+	r->store.pod_names = rules->endpoint_pod_names;
+	r->store.ignore_empty = rules->ignore_empty;
+	r->store.ptr_hidden = rules->n_namespaces > 0;
+	r->needed[KB_SERVICE] = r->needed[KB_NAMESPACE] = true;
+	r->needed[KB_SLICE] = !rules->no_endpoints;
+	r->needed[KB_POD] = rules->pods == KB_PODS_VERIFIED;
+	r->namespaces = kb_zalloc(rules->n_namespaces, sizeof(*r->namespaces));
+	for (i = 0; i < rules->n_namespaces; i++) {
+		size_t size = strlen(rules->namespaces[i]) + 1;
+
+		r->namespaces[i] = kb_zalloc(size, 1);
+		memcpy(r->namespaces[i], rules->namespaces[i], size);
+	}
+	r->n_namespaces = rules->n_namespaces;
+	if (r->n_namespaces)
+		qsort(r->namespaces, r->n_namespaces, sizeof(*r->namespaces), name_compare);
+	rc = kb_zones_init(&r->zones, rules, err, err_size);
+	if (rc || !rules->namespace_labels)
+		return rc;
+	return kb_selector_parse(rules->namespace_labels, &r->ns_labels, err, err_size);
+}
+
 int kb_records_new(const struct kb_records_config *config, struct kb_table *table,
 		   struct kb_records **ret_records, char *err, size_t err_size)
 {
@@ -53,11 +87,12 @@ int kb_records_new(const struct kb_records_config *config, struct kb_table *tabl
 	r->arg = config->arg;
 	kb_store_init(&r->store);
 	kb_reverse_init(&r->reverse);
+	kb_pods_init(&r->pods);
 	if (config->n_dns_services > KB_DNS_SERVICES_MAX) {
 		snprintf(err, err_size, "at most %d DNS Services", KB_DNS_SERVICES_MAX);
 		goto err;
 	}
-	rc = kb_zones_init(&r->zones, config->rules, err, err_size);
+	rc = take_rules(r, config->rules, err, err_size);
 	if (rc)
 		goto err;
 	r->misc = kb_store_get_svc(&r->store, kb_store_get_ns(&r->store, "", 0), "", 0);
@@ -85,8 +120,14 @@ err:
 
 void kb_records_free(struct kb_records *r)
 {
+	size_t i;
+
 	if (!r)
 		return;
+	for (i = 0; i < r->n_namespaces; i++)
+		free(r->namespaces[i]);
+	free(r->namespaces);
+	kb_selector_free(r->ns_labels);
 	free(r->dns_addrs);
 	free(r->icepts);
 	free(r->queue);
@@ -102,6 +143,7 @@ void kb_records_free(struct kb_records *r)
 	free(r->revs_after.rev);
 	kb_render_fini(&r->render);
 	kb_reverse_fini(&r->reverse);
+	kb_pods_fini(&r->pods);
 	kb_zones_fini(&r->zones);
 	kb_store_fini(&r->store);
 	free(r);
@@ -126,6 +168,7 @@ void kb_records_stats(const struct kb_records *r, struct kb_records_stats *ret_s
 		.services = r->store.n_services,
 		.slices = r->store.n_slices,
 		.namespaces = r->store.n_namespaces,
+		.pods = r->pods.nodes.used,
 		.endpoints = r->store.n_endpoints,
 		.skipped = r->store.n_skipped,
 		.warnings = r->n_warnings,

@@ -2,7 +2,7 @@
 /*
  * Objects in, names out: what cluster DNS answers.
  *
- * Keeps Services, EndpointSlices and Namespaces in compact form, and for each change
+ * Keeps Services, EndpointSlices, Namespaces and Pods in compact form, and for each change
  * enters, changes and removes just the names that it concerns (control/table).
  * Every function runs on the main loop's thread.
  */
@@ -45,7 +45,7 @@ struct kb_records_config {
 };
 
 struct kb_records_stats {
-	uint64_t services, slices, namespaces, endpoints;
+	uint64_t services, slices, namespaces, endpoints, pods;
 	uint64_t skipped;  /* objects whose names are left alone */
 	uint64_t warnings; /* names or parts of objects that DNS cannot carry */
 	uint64_t refused;  /* puts that the table did not take; tried again */

@@ -80,7 +80,7 @@ static void resolve_service(struct kb_records *r, const struct label *l, size_t 
 	if (!ns)
 		return;
 	node = kb_store_ns(&r->store, ns);
-	if (!node->exists)
+	if (!kb_ns_exposed(node))
 		return;
 	if (node->reason || node->lost) {
 		ret->kind = KB_NODE_OUT;
@@ -125,6 +125,26 @@ static void resolve_service(struct kb_records *r, const struct label *l, size_t 
 		resolve_port(r, l, n - 3, ret);
 }
 
+/* [..., ADDRESS, N, pod] below a domain. */
+static void resolve_pod(struct kb_records *r, const struct label *l, size_t n, struct kb_node *ret)
+{
+	uint32_t ns = kb_store_find_ns(&r->store, l[n - 2].s, l[n - 2].len);
+	const struct kb_ns *node;
+
+	ret->below_pod = true;
+	if (!ns || r->pods_mode == KB_PODS_DISABLED)
+		return;
+	node = kb_store_ns(&r->store, ns);
+	if (n == 3) {
+		ret->kind = kb_podnames_find(r, ns, l[0].s, l[0].len, &ret->pod);
+	} else if (kb_ns_exposed(node)) {
+		if (node->reason || node->lost_pods)
+			ret->kind = KB_NODE_OUT;
+		else if (n == 2)
+			ret->kind = KB_NODE_EMPTY;
+	}
+}
+
 /* Names that every zone of ours has. */
 static bool resolve_apex(const struct label *l, size_t n, struct kb_node *ret)
 {
@@ -142,12 +162,14 @@ static void resolve_domain(struct kb_records *r, const struct label *l, size_t n
 {
 	if (resolve_apex(l, n, ret))
 		return;
-	if (n == 1 && label_is(&l[0], "svc"))
+	if (n == 1 && (label_is(&l[0], "svc") || label_is(&l[0], "pod")))
 		ret->kind = KB_NODE_EMPTY;
 	else if (n == 1 && label_is(&l[0], "dns-version"))
 		ret->kind = KB_NODE_VERSION;
 	else if (n >= 2 && n <= 5 && label_is(&l[n - 1], "svc"))
 		resolve_service(r, l, n, view, ret);
+	else if (n >= 2 && label_is(&l[n - 1], "pod"))
+		resolve_pod(r, l, n, ret);
 }
 
 static void resolve_reverse(struct kb_records *r, const struct kb_wire *name, const struct label *l,
@@ -272,6 +294,19 @@ uint32_t kb_resolve_target(struct kb_records *r, const char *external)
 				labels[n - 3].s, labels[n - 3].len);
 }
 
+/* What stands where a name leads: its records, or the zone's word that there are none. */
+static void put_end(struct kb_records *r, struct kb_node *node, uint16_t qtype,
+		    struct kb_render *rd, uint32_t owner)
+{
+	uint16_t before = rd->an;
+
+	kb_node_put(r, node, qtype, rd, owner);
+	if (rd->an == before)
+		kb_render_soa(rd, KB_NS, &node->zone->apex);
+	if (node->kind == KB_NODE_NONE)
+		rd->rcode = KB_RCODE_NXDOMAIN;
+}
+
 int kb_records_render(const struct kb_records *records, const uint8_t *qname, size_t qname_len,
 		      uint16_t qtype, uint8_t *out, size_t cap, struct kb_rendered *ret)
 {
@@ -284,7 +319,7 @@ int kb_records_render(const struct kb_records *records, const uint8_t *qname, si
 	uint32_t owner = KB_OWNER_Q;
 	int err = -ENOENT;
 
-	if (kb_wire_fold(qname, qname_len, &name))
+	if (!r->built || kb_wire_fold(qname, qname_len, &name))
 		return -ENOENT;
 	kb_resolve(r, &name, &view, &node);
 	kb_render_start(&rd, &name, out, cap > KB_ANSWER_MAX ? KB_ANSWER_MAX : cap);
@@ -293,21 +328,16 @@ int kb_records_render(const struct kb_records *records, const uint8_t *qname, si
 		kb_names_cname(r, view.svc, &rd);
 	} else if (node.kind == KB_NODE_EXTERNAL && qtype != KB_TYPE_ANY) {
 		owner = kb_resolve_chain(r, view.svc, &r->target, &rd, &node);
-		if (node.kind != KB_NODE_OUT && node.kind != KB_NODE_EXTERNAL) {
-			uint16_t cnames = rd.an;
-
-			kb_node_put(r, &node, qtype, &rd, owner);
-			if (rd.an == cnames)
-				kb_render_soa(&rd, KB_NS, &node.zone->apex);
-			if (node.kind == KB_NODE_NONE)
-				rd.rcode = KB_RCODE_NXDOMAIN;
-		}
+		if (node.kind != KB_NODE_OUT && node.kind != KB_NODE_EXTERNAL)
+			put_end(r, &node, qtype, &rd, owner);
+	} else if (node.below_pod && node.kind != KB_NODE_OUT && r->pods_mode == KB_PODS_INSECURE) {
+		put_end(r, &node, qtype, &rd, owner);
 	} else if (node.kind != KB_NODE_OUT) {
 		kb_node_put(r, &node, qtype, &rd, owner);
 	}
 	if (rd.full)
 		err = -EMSGSIZE;
-	else if (rd.an)
+	else if (rd.an || rd.ns)
 		err = 0;
 	if (err == 0) {
 		kb_render_fill(&rd, kb_table_header(r->table)->patch);

@@ -176,7 +176,7 @@ void kb_store_trim_ns(struct kb_store *s, uint32_t id)
 {
 	struct kb_ns *n = kb_store_ns(s, id);
 
-	if (n->exists || n->svcs || n->slices || n->lost)
+	if (n->exists || n->svcs || n->slices || n->lost || n->pod_addrs)
 		return;
 	kb_idhash_del(&s->ns_index, pair_hash(s, n->name, 0), id);
 	kb_strings_put(&s->strings, n->name);
@@ -331,6 +331,15 @@ void kb_svc_obj_free(struct kb_store *s, struct kb_svc_obj *o)
 	free(o);
 }
 
+const char *kb_endpoint_host(const struct kb_store *s, const struct kb_endpoint *e)
+{
+	if (e->hostname && e->hostname[0])
+		return e->hostname;
+	if (s->pod_names && e->pod && kb_label_valid(e->pod, strlen(e->pod)))
+		return e->pod;
+	return NULL;
+}
+
 struct kb_slice_obj *kb_slice_obj_new(struct kb_store *s, const struct kb_slice *v,
 				      const char *reason)
 {
@@ -360,11 +369,13 @@ struct kb_slice_obj *kb_slice_obj_new(struct kb_store *s, const struct kb_slice 
 	ep = (struct kb_ep_rec *)(void *)(o->ports + n_ports);
 	for (i = 0; n_eps && i < v->n_endpoints; i++) {
 		const struct kb_endpoint *e = &v->endpoints[i];
+		const char *host;
 
 		if (!e->ready)
 			continue;
-		if (e->hostname && e->hostname[0])
-			ep->host = kb_strings_get(&s->strings, e->hostname, strlen(e->hostname));
+		host = kb_endpoint_host(s, e);
+		if (host)
+			ep->host = kb_strings_get(&s->strings, host, strlen(host));
 		if (e->addr.family == 4) {
 			memcpy(&ep->addr, e->addr.b, 4);
 		} else {

@@ -65,15 +65,24 @@ static inline const struct kb_ep_rec *kb_slice_eps(const struct kb_slice_obj *o)
 }
 
 struct kb_ns {
-	uint32_t name;	 /* string id, lower case */
-	uint32_t svcs;	 /* first of its Services, 0: none */
-	uint32_t slices; /* how many slices it has */
-	uint32_t mark;	 /* of the last relist that saw it */
-	uint32_t reason; /* string id: why its object is bad */
-	uint32_t lost;	 /* bad slices of this namespace that do not tell their Service */
-	bool exists;	 /* the object does */
-	bool refused;	 /* the table did not take its name */
+	uint32_t name;	    /* string id, lower case */
+	uint32_t svcs;	    /* first of its Services, 0: none */
+	uint32_t slices;    /* how many slices it has */
+	uint32_t mark;	    /* of the last relist that saw it */
+	uint32_t reason;    /* string id: why its object is bad */
+	uint32_t lost;	    /* bad slices of this namespace that do not tell their Service */
+	uint32_t pod_addrs; /* addresses of its Pods */
+	bool exists;	    /* the object does */
+	bool hidden;	    /* but the rules do not choose it */
+	bool lost_pods;	    /* it has bad Pods, whose addresses are not known */
+	bool refused;	    /* the table did not take its name */
 };
+
+/* Do its names exist, as far as the rules go? */
+static inline bool kb_ns_exposed(const struct kb_ns *ns)
+{
+	return ns->exists && !ns->hidden;
+}
 
 struct kb_svc {
 	uint32_t ns, name;	   /* kb_ns id, string id in lower case */
@@ -105,6 +114,10 @@ struct kb_store {
 	struct kb_strings strings;
 	struct kb_pool ns, svc, slice;
 	struct kb_idhash ns_index, svc_index, slice_index;
+	/* Of the rules. */
+	bool pod_names;	   /* endpoints are named after their Pods */
+	bool ignore_empty; /* a ClusterIP Service without ready endpoints has no names */
+	bool ptr_hidden;   /* addresses of namespaces that are not exposed have no PTR names */
 	uint64_t n_services, n_slices, n_namespaces, n_endpoints, n_skipped;
 };
 
@@ -149,6 +162,9 @@ void kb_store_link_dep(struct kb_store *s, uint32_t svc, uint32_t target);
 struct kb_svc_obj *kb_svc_obj_new(struct kb_store *s, const struct kb_service *service,
 				  const char *reason);
 void kb_svc_obj_free(struct kb_store *s, struct kb_svc_obj *obj);
+/* The label that an endpoint has from its object, NULL: it is named after its address. A Pod
+ * whose name is no label, being longer or having dots, gives it none. */
+const char *kb_endpoint_host(const struct kb_store *s, const struct kb_endpoint *endpoint);
 struct kb_slice_obj *kb_slice_obj_new(struct kb_store *s, const struct kb_slice *slice,
 				      const char *reason);
 void kb_slice_obj_free(struct kb_store *s, struct kb_slice_obj *obj);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/records/svcview.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "control/records/alloc.h"
+#include "control/records/dashed.h"
 
 void kb_svcview_fini(struct kb_svcview *v)
 {
@@ -15,42 +15,6 @@ void kb_svcview_fini(struct kb_svcview *v)
 	free(v->group_addrs);
 	free(v->srv);
 	memset(v, 0, sizeof(*v));
-}
-
-static size_t put_decimal(char *out, unsigned int v)
-{
-	size_t n = 0;
-
-	if (v >= 100)
-		out[n++] = (char)('0' + v / 100);
-	if (v >= 10)
-		out[n++] = (char)('0' + v / 10 % 10);
-	out[n++] = (char)('0' + v % 10);
-	return n;
-}
-
-size_t kb_svcview_dashed(const struct kb_addr *addr, char ret_label[KB_LABEL_MAX + 1])
-{
-	size_t i, len = 0;
-
-	if (addr->family == 4) {
-		for (i = 0; i < 4; i++) {
-			if (i)
-				ret_label[len++] = '-';
-			len += put_decimal(ret_label + len, addr->b[i]);
-		}
-		return len;
-	}
-	inet_ntop(AF_INET6, addr->b, ret_label, KB_LABEL_MAX);
-	len = strlen(ret_label);
-	for (i = 0; i < len; i++)
-		if (ret_label[i] == ':' || ret_label[i] == '.')
-			ret_label[i] = '-';
-	/* No label may end in a dash (RFC 1123 section 2.1). One that begins with a
-	 * dash, as that of ::1, is CoreDNS's form all the same. */
-	if (ret_label[len - 1] == '-')
-		ret_label[len++] = '0';
-	return len;
 }
 
 int kb_addr_compare(const void *a, const void *b)
@@ -120,7 +84,7 @@ static void collect_eps(struct kb_svcview *v, const struct kb_store *s)
 				memcpy(e->label, kb_strings_text(&s->strings, e->host),
 				       e->label_len);
 			} else {
-				e->label_len = (uint8_t)kb_svcview_dashed(&e->addr, e->label);
+				e->label_len = (uint8_t)kb_dashed_endpoint(&e->addr, e->label);
 			}
 		}
 	}
@@ -172,7 +136,7 @@ static void collect_addrs(struct kb_svcview *v)
 	const struct kb_svc_obj *o = v->svc->obj;
 	size_t i, n = 0;
 
-	if (v->kind == KB_VIEW_CLUSTER) {
+	if (v->own_kind == KB_VIEW_CLUSTER) {
 		n = o->n_ips;
 		v->addrs = kb_grow(v->addrs, &v->cap_addrs, n, sizeof(*v->addrs));
 		if (n)
@@ -186,14 +150,12 @@ static void collect_addrs(struct kb_svcview *v)
 	v->n6 = n - v->n4;
 }
 
-static enum kb_svcview_kind view_kind(const struct kb_svcview *v, const struct kb_store *s)
+static enum kb_svcview_kind own_kind(const struct kb_svcview *v, const struct kb_store *s)
 {
-	const struct kb_ns *ns = kb_store_ns(s, v->svc->ns);
 	const struct kb_svc_obj *o = v->svc->obj;
 	uint32_t id;
 
-	/* A left namespace leaves everything below it by itself. */
-	if (!o || !ns->exists || ns->reason || ns->lost)
+	if (!o)
 		return KB_VIEW_NONE;
 	if (o->reason)
 		return KB_VIEW_LEFT;
@@ -203,34 +165,48 @@ static enum kb_svcview_kind view_kind(const struct kb_svcview *v, const struct k
 		if (kb_store_slice(s, id)->obj->reason)
 			return KB_VIEW_LEFT;
 	if (o->type == KB_CLUSTER_IP)
-		return KB_VIEW_CLUSTER;
+		return s->ignore_empty && !v->n_eps ? KB_VIEW_NONE : KB_VIEW_CLUSTER;
 	return v->n_eps ? KB_VIEW_HEADLESS : KB_VIEW_NONE;
 }
 
-void kb_svcview_collect(struct kb_svcview *v, const struct kb_store *s, uint32_t svc)
+static void collect_ports(struct kb_svcview *v, const struct kb_store *s)
 {
+	const struct kb_svc_obj *o = v->svc->obj;
 	uint32_t id;
 
-	v->svc = kb_store_svc(s, svc);
-	v->n_eps = v->n_groups = v->n_ports = v->n4 = v->n6 = v->n_srv = 0;
-	v->ptr = v->svc->obj && !v->svc->obj->reason && v->svc->obj->type != KB_EXTERNAL_NAME;
-	if (v->ptr) {
-		collect_eps(v, s);
-		collect_groups(v);
-	}
-	v->kind = view_kind(v, s);
-	if (v->kind != KB_VIEW_CLUSTER && v->kind != KB_VIEW_HEADLESS)
-		return;
-	collect_addrs(v);
-	if (v->kind == KB_VIEW_CLUSTER) {
+	if (v->own_kind == KB_VIEW_CLUSTER) {
 		if (v->n4 + v->n6)
-			add_ports(v, v->svc->obj->ports, v->svc->obj->n_ports);
+			add_ports(v, o->ports, o->n_ports);
 		return;
 	}
 	for (id = v->svc->slices; id; id = kb_store_slice(s, id)->next)
 		if (kb_store_slice(s, id)->obj->n_eps)
 			add_ports(v, kb_store_slice(s, id)->obj->ports,
 				  kb_store_slice(s, id)->obj->n_ports);
+}
+
+void kb_svcview_collect(struct kb_svcview *v, const struct kb_store *s, uint32_t svc)
+{
+	const struct kb_ns *ns;
+	const struct kb_svc_obj *o;
+
+	v->svc = kb_store_svc(s, svc);
+	ns = kb_store_ns(s, v->svc->ns);
+	o = v->svc->obj;
+	v->n_eps = v->n_groups = v->n_ports = v->n4 = v->n6 = v->n_srv = 0;
+	v->usable = o && !o->reason && o->type != KB_EXTERNAL_NAME;
+	v->ptr = v->usable && (!s->ptr_hidden || kb_ns_exposed(ns));
+	if (v->usable) {
+		collect_eps(v, s);
+		collect_groups(v);
+	}
+	v->own_kind = own_kind(v, s);
+	/* A left namespace leaves everything below it by itself. */
+	v->kind = kb_ns_exposed(ns) && !ns->reason && !ns->lost ? v->own_kind : KB_VIEW_NONE;
+	if (v->own_kind != KB_VIEW_CLUSTER && v->own_kind != KB_VIEW_HEADLESS)
+		return;
+	collect_addrs(v);
+	collect_ports(v, s);
 }
 
 int kb_svcview_find_group(const struct kb_svcview *v, const char *label, size_t len)
@@ -344,7 +320,7 @@ static void srv_groups(struct kb_svcview *v, uint32_t first, uint32_t end, bool 
 
 void kb_svcview_srv_service(struct kb_svcview *v)
 {
-	if (v->kind == KB_VIEW_CLUSTER)
+	if (v->own_kind == KB_VIEW_CLUSTER)
 		srv_cluster(v, NULL);
 	else
 		srv_groups(v, 0, (uint32_t)v->n_groups, false, NULL);
@@ -352,7 +328,7 @@ void kb_svcview_srv_service(struct kb_svcview *v)
 
 void kb_svcview_srv_port(struct kb_svcview *v, const struct kb_svcview_port *port)
 {
-	if (v->kind == KB_VIEW_CLUSTER)
+	if (v->own_kind == KB_VIEW_CLUSTER)
 		srv_cluster(v, port);
 	else
 		srv_groups(v, 0, (uint32_t)v->n_groups, false, port);

@@ -45,7 +45,9 @@ struct kb_svcview_srv {
 struct kb_svcview {
 	const struct kb_svc *svc; /* borrowed */
 	enum kb_svcview_kind kind;
-	bool ptr;			 /* its addresses have PTR records, namespace or not */
+	enum kb_svcview_kind own_kind;	 /* whatever the namespace is like */
+	bool usable;			 /* its addresses are known */
+	bool ptr;			 /* they have PTR records */
 	struct kb_svcview_ep *eps;	 /* owned; sorted by label, then address */
 	struct kb_svcview_group *groups; /* owned */
 	struct kb_svcview_port *ports;	 /* owned; distinct named ports */
@@ -69,8 +71,6 @@ void kb_svcview_srv_service(struct kb_svcview *v);
 void kb_svcview_srv_port(struct kb_svcview *v, const struct kb_svcview_port *port);
 void kb_svcview_srv_group(struct kb_svcview *v, uint32_t group);
 
-/* Dashed form of an address, as CoreDNS has it. Returns its length. */
-size_t kb_svcview_dashed(const struct kb_addr *addr, char ret_label[KB_LABEL_MAX + 1]);
 /* Sorts addresses, IPv4 first, and removes repetitions. Returns how many are left. */
 size_t kb_addrs_unique(struct kb_addr *addrs, size_t n, size_t *ret_n4);
 int kb_addr_compare(const void *a, const void *b);

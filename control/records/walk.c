@@ -11,7 +11,15 @@
 /* Positions that one piece looks at: most of them may be free ones. */
 #define VISITS_MAX 2048
 
-enum part { PART_APEX, PART_NAMESPACES, PART_SERVICES, PART_ADDRS, PART_ABOVE_ADDRS, PART_END };
+enum part {
+	PART_APEX,
+	PART_NAMESPACES,
+	PART_SERVICES,
+	PART_PODS,
+	PART_ADDRS,
+	PART_ABOVE_ADDRS,
+	PART_END
+};
 
 struct piece {
 	struct kb_records *r;
@@ -20,7 +28,8 @@ struct piece {
 	uint32_t names;
 };
 
-static int tell(struct piece *p, const uint8_t *name, size_t len)
+/* A name of the zone `id`, unless it lies in another one, which tells it. */
+static int tell(struct piece *p, const uint8_t *name, uint8_t len, uint8_t id)
 {
 	char text[KB_TEXT_MAX];
 	uint32_t bucket, slot;
@@ -31,7 +40,7 @@ static int tell(struct piece *p, const uint8_t *name, size_t len)
 			     .addr = kb_value_addr(v)};
 
 	p->names++; /* those that the table does not have cost as much */
-	if (e.kind == KB_VALUE_NONE)
+	if (e.kind == KB_VALUE_NONE || kb_zones_hide(&p->r->zones, name, len, id))
 		return 0;
 	kb_wire_text(name, len, text);
 	return p->each(p->arg, text, &e);
@@ -39,10 +48,13 @@ static int tell(struct piece *p, const uint8_t *name, size_t len)
 
 static int tell_reverse(struct piece *p, const struct kb_addr *addr, uint8_t depth)
 {
+	const struct kb_zone_def *zone = kb_zones_of_addr(&p->r->zones, addr);
 	struct kb_wire name;
 
+	if (!zone)
+		return 0;
 	kb_revname_make(addr, depth, &name);
-	return tell(p, name.b, name.len);
+	return tell(p, name.b, name.len, zone->id);
 }
 
 static int tell_addr(struct piece *p, const struct kb_rev *e)
@@ -81,12 +93,14 @@ static int tell_listed(struct piece *p, enum part part, uint32_t id)
 	} else if (part == PART_NAMESPACES) {
 		if (kb_store_ns(&r->store, id)->name)
 			kb_names_ns(r, id, l);
+	} else if (part == PART_PODS) {
+		kb_podnames_list(r, id, l);
 	} else if (kb_store_svc(&r->store, id)->obj) {
 		kb_svcview_collect(&r->view, &r->store, id);
 		kb_names_list(r, l);
 	}
 	for (size_t i = 0; i < l->n && !rc; i++)
-		rc = tell(p, kb_list_name(l, &l->want[i]), l->want[i].name_len);
+		rc = tell(p, kb_list_name(l, &l->want[i]), l->want[i].name_len, l->want[i].zone);
 	return rc;
 }
 
@@ -100,6 +114,8 @@ static uint32_t size_of(const struct kb_records *r, enum part part)
 		return r->store.ns.top;
 	case PART_SERVICES:
 		return r->store.svc.top;
+	case PART_PODS:
+		return r->pods.addrs.top;
 	case PART_ADDRS:
 		return r->reverse.slot ? r->reverse.mask + 1 : 0;
 	case PART_ABOVE_ADDRS:

@@ -454,7 +454,7 @@ KB_INLINE void kb_build_opt(struct kb_scratch *s, const struct kb_header *hdr)
 KB_INLINE int kb_answer_miss(const struct kb_view *view, struct kb_scratch *s)
 {
 	const struct kb_header *hdr = view->hdr;
-	__u32 len = s->q.name.len, zi;
+	__u32 len = s->q.name.len, zi, skips;
 	const struct kb_zone *zone;
 
 	if (kb_labels_walk(s->msg, len, &s->labels))
@@ -468,8 +468,11 @@ KB_INLINE int kb_answer_miss(const struct kb_view *view, struct kb_scratch *s)
 		return KB_CNT_ZONE_LEAVE;
 	if (kb_state_of(view->state) != KB_FULL)
 		return KB_CNT_HITS_ONLY;
-	if ((zone->flags & KB_ZONE_SKIPS) && (kb_skipped(view, s->msg, len, &s->labels, 3) ||
-					      kb_skipped(view, s->msg, len, &s->labels, 2)))
+	skips = zone->flags & KB_ZONE_SKIPS;
+	if (skips && kb_skipped(view, s->msg, len, &s->labels, 3))
+		return KB_CNT_NAME_LEAVE;
+	if ((skips || ((zone->flags & KB_ZONE_PODS) && kb_below_pod(s->msg, &s->labels))) &&
+	    kb_skipped(view, s->msg, len, &s->labels, 2))
 		return KB_CNT_NAME_LEAVE;
 	kb_build_negative(s, hdr, KB_DNS_HDR + len - zone->len, KB_RCODE_NXDOMAIN);
 	return 0;

@@ -234,6 +234,9 @@ enum kb_zone_flags {
 	 * denied, the names two and three labels below the zone above it are
 	 * looked up as KB_VALUE_LEAVE. */
 	KB_ZONE_SKIPS = 2,
+	/* Not all names of Pods are in the table: the same for names below pod.Z, where the
+	 * name two labels below the zone is N.pod.Z. */
+	KB_ZONE_PODS = 4,
 };
 
 struct kb_zone {

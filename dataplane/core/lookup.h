@@ -219,8 +219,19 @@ KB_LEAF int kb_zone_find(const __u8 *msg, __u32 len, const struct kb_header *hdr
 	return (int)z.found;
 }
 
+/* Is the label in front of the zone "pod"? */
+KB_INLINE int kb_below_pod(const __u8 *msg, const struct kb_labels *labels)
+{
+	__u32 off;
+
+	if (!labels->zone_at)
+		return 0;
+	off = labels->start[(labels->zone_at - 1) & (KB_LABELS_MAX - 1)];
+	return (__u32)kb_fold64(kb_load64(msg + KB_DNS_HDR + off)) == 0x646f7003; /* 3 "pod" */
+}
+
 /* Is the suffix that starts `above` labels before the zone entered as left? Used only
- * while the zone has KB_ZONE_SKIPS. */
+ * while the zone has KB_ZONE_SKIPS or KB_ZONE_PODS. */
 KB_LEAF int kb_skipped(const struct kb_view *view, const __u8 *msg, __u32 len,
 		       const struct kb_labels *labels, __u32 above)
 {

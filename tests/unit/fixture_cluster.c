@@ -13,6 +13,7 @@
 static struct kb_port ports[LIST_MAX];
 static struct kb_addr addrs[LIST_MAX];
 static struct kb_endpoint eps[LIST_MAX];
+static struct kb_label labels[LIST_MAX];
 
 __attribute__((noreturn)) static void broken(const char *line)
 {
@@ -63,6 +64,16 @@ static size_t parse_addrs(char *text)
 	return n;
 }
 
+/* Ends the text at the first `c` and returns what is behind it, NULL: nothing. */
+static char *cut(char *text, char c)
+{
+	char *at = strchr(text, c);
+
+	if (at)
+		*at++ = '\0';
+	return at;
+}
+
 static size_t parse_eps(char *text)
 {
 	char *item, *save = NULL;
@@ -73,24 +84,40 @@ static size_t parse_eps(char *text)
 	for (item = strtok_r(text, ",", &save); item; item = strtok_r(NULL, ",", &save)) {
 		struct kb_endpoint *e = &eps[n++];
 		size_t len = strlen(item);
-		char *host;
 
 		memset(e, 0, sizeof(*e));
 		e->ready = item[len - 1] != '!';
 		if (!e->ready)
 			item[len - 1] = '\0';
-		host = strchr(item, '=');
-		if (host)
-			*host++ = '\0';
-		e->hostname = host;
+		e->pod = cut(item, '@');
+		e->hostname = cut(item, '=');
 		parse_addr(item, &e->addr);
+	}
+	return n;
+}
+
+static size_t parse_labels(char *text)
+{
+	char *item, *save = NULL;
+	size_t n = 0;
+
+	for (item = strtok_r(text, ",", &save); item; item = strtok_r(NULL, ",", &save)) {
+		labels[n].value = cut(item, '=');
+		labels[n].value = labels[n].value ? labels[n].value : "";
+		labels[n++].key = item;
 	}
 	return n;
 }
 
 static enum kb_kind parse_kind(const char *text)
 {
-	return !strcmp(text, "ns") ? KB_NAMESPACE : !strcmp(text, "svc") ? KB_SERVICE : KB_SLICE;
+	static const char *const kinds[KB_KIND_MAX] = {"svc", "slice", "ns", "pod"};
+	enum kb_kind kind = 0;
+
+	while (kind < KB_KIND_MAX - 1 &&
+	       (strncmp(text, kinds[kind], strlen(kinds[kind])) || text[strlen(kinds[kind])] > ' '))
+		kind++;
+	return kind;
 }
 
 static void parse_service(struct kb_object *obj, char **word, size_t n, const char *line)
@@ -165,6 +192,14 @@ void fixture_apply(const struct kb_sink *sink, const char *line)
 			parse_service(&obj, word, n, line);
 		} else if (obj.kind == KB_SLICE) {
 			parse_slice(&obj, word, n, line);
+		} else if (obj.kind == KB_NAMESPACE && n > 2) {
+			obj.n_labels = parse_labels(word[2]);
+			obj.labels = labels;
+		} else if (obj.kind == KB_POD) {
+			if (n < 3)
+				broken(line);
+			obj.u.pod.n_ips = parse_addrs(word[2]);
+			obj.u.pod.ips = addrs;
 		}
 		sink->apply(sink->arg, &obj);
 	}
@@ -180,11 +215,8 @@ void fixture_list(const struct kb_sink *sink, const char *const *lines)
 		sink->relist_begin(sink->arg, kind);
 		for (i = 0; lines[i]; i++) {
 			const char *l = !strncmp(lines[i], "bad ", 4) ? lines[i] + 4 : lines[i];
-			enum kb_kind is = !strncmp(l, "ns ", 3)	   ? KB_NAMESPACE
-					  : !strncmp(l, "svc ", 4) ? KB_SERVICE
-								   : KB_SLICE;
 
-			if (is == kind)
+			if (parse_kind(l) == kind)
 				fixture_apply(sink, lines[i]);
 		}
 		sink->relist_end(sink->arg, kind);

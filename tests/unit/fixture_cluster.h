@@ -2,13 +2,16 @@
 /*
  * Objects for tests, written as one line of text each and handed to a kb_sink:
  *
- *   ns NAME
+ *   ns NAME [KEY=VALUE,...]
  *   svc NS/NAME cluster ADDR,ADDR PORTS [selector]
  *   svc NS/NAME headless PORTS [selector]
  *   svc NS/NAME external TARGET
- *   slice NS/NAME SERVICE PORTS ADDR[=HOSTNAME][!],... [at TRIGGER_TIME]    "!": not ready
+ *   slice NS/NAME SERVICE PORTS ADDR[=HOSTNAME][@POD][!],... [at TRIGGER_TIME]
+ *							"!": not ready
+ *   pod NS/NAME ADDR,...
  *   bad ns NAME REASON | bad svc NS/NAME REASON | bad slice NS/NAME SERVICE REASON
- *   gone ns NAME | gone svc NS/NAME | gone slice NS/NAME
+ *   bad pod NS/NAME REASON
+ *   gone ns NAME | gone svc NS/NAME | gone slice NS/NAME | gone pod NS/NAME
  *
  * PORTS is NAME:PROTO:PORT,... with an empty NAME for a port without one. "-" stands
  * for an empty list and for no Service.

@@ -67,9 +67,8 @@ static inline void world_add_large(struct world *w, unsigned int n)
 	}
 }
 
-static inline struct world *world_new(void)
+static inline struct world *world_with(const char *zones, struct kb_rules rules)
 {
-	struct kb_rules rules = {.ttl_s = 5};
 	struct kb_records_config config = {
 		.rules = &rules,
 		.dns_services = {"kube-system/kube-dns"},
@@ -79,7 +78,8 @@ static inline struct world *world_new(void)
 	char err[256] = "";
 
 	assert(w);
-	fixture_zones(&rules, FIXTURE_ZONES);
+	rules.ttl_s = 5;
+	fixture_zones(&rules, zones);
 	w->table = fake_table_new(WORLD_BUCKETS);
 	if (kb_records_new(&config, w->table, &w->records, err, sizeof(err)) < 0 ||
 	    kb_responder_new(w->table, w->records, &w->responder) < 0) {
@@ -90,6 +90,11 @@ static inline struct world *world_new(void)
 	fixture_list(&w->sink, fixture_cluster);
 	world_add_large(w, WORLD_LARGE);
 	return w;
+}
+
+static inline struct world *world_new(void)
+{
+	return world_with(FIXTURE_ZONES, (struct kb_rules){0});
 }
 
 static inline void world_free(struct world *w)

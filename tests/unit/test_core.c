@@ -1433,6 +1433,50 @@ static void skipped_objects(void **state)
 	assert_int_equal(ASK("\1a\2n1\3svc" CLUSTER, 1), NXDOMAIN);
 }
 
+/* Names of Pods may be left without a cost for any other name. */
+static void pods_left(void **state)
+{
+	(void)state;
+	PUT("\3pod" CLUSTER, KB_VALUE_REC, 0);
+	PUT("\2n1\3pod" CLUSTER, KB_VALUE_LEAVE, 0);
+	PUT("\2n2\3pod" CLUSTER, KB_VALUE_REC, 0);
+	PUT("\2n1\3svc" CLUSTER, KB_VALUE_LEAVE, 0);
+	PUT("\2n1\3pox" CLUSTER, KB_VALUE_LEAVE, 0);
+	PUT("\2n1\4podx" CLUSTER, KB_VALUE_LEAVE, 0);
+	assert_int_equal(ASK("\7"
+			     "1-2-3-4\2n1\3pod" CLUSTER,
+			     1),
+			 NXDOMAIN);
+	kb_table_zone_flag(table, 1, KB_ZONE_PODS, true);
+	assert_int_equal(ASK("\7"
+			     "1-2-3-4\2n1\3pod" CLUSTER,
+			     1),
+			 KB_CNT_NAME_LEAVE);
+	assert_int_equal(ASK("\7"
+			     "1-2-3-4\2N1\3PoD" CLUSTER,
+			     1),
+			 KB_CNT_NAME_LEAVE);
+	assert_int_equal(ASK("\1x\7"
+			     "1-2-3-4\2n1\3pod" CLUSTER,
+			     1),
+			 KB_CNT_NAME_LEAVE);
+	assert_int_equal(ASK("\2n1\3pod" CLUSTER, 1), KB_CNT_NAME_LEAVE);
+	assert_int_equal(ASK("\3pod" CLUSTER, 1), NODATA);
+	assert_int_equal(ASK("\2n2\3pod" CLUSTER, 1), NODATA);
+	assert_int_equal(ASK("\7"
+			     "1-2-3-4\2n2\3pod" CLUSTER,
+			     1),
+			 NXDOMAIN);
+	assert_int_equal(ASK("\2n3\3pod" CLUSTER, 1), NXDOMAIN);
+	assert_int_equal(ASK("\1x\2n1\3svc" CLUSTER, 1), NXDOMAIN);
+	assert_int_equal(ASK("\1x\2n1\3pox" CLUSTER, 1), NXDOMAIN);
+	assert_int_equal(ASK("\1x\2n1\4podx" CLUSTER, 1), NXDOMAIN);
+	assert_int_equal(ASK("\1x" CLUSTER, 1), NXDOMAIN);
+	kb_table_set_state(table, KB_HITS);
+	assert_int_equal(ASK("\1x\2n1\3pod" CLUSTER, 1), KB_CNT_HITS_ONLY);
+	kb_table_set_state(table, KB_FULL);
+}
+
 /* --- forms --- */
 
 static void srv_self(void **state)
@@ -1862,6 +1906,7 @@ int main(void)
 		CORE_TEST(zones_at_their_limits),
 		CORE_TEST(what_a_miss_means),
 		CORE_TEST(skipped_objects),
+		CORE_TEST(pods_left),
 		CORE_TEST(srv_self),
 		CORE_TEST(ptr_dashed),
 		CORE_TEST(rotation),

@@ -25,7 +25,8 @@
 #define NAMESPACES 3
 #define SERVICES   5
 #define SLICES	   6
-#define OBJECTS	   (NAMESPACES + NAMESPACES * SERVICES + NAMESPACES * SLICES)
+#define PODS	   4
+#define OBJECTS	   (NAMESPACES * (1 + SERVICES + SLICES + PODS))
 
 struct world {
 	struct kb_table *table;
@@ -71,25 +72,62 @@ static uint32_t on_now(void *arg)
 	return 1700000000;
 }
 
-static struct world *world_new(bool reverse)
+/* Each round has rules of its own. */
+struct variant {
+	const char *zones;
+	struct kb_rules rules;
+};
+
+static struct variant random_variant(void)
 {
-	struct kb_rules rules = {.ttl_s = 5};
+	static const char *const zones[] = {
+		"cluster.local b.example -in-addr.arpa -ip6.arpa",
+		"cluster.local b.example in-addr.arpa ip6.arpa",
+		"cluster.local b.example n1.svc.b.example !s1.n0.svc.cluster.local "
+		"0.10.in-addr.arpa -1.10.in-addr.arpa 0.0.d.f.ip6.arpa !0.0.10.in-addr.arpa",
+		"-cluster.local !svc.b.example b.example 10.in-addr.arpa 0.10.in-addr.arpa "
+		"ip6.arpa 4.0.1.10.in-addr.arpa",
+	};
+	static char *names[] = {"n2", "n0"}, labels[] = "show,tier!=db";
+	struct variant v = {.zones = zones[rnd(4)]};
+
+	v.rules.pods = (enum kb_pods_mode)rnd(3);
+	v.rules.endpoint_pod_names = rnd(2);
+	v.rules.no_endpoints = rnd(8) == 0;
+	v.rules.ignore_empty = rnd(4) == 0;
+	if (rnd(4) == 0) {
+		v.rules.namespaces = names;
+		v.rules.n_namespaces = 2;
+	} else if (rnd(3) == 0) {
+		v.rules.namespace_labels = labels;
+	}
+	return v;
+}
+
+static void records_make(struct world *w, struct variant v)
+{
 	struct kb_records_config config = {
-		.rules = &rules,
+		.rules = &v.rules,
 		.dns_services = {"n0/s0", "n1/s1"},
 		.n_dns_services = 2,
 		.intercept = on_intercept,
 		.now_s = on_now,
+		.arg = w,
 	};
-	struct world *w = calloc(1, sizeof(*w));
 	char err[256];
 
-	config.arg = w;
-	fixture_zones(&rules, reverse ? "cluster.local b.example in-addr.arpa ip6.arpa"
-				      : "cluster.local b.example -in-addr.arpa -ip6.arpa");
-	w->table = fake_table_new(1 << 13);
+	v.rules.ttl_s = 5;
+	fixture_zones(&v.rules, v.zones);
 	assert_int_equal(kb_records_new(&config, w->table, &w->records, err, sizeof(err)), 0);
 	kb_records_sink(w->records, &w->sink);
+}
+
+static struct world *world_new(struct variant v)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	w->table = fake_table_new(1 << 13);
+	records_make(w, v);
 	return w;
 }
 
@@ -151,7 +189,11 @@ static void random_service(char *out, size_t size, const char *name)
 		break;
 	case 3:
 	case 4:
-		switch (rnd(8)) {
+		switch (rnd(9)) {
+		case 8:
+			snprintf(target, sizeof(target), "10-0-0-1.n%u.pod.cluster.local",
+				 rnd(NAMESPACES));
+			break;
 		case 0:
 			snprintf(target, sizeof(target), "www.example.com");
 			break;
@@ -205,6 +247,9 @@ static void random_slice(char *out, size_t size, const char *name)
 		len += (size_t)snprintf(out + len, size - len, "%s%s", i ? "," : "", random_addr());
 		if (rnd(2))
 			len += (size_t)snprintf(out + len, size - len, "=h%u", rnd(3));
+		if (rnd(2))
+			len += (size_t)snprintf(out + len, size - len, "@%s",
+						rnd(8) ? "p1" : "two.labels");
 		if (rnd(4) == 0)
 			len += (size_t)snprintf(out + len, size - len, "!");
 	}
@@ -225,8 +270,35 @@ static void object_name(size_t i, char *kind, char *name, size_t size)
 		return;
 	}
 	i -= NAMESPACES * SERVICES;
-	strcpy(kind, "slice");
-	snprintf(name, size, "n%zu/x%zu", i / SLICES, i % SLICES);
+	if (i < NAMESPACES * SLICES) {
+		strcpy(kind, "slice");
+		snprintf(name, size, "n%zu/x%zu", i / SLICES, i % SLICES);
+		return;
+	}
+	i -= NAMESPACES * SLICES;
+	strcpy(kind, "pod");
+	snprintf(name, size, "n%zu/p%zu", i / PODS, i % PODS);
+}
+
+static void random_namespace(char *out, size_t size, const char *name)
+{
+	static const char *const labels[] = {"", "show", "show,tier=web", "show,tier=db",
+					     "tier=web"};
+
+	if (rnd(10) == 0)
+		snprintf(out, size, "bad ns %s absurd", name);
+	else
+		snprintf(out, size, "ns %s %s", name, labels[rnd(5)]);
+}
+
+static void random_pod(char *out, size_t size, const char *name)
+{
+	if (rnd(12) == 0)
+		snprintf(out, size, "bad pod %s absurd", name);
+	else if (rnd(8) == 0)
+		snprintf(out, size, "pod %s -", name);
+	else
+		snprintf(out, size, "pod %s %s", name, random_addr());
 }
 
 static void random_event(struct world *w, bool quiet)
@@ -246,7 +318,9 @@ static void random_event(struct world *w, bool quiet)
 		return;
 	}
 	if (!strcmp(kind, "ns"))
-		snprintf(object[i], size, rnd(10) ? "ns %s" : "bad ns %s absurd", name);
+		random_namespace(object[i], size, name);
+	else if (!strcmp(kind, "pod"))
+		random_pod(object[i], size, name);
 	else if (!strcmp(kind, "svc"))
 		random_service(object[i], size, name);
 	else
@@ -339,7 +413,7 @@ static void compare(struct world *inc, struct world *fresh)
 	assert_int_equal(fake_table_names(inc->table), a.n);
 	assert_int_equal(fake_table_names(fresh->table), b.n);
 	assert_int_equal(fake_table_records(inc->table), fake_table_records(fresh->table));
-	for (id = 1; id <= 4; id++)
+	for (id = 1; id <= KB_VALUE_ZONE_MAX; id++)
 		assert_int_equal(fake_table_zone_flags(inc->table, id),
 				 fake_table_zone_flags(fresh->table, id));
 	qsort(inc->icepts, inc->n_icepts, sizeof(inc->icepts[0]), string_compare);
@@ -410,11 +484,13 @@ static void test_model(void **state)
 
 	(void)state;
 	for (round = 0; round < rounds; round++) {
-		bool reverse = round & 1;
-		struct world *inc = world_new(reverse), *fresh;
+		struct world *inc, *fresh;
+		struct variant v;
 		size_t step, i;
 
 		seed = first + round;
+		v = random_variant();
+		inc = world_new(v);
 		memset(object, 0, sizeof(object));
 		for (i = rnd(60); i > 0; i--)
 			random_event(inc, true);
@@ -428,7 +504,16 @@ static void test_model(void **state)
 					random_event(inc, true);
 				list_all(inc);
 			}
-			fresh = world_new(reverse);
+			/* Other rules, over what the table has. */
+			if (rnd(8) == 0) {
+				v = random_variant();
+				kb_records_free(inc->records);
+				inc->n_icepts = 0;
+				records_make(inc, v);
+				list_all(inc);
+				kb_table_set_state(inc->table, KB_FULL);
+			}
+			fresh = world_new(v);
 			list_all(fresh);
 			compare(inc, fresh);
 			world_free(fresh);
@@ -438,7 +523,7 @@ static void test_model(void **state)
 		/* All goes: nothing of it stays. */
 		memset(object, 0, sizeof(object));
 		list_all(inc);
-		fresh = world_new(reverse);
+		fresh = world_new(v);
 		list_all(fresh);
 		compare(inc, fresh);
 		world_free(fresh);

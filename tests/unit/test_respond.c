@@ -71,10 +71,17 @@ static size_t ask_tcp(const uint8_t *msg, size_t len)
 	return ask(msg, len, true, KB_TCP_REPLY_MAX);
 }
 
+static uint64_t last[KB_CNT_MAX];
+
+static void use_world(struct world *world)
+{
+	w = world;
+	memcpy(last, kb_responder_counters(w->responder), sizeof(last));
+}
+
 /* The one counter that has risen since the last call, `truncated` aside. */
 static int counted(void)
 {
-	static uint64_t last[KB_CNT_MAX];
 	const uint64_t *now = kb_responder_counters(w->responder);
 	int which = -1;
 
@@ -193,6 +200,53 @@ static void test_stub_zone(void **state)
 		assert_int_equal(reply_buf[3] & 15, 5);
 		assert_int_equal(reply_buf[2] & 4, 0);
 	}
+}
+
+/* Names of Pods that the table does not have are computed. */
+static void test_insecure_pods(void **state)
+{
+	static const struct {
+		const char *qname, *qtype, *rcode, *answer;
+		int counter;
+	} rows[] = {
+		{"10-1-2-3.shop.pod." Z, "A", "NOERROR",
+		 RR("10-1-2-3.shop.pod." Z, "A", "10.1.2.3"), KB_CNT_ANSWERED},
+		{"10-1-2-3.shop.pod." Z, "AAAA", "NOERROR", "", KB_CNT_NODATA},
+		{"1--2-3-4.shop.pod." Z, "AAAA", "NOERROR",
+		 RR("1--2-3-4.shop.pod." Z, "AAAA", "1::2:3:4"), KB_CNT_ANSWERED},
+		{"10-1-2-333.shop.pod." Z, "A", "NXDOMAIN", "", KB_CNT_NXDOMAIN},
+		{"10-1-2-3.nobody.pod." Z, "A", "NXDOMAIN", "", KB_CNT_NXDOMAIN},
+		{"shop.pod." Z, "A", "NOERROR", "", KB_CNT_NODATA},
+		{"pod." Z, "A", "NOERROR", "", KB_CNT_NODATA},
+	};
+	struct world *keep = w;
+	static struct reply r;
+	uint8_t msg[512];
+	size_t qlen, len;
+
+	(void)state;
+	use_world(world_with("cluster.local", (struct kb_rules){.pods = KB_PODS_INSECURE}));
+	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t k = i / 2, n;
+
+		len = ask_query(rows[k].qname, rows[k].qtype, true, msg, &qlen);
+		n = i % 2 ? ask_tcp(msg, len) : ask_udp(msg, len);
+		ask_decode(reply_buf, n, &r);
+		assert_int_equal(counted(), rows[k].counter);
+		assert_string_equal(r.rcode, rows[k].rcode);
+		assert_string_equal(r.answer, rows[k].answer);
+		assert_string_equal(r.authority, rows[k].answer[0] ? "" : SOA_Z);
+		assert_true(r.aa);
+	}
+	/* Nothing is said before everything is known. */
+	for (int s = KB_OFF; s <= KB_HITS; s++) {
+		world_state(w, (enum kb_state)s);
+		len = ask_query("x.10-1-2-3.shop.pod.cluster.local", "A", true, msg, &qlen);
+		ask_udp(msg, len);
+		assert_int_equal(reply_buf[3] & 15, 2);
+	}
+	world_free(w);
+	use_world(keep);
 }
 
 static void test_large(void **state)
@@ -677,6 +731,7 @@ int main(void)
 		cmocka_unit_test(test_many_labels),
 		cmocka_unit_test(test_skipped),
 		cmocka_unit_test(test_stub_zone),
+		cmocka_unit_test(test_insecure_pods),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_no_records),
 	};
