@@ -213,7 +213,7 @@ enum kb_patch {
 #define KB_PATCH(kind, off) ((__u16)((kind) << 12 | (off)))
 #define kb_patch_kind(p)    ((p) >> 12)
 #define kb_patch_off(p)	    ((p)&0xfff)
-#define KB_PATCHES_MAX	    64
+#define KB_PATCHES_MAX	    80
 
 /* SOA fields, as CoreDNS's kubernetes plugin has them. */
 #define KB_SOA_TTL_MAX 300
