@@ -39,7 +39,7 @@ FUZZ := $(FUZZ_SRC:%.c=$(B)/%)
 TOOL_SRC := $(wildcard bench/*.c tests/bpf/*.c tests/model/*.c tests/e2e/*.c)
 TOOL := $(patsubst %.c,$(B)/%,$(filter-out %.bpf.c,$(TOOL_SRC)))
 
-.PHONY: all help deps demo test unit lint format fuzz bench install uninstall clean tools
+.PHONY: all help deps demo test unit lint format fuzz differential bench install uninstall clean tools
 .DEFAULT_GOAL := all
 
 all: $(BIN) ## build kbdnsd, kbdnsctl and the BPF objects
@@ -71,6 +71,10 @@ fuzz: ## run one fuzz target for SECONDS (60): make fuzz T=json_split
 	$(Q)$(MAKE) --no-print-directory B=$(B)/fuzz CC=$(CLANG) SAN=address,undefined,fuzzer-no-link \
 		$(B)/fuzz/tests/fuzz/libfuzz_$(T)
 	$(Q)$(B)/fuzz/tests/fuzz/libfuzz_$(T) -max_total_time=$(or $(SECONDS),60) tests/fuzz/corpus/$(T)
+
+differential: all tools ## ask kbdns and CoreDNS the same N (1000000) questions: make differential SEED=1
+	$(Q)tests/cluster/build
+	$(Q)DIFF_SEED=$(or $(SEED),1) DIFF_N=$(or $(N),1000000) tests/e2e/50-differential
 
 bench: all tools ## run every benchmark; each command of bench/ also runs alone
 	$(Q)bench/run

@@ -198,6 +198,15 @@ def equal(got, want, what=""):
         raise AssertionError("%s: got %r, want %r" % (what, got, want))
 
 
+def compile_bpf(t, name):
+    """The object file of tests/e2e/NAME.bpf.c."""
+    obj = t.path(name + ".o")
+    run("clang", "-O2", "-g", "-target", "bpf", "-isystem",
+        "/usr/include/" + run("cc", "-print-multiarch").strip(), "-c",
+        "%s/tests/e2e/%s.bpf.c" % (ROOT, name), "-o", obj)
+    return obj
+
+
 # ---- questions ----
 
 def query(qname, qtype="A", edns=1232, **kw):
