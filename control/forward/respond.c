@@ -293,23 +293,24 @@ static size_t answer(struct exchange *x)
  */
 static const struct kb_zone *zone_around(struct exchange *x)
 {
-	struct kb_labels labels = x->s->labels;
+	struct kb_labels labels;
 	uint8_t msg[KB_MSG_READ] = {0};
 	uint32_t len = x->s->q.name.len;
 
 	memcpy(msg, x->s->msg, KB_DNS_HDR + len);
-	while (!x->hdr->zone[labels.zone % KB_ZONES_MAX].id) {
+	while (kb_zone_search(msg, len, x->hdr, &labels) == 0) {
+		const struct kb_zone *zone = &x->hdr->zone[labels.zone % KB_ZONES_MAX];
 		uint32_t drop;
 
+		if (zone->id)
+			return zone;
 		if (labels.zone_at >= labels.n)
-			return NULL;
+			break;
 		drop = labels.start[labels.zone_at + 1];
 		len -= drop;
 		memmove(msg + KB_DNS_HDR, msg + KB_DNS_HDR + drop, len);
-		if (kb_labels_walk(msg, len, &labels) || !kb_zone_find(msg, len, x->hdr, &labels))
-			return NULL;
 	}
-	return &x->hdr->zone[labels.zone % KB_ZONES_MAX];
+	return NULL;
 }
 
 /* Unknown, in a zone that leaves its misses. */

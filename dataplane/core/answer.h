@@ -32,17 +32,18 @@ struct kb_reply {
 /* Folds a sum of little-endian words to 16 bits, not complemented. */
 KB_INLINE __u16 kb_csum_fold(__u64 sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffffffff) + (sum >> 32); /* 33 bits, then 18, 17, 16 */
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (__u16)((sum & 0xffff) + (sum >> 16));
 }
 
-/* The same sum for data that starts at an odd offset (RFC 1071 section 2). */
+/* The same sum for data that starts at an odd offset: its bytes swap places (RFC 1071
+ * section 2), which is a multiplication by 256 modulo 0xffff. `sum` is below 2^48; no packet's
+ * is larger. */
 KB_INLINE __u64 kb_csum_at(__u64 sum, __u32 off)
 {
-	return off & 1 ? kb_swap16(kb_csum_fold(sum)) : sum;
+	return sum << (off & 1) * 8;
 }
 
 /* Everything one query needs, in one place that outlives no packet. In BPF it is a
@@ -457,10 +458,12 @@ KB_INLINE int kb_answer_miss(const struct kb_view *view, struct kb_scratch *s)
 	__u32 len = s->q.name.len, zi, skips;
 	const struct kb_zone *zone;
 
-	if (kb_labels_walk(s->msg, len, &s->labels))
-		return KB_CNT_QNAME;
-	if (!kb_zone_find(s->msg, len, hdr, &s->labels))
-		return KB_CNT_NO_ZONE;
+	if (!kb_zone_find_near(s->msg, len, hdr, &s->labels)) {
+		int why = kb_zone_search(s->msg, len, hdr, &s->labels);
+
+		if (why)
+			return why;
+	}
 	zi = s->labels.zone;
 	KB_BOUND(zi, KB_ZONES_MAX - 1);
 	zone = &hdr->zone[zi];

@@ -109,7 +109,8 @@ struct kb_labels {
 
 /* Walks the labels of the name at msg + KB_DNS_HDR, `len` wire bytes as found by the
  * scan. Returns 0, or KB_CNT_QNAME if the scan's end is not the end of a well-formed
- * uncompressed name. */
+ * uncompressed name. With `len` = off + 1 for a place `off` before the end it walks up to
+ * there: 0 if a label starts just there. */
 KB_INLINE int kb_labels_walk(const __u8 *msg, __u32 len, struct kb_labels *ret)
 {
 	__u32 off = 0, n;
@@ -228,6 +229,59 @@ KB_INLINE int kb_below_pod(const __u8 *msg, const struct kb_labels *labels)
 		return 0;
 	off = labels->start[(labels->zone_at - 1) & (KB_LABELS_MAX - 1)];
 	return (__u32)kb_fold64(kb_load64(msg + KB_DNS_HDR + off)) == 0x646f7003; /* 3 "pod" */
+}
+
+/* How many zones, and how long a name of one, kb_zone_find_near() looks at. */
+#define KB_ZONES_NEAR 4
+#define KB_ZONE_SHORT 32
+
+/*
+ * kb_zone_find() for nearly every miss, without a call, and with a walk that ends at the
+ * apex: behind it the labels are the zone's. Returns 1 as that does, with labels->n counted up
+ * to the apex, or 0, which says nothing.
+ */
+KB_INLINE int kb_zone_find_near(const __u8 *msg, __u32 len, const struct kb_header *hdr,
+				struct kb_labels *labels)
+{
+	__u32 i, b;
+
+	for (i = 0; i < KB_ZONES_NEAR; i++) {
+		const struct kb_zone *zone = &hdr->zone[i];
+		__u32 zone_len = zone->len, off = len - zone_len;
+
+		if (i >= hdr->n_zones || zone_len > KB_ZONE_SHORT)
+			return 0;
+		if (zone_len > len)
+			continue;
+		KB_BOUND(off, 255);
+		for (b = 0; b < KB_ZONE_SHORT; b += 8) {
+			__u64 w;
+
+			if (b >= zone_len)
+				break;
+			w = kb_fold64(kb_load64(msg + KB_DNS_HDR + off + b));
+			if ((w ^ zone->name[b / 8]) & zone->mask[b / 8])
+				break;
+		}
+		if (b < zone_len)
+			continue;
+		labels->zone = i;
+		if (kb_labels_walk(msg, off + 1, labels))
+			return 0; /* ill-formed, or not at a label boundary */
+		labels->zone_at = labels->n;
+		return 1;
+	}
+	return 0;
+}
+
+/* Finds the longest zone that holds the name, see kb_zone_find(), and whether the name is
+ * well-formed. Returns 0 or the counter that says why not. */
+KB_LEAF int kb_zone_search(const __u8 *msg, __u32 len, const struct kb_header *hdr,
+			   struct kb_labels *labels)
+{
+	if (kb_labels_walk(msg, len, labels))
+		return KB_CNT_QNAME;
+	return kb_zone_find(msg, len, hdr, labels) ? 0 : KB_CNT_NO_ZONE;
 }
 
 /* Is the suffix that starts `above` labels before the zone entered as left? Used only

@@ -188,7 +188,7 @@ KB_INLINE __u64 kb_csum_reply(const struct kb_flow *f, const struct kb_query *q,
 
 	sum += (__u64)q->id + kb_reply_flags(q, r) + 0x0100;
 	sum += (__u64)kb_swap16(r->an) + kb_swap16(r->ns) + kb_swap16(r->ar);
-	sum += kb_csum_fold(q->name.sum);
+	sum += q->name.sum;
 	sum += kb_csum_at((q->tail & 0xffff) + (q->tail >> 16), q->name.len);
 	return sum + kb_csum_at(r->sum, q->name.len);
 }
@@ -205,7 +205,7 @@ KB_INLINE int kb_csum_query(const struct kb_flow *f, const struct kb_query *q, c
 
 	KB_BOUND(end, 511);
 	sum += (__u64)kb_load32(msg) + kb_load32(msg + 4) + kb_load32(msg + 8);
-	sum += kb_csum_fold(q->name.sum);
+	sum += q->name.sum;
 	sum += kb_csum_at((q->tail & 0xffff) + (q->tail >> 16), q->name.len);
 	if (q->has_opt) {
 		if (f->dns_len != end + KB_OPT_LEN)
@@ -237,14 +237,10 @@ KB_INLINE void kb_reply_headers(__u8 *pkt, int v6, const struct kb_flow *f,
 {
 	__u32 udp_len = dns_len + KB_UDP_HDR;
 	__u8 *ip = pkt + KB_ETH_HDR, *udp;
-	__u16 m0 = kb_load16(pkt), m1 = kb_load16(pkt + 2), m2 = kb_load16(pkt + 4);
+	__u64 macs = kb_load64(pkt), rest = kb_load32(pkt + 8);
 
-	kb_store16(pkt, kb_load16(pkt + 6));
-	kb_store16(pkt + 2, kb_load16(pkt + 8));
-	kb_store16(pkt + 4, kb_load16(pkt + 10));
-	kb_store16(pkt + 6, m0);
-	kb_store16(pkt + 8, m1);
-	kb_store16(pkt + 10, m2);
+	kb_store64(pkt, macs >> 48 | rest << 16 | macs << 48);
+	kb_store32(pkt + 8, (__u32)(macs >> 16));
 	if (!v6) {
 		__u32 src = (__u32)(f->dst[1] >> 32), dst = (__u32)(f->src[1] >> 32);
 		__u32 len = kb_swap16(udp_len + KB_IP4_HDR);
