@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "bench/gen.h"
+#include "control/datapath/ports.h"
 #include "control/table/env.h"
 #include "control/table/table.h"
 
@@ -193,7 +194,6 @@ static void store_fill(struct bench *b, struct store *s, uint32_t names)
 				     .grace = store_grace};
 	struct kb_table_config config = {.replicas = b->replicas};
 	static const uint8_t zone[] = "\7cluster\5local";
-	struct kb_port_conf port = {0};
 	struct question q;
 	uint8_t any4[4] = {10, 0, 0, 0};
 	char name[64];
@@ -220,9 +220,8 @@ static void store_fill(struct bench *b, struct store *s, uint32_t names)
 	kb_table_set_ttl(s->table, 5);
 	kb_table_set_udp_max(s->table, KB_UDP_MAX_DEFAULT);
 	backing.header->deadline = UINT64_MAX >> 1; /* no heart needs to beat */
-	memcpy(port.mac, b->path.near_mac, 6);
-	check("port", bpf_map_update_elem(bpf_map__fd(s->skel->maps.kb_ports), &b->near_ifindex,
-					  &port, BPF_ANY));
+	check("port",
+	      kb_ports_put(bpf_map__fd(s->skel->maps.kb_ports), b->near_ifindex, b->path.near_mac));
 	kb_table_set_state(s->table, KB_FULL);
 }
 

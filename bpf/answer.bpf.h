@@ -26,16 +26,27 @@ static __attribute__((always_inline)) inline int kb_admit(const struct kb_header
 	return 0;
 }
 
-/* Parses s->msg and builds the answer. `selector` chooses the replica. */
-static __attribute__((always_inline)) inline int
-kb_solve(const struct kb_header *hdr, struct kb_scratch *s, __u64 state, __u32 len, __u32 selector)
+/* Which replica of the index: by queue in xdp, by CPU in tc. A call and a chain of loads: only
+ * for tables that have several. */
+static __attribute__((always_inline)) inline __u32 kb_selector(enum kb_engine engine, void *ctx)
+{
+	return engine == KB_ENGINE_TC ? bpf_get_smp_processor_id()
+				      : ((struct xdp_md *)ctx)->rx_queue_index;
+}
+
+/* Parses s->msg and builds the answer. */
+static __attribute__((always_inline)) inline int kb_solve(enum kb_engine engine, void *ctx,
+							  const struct kb_header *hdr,
+							  struct kb_scratch *s, __u64 state,
+							  __u32 len)
 {
 	struct kb_env env = {0};
 	struct kb_view view = {.env = &env, .hdr = hdr, .state = state};
 	__u32 replicas = (__u32)(kb_read_once(hdr->shape[kb_gen_of(state) & 1]) >> 32);
 	int why;
 
-	view.replica = replicas > 1 ? selector % replicas : 0;
+	if (replicas > 1)
+		view.replica = kb_selector(engine, ctx) % replicas;
 	why = kb_query_parse(s->msg, len, hdr, &s->q);
 	if (why)
 		return why;
@@ -85,8 +96,10 @@ static __attribute__((always_inline)) inline void kb_clock_stop(struct kb_percpu
 		kb_clock_count(cpu, start);
 }
 
-/* Queries up to this long are read word by word. */
-#define KB_QUERY_DIRECT_MAX 104
+/* Queries and answers up to these lengths are copied word by word, which a helper's call
+ * would cost more than. */
+#define KB_QUERY_DIRECT_MAX 112
+#define KB_DIRECT_MAX	    80
 
 /* Copies the message at pkt + off into msg. Returns 0, or 1 if it is too long for this or
  * not wholly there. `off` is a constant. */
@@ -94,54 +107,55 @@ static __attribute__((always_inline)) inline int kb_load_direct(const __u8 *pkt,
 								__u32 off, __u8 *msg, __u32 len)
 {
 	const __u8 *from = pkt + off;
-	__u32 i, last = len - 8;
+	__u32 i, rest = len - 16;
 
-	if (len > KB_QUERY_DIRECT_MAX || len < 8)
+	if (len > KB_QUERY_DIRECT_MAX || len < 16)
 		return 1;
-	for (i = 0; i < KB_QUERY_DIRECT_MAX; i += 8) {
-		if (i + 8 > len)
+	for (i = 0; i < KB_QUERY_DIRECT_MAX; i += 16) {
+		if (i + 16 > len)
 			break;
-		if (from + i + 8 > end)
+		if (from + i + 16 > end)
 			return 1;
 		kb_store64(msg + i, kb_load64(from + i));
+		kb_store64(msg + i + 8, kb_load64(from + i + 8));
 	}
-	KB_BOUND(last, 127);
-	from += last;
-	if (from + 8 > end)
+	/* The last bytes once more, for lengths that are no multiple. */
+	KB_BOUND(rest, 127);
+	from += rest;
+	if (from + 16 > end)
 		return 1;
-	kb_store64(msg + last, kb_load64(from));
+	kb_store64(msg + rest, kb_load64(from));
+	kb_store64(msg + rest + 8, kb_load64(from + 8));
 	return 0;
 }
-
-/* Answers up to this long are stored word by word, which a helper call would cost more than. */
-#define KB_DIRECT_MAX 72
 
 /* Copies cpu->s.out behind the question, which ends at pkt + off. Returns 0, or 1 if the
  * answer is too long for this, or -1 if the packet ends before. */
 static __attribute__((always_inline)) inline int
 kb_store_direct(__u8 *pkt, const __u8 *end, __u32 off, const __u8 *out, __u32 len)
 {
-	__u32 i, last = len - 8;
+	__u32 i, rest = len - 16;
 	__u8 *to;
 
-	if (len > KB_DIRECT_MAX || len < 8)
+	if (len > KB_DIRECT_MAX || len < 16)
 		return 1;
 	KB_BOUND(off, 511);
 	to = pkt + off;
-	for (i = 0; i < KB_DIRECT_MAX; i += 8) {
-		if (i + 8 > len)
+	for (i = 0; i < KB_DIRECT_MAX; i += 16) {
+		if (i + 16 > len)
 			break;
-		if (to + i + 8 > end)
+		if (to + i + 16 > end)
 			return -1;
 		kb_store64(to + i, kb_load64(out + i));
+		kb_store64(to + i + 8, kb_load64(out + i + 8));
 	}
-	/* The last eight bytes once more, for lengths that are no multiple. */
-	if (len & 7) {
-		KB_BOUND(last, 127);
-		to += last;
-		if (to + 8 > end)
+	if (len & 15) {
+		KB_BOUND(rest, 127);
+		to += rest;
+		if (to + 16 > end)
 			return -1;
-		kb_store64(to, kb_load64(out + last));
+		kb_store64(to, kb_load64(out + rest));
+		kb_store64(to + 8, kb_load64(out + rest + 8));
 	}
 	return 0;
 }

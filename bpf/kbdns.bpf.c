@@ -4,6 +4,17 @@
  *
  * Every check comes before the first write. A packet that is not answered is left
  * byte for byte as it came, and the next program of the chain sees it.
+ *
+ * Where the time goes, in ns over an echo (bench/kernel_cost; parts by leaving out what follows
+ * them; AMD EPYC, kernel 6.18): headers and intercept 4, copying the query 6, scanning the name
+ * 25, look-up 12-17 (a call, and the bucket's line), building an A record 5, SOA 12, SOA and
+ * zone 25, checksum 4-8, resizing 22-25, headers 10, copying the answer 5-10.
+ *
+ * Tried without gain: copying the query in words that the scan's loads match (so that stores are
+ * forwarded), and loading type and class so. Not done: leaving the reply's UDP checksum 0,
+ * which IPv4 allows. In tc it would be wrong wherever the query's is partial, since the mark
+ * outlives the redirect; in xdp it would save less than 10 ns, and clients would no longer notice
+ * an answer that was damaged on the wire.
  */
 #include <linux/bpf.h>
 #include <linux/if_packet.h>
@@ -95,39 +106,88 @@ static __attribute__((noinline)) int kb_tc_csum_both(struct __sk_buff *skb, stru
 }
 
 /*
- * The lengths of copies are bounded in functions of their own: kernel 6.1 forgets what a
- * compare has proven once the value has been spilled. `len` is not 0.
+ * Copies between a packet and memory by the kernel's helpers. The lengths are bounded in
+ * functions of their own: kernel 6.1 forgets what a compare has proven once the value has
+ * been spilled. `len` is not 0.
  */
-static __attribute__((noinline)) long kb_skb_load(struct __sk_buff *skb, __u32 off, __u8 *msg,
-						  __u32 len)
+#define KB_DEFINE_COPY(name, ctx_type, mask, call)                                               \
+	static __attribute__((noinline)) long name(ctx_type *ctx, __u32 off, __u8 *p, __u32 len) \
+	{                                                                                        \
+		len--;                                                                           \
+		KB_BOUND(len, mask);                                                             \
+		return call;                                                                     \
+	}
+KB_DEFINE_COPY(kb_skb_load, struct __sk_buff, KB_MSG_MAX - 1,
+	       bpf_skb_load_bytes(ctx, off, p, len + 1))
+KB_DEFINE_COPY(kb_xdp_load, struct xdp_md, KB_MSG_MAX - 1, bpf_xdp_load_bytes(ctx, off, p, len + 1))
+KB_DEFINE_COPY(kb_skb_store, struct __sk_buff, KB_OUT_MASK,
+	       bpf_skb_store_bytes(ctx, off, p, len + 1, 0))
+KB_DEFINE_COPY(kb_xdp_store, struct xdp_md, KB_OUT_MASK, bpf_xdp_store_bytes(ctx, off, p, len + 1))
+
+/*
+ * What both programs do; `engine` is a constant, and the type of `ctx` is its own.
+ */
+
+/* From an admitted frame of `frame_len` bytes to the answer in cpu->s. Returns 0 or the
+ * counter that says why not. */
+static __attribute__((always_inline)) inline int
+kb_prepare(enum kb_engine engine, void *ctx, const __u8 *pkt, const __u8 *end, __u64 frame_len,
+	   const struct kb_header *hdr, struct kb_percpu *cpu, __u64 state)
 {
-	len--;
-	KB_BOUND(len, KB_MSG_MAX - 1);
-	return bpf_skb_load_bytes(skb, off, msg, len + 1);
+	__u32 len = cpu->flow.dns_len, off = cpu->flow.v6 ? KB_HDRS6 : KB_HDRS4, reply_len;
+	int why;
+
+	if (len > KB_MSG_MAX || len == 0)
+		return KB_CNT_OVERSIZE;
+	if (kb_load_direct(pkt, end, off, cpu->s.msg, len) &&
+	    (engine == KB_ENGINE_TC ? kb_skb_load(ctx, off, cpu->s.msg, len)
+				    : kb_xdp_load(ctx, off, cpu->s.msg, len)))
+		return KB_CNT_UNREADABLE;
+	why = kb_solve(engine, ctx, hdr, &cpu->s, state, len);
+	if (why)
+		return why;
+	reply_len = off + cpu->s.q.end + cpu->s.r.len;
+	if (reply_len > KB_MTU_SAFE + KB_ETH_HDR) {
+		__u32 mtu = 0;
+
+		if (bpf_check_mtu(ctx, 0, &mtu, (int)reply_len - (int)frame_len, 0))
+			return KB_CNT_MTU;
+	}
+	return 0;
 }
 
-static __attribute__((noinline)) long kb_xdp_load(struct xdp_md *ctx, __u32 off, __u8 *msg,
-						  __u32 len)
+/* Writes the reply over the query, in a frame that already has its length. Returns 0, or
+ * -1 if it is not wholly there. */
+static __attribute__((always_inline)) inline int
+kb_finish(enum kb_engine engine, void *ctx, __u8 *pkt, __u8 *end, struct kb_percpu *cpu, __u16 csum)
 {
-	len--;
-	KB_BOUND(len, KB_MSG_MAX - 1);
-	return bpf_xdp_load_bytes(ctx, off, msg, len + 1);
+	__u32 off = cpu->flow.v6 ? KB_HDRS6 : KB_HDRS4, len = cpu->s.r.len;
+	__u32 dns_len = cpu->s.q.end + len;
+	int done;
+
+	if (pkt + KB_HDRS4 + KB_DNS_HDR > end)
+		return -1;
+	if (off == KB_HDRS6) {
+		if (pkt + KB_HDRS6 + KB_DNS_HDR > end)
+			return -1;
+		kb_reply_headers(pkt, 1, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len, csum);
+	} else {
+		kb_reply_headers(pkt, 0, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len, csum);
+	}
+	off += cpu->s.q.end;
+	done = kb_store_direct(pkt, end, off, cpu->s.out, len);
+	if (done < 0)
+		return -1;
+	if (done && len &&
+	    (engine == KB_ENGINE_TC ? kb_skb_store(ctx, off, cpu->s.out, len)
+				    : kb_xdp_store(ctx, off, cpu->s.out, len)))
+		return -1;
+	return 0;
 }
 
-static __attribute__((noinline)) long kb_skb_store(struct __sk_buff *skb, __u32 off, __u8 *out,
-						   __u32 len)
+static __attribute__((always_inline)) inline __u32 kb_reply_len(const struct kb_percpu *cpu)
 {
-	len--;
-	KB_BOUND(len, KB_OUT_MASK);
-	return bpf_skb_store_bytes(skb, off, out, len + 1, 0);
-}
-
-static __attribute__((noinline)) long kb_xdp_store(struct xdp_md *ctx, __u32 off, __u8 *out,
-						   __u32 len)
-{
-	len--;
-	KB_BOUND(len, KB_OUT_MASK);
-	return bpf_xdp_store_bytes(ctx, off, out, len + 1);
+	return cpu->s.q.end + cpu->s.r.len;
 }
 
 SEC("tc")
@@ -135,10 +195,10 @@ int kbdns_tc(struct __sk_buff *skb)
 {
 	struct kb_header *hdr = kb_get_header();
 	struct kb_percpu *cpu = kb_get_percpu(KB_ENGINE_TC);
+	__u32 dns_len, csum;
 	__u64 state, start;
-	__u32 dns_len, old_len, new_len, off, csum;
 	__u8 *pkt, *end;
-	int why, done;
+	int why;
 
 	if (!hdr || !cpu)
 		return KB_TC_NEXT;
@@ -165,52 +225,19 @@ int kbdns_tc(struct __sk_buff *skb)
 	why = KB_CNT_GSO;
 	if (skb->gso_size)
 		goto leave;
-	old_len = cpu->flow.dns_len;
-	why = KB_CNT_OVERSIZE;
-	if (old_len > KB_MSG_MAX || old_len == 0)
-		goto leave;
-	off = cpu->flow.v6 ? KB_HDRS6 : KB_HDRS4;
-	why = KB_CNT_UNREADABLE;
-	if (kb_load_direct(pkt, end, off, cpu->s.msg, old_len) &&
-	    kb_skb_load(skb, off, cpu->s.msg, old_len))
-		goto leave;
-	why = kb_solve(hdr, &cpu->s, state, old_len, bpf_get_smp_processor_id());
+	why = kb_prepare(KB_ENGINE_TC, skb, pkt, end, skb->len, hdr, cpu, state);
 	if (why)
 		goto leave;
-	new_len = cpu->s.r.len;
-	dns_len = cpu->s.q.end + new_len;
-	if (off + dns_len > KB_MTU_SAFE + KB_ETH_HDR) {
-		__u32 mtu = 0;
-		int diff = (int)(off + dns_len) - (int)skb->len;
-
-		why = KB_CNT_MTU;
-		if (bpf_check_mtu(skb, 0, &mtu, diff, 0))
-			goto leave;
-	}
+	dns_len = kb_reply_len(cpu);
 	csum = kb_tc_csum(cpu, dns_len + KB_UDP_HDR);
 
 	why = KB_CNT_NO_ROOM;
-	if (bpf_skb_change_tail(skb, off + dns_len, 0))
+	if (bpf_skb_change_tail(skb, cpu->flow.dns_off + dns_len, 0))
 		goto leave;
 	/* From here on the packet is no longer the query. */
-	why = KB_CNT_WRITE_FAILED;
 	pkt = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
-	if (pkt + KB_HDRS4 + KB_DNS_HDR > end) {
-		goto drop;
-	}
-	if (off == KB_HDRS6) {
-		if (pkt + KB_HDRS6 + KB_DNS_HDR > end)
-			goto drop;
-		kb_reply_headers(pkt, 1, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len, (__u16)csum);
-	} else {
-		kb_reply_headers(pkt, 0, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len, (__u16)csum);
-	}
-	off += cpu->s.q.end;
-	done = kb_store_direct(pkt, end, off, cpu->s.out, new_len);
-	if (done < 0)
-		goto drop;
-	if (done && new_len && kb_skb_store(skb, off, cpu->s.out, new_len))
+	if (kb_finish(KB_ENGINE_TC, skb, pkt, end, cpu, (__u16)csum))
 		goto drop;
 	if ((csum & KB_CSUM_BOTH) && kb_tc_csum_both(skb, cpu, dns_len + KB_UDP_HDR))
 		goto drop;
@@ -229,16 +256,41 @@ leave:
 	return KB_TC_NEXT;
 }
 
+static __attribute__((noinline)) int kb_port_search(__u32 ifindex, __u64 mac)
+{
+	__u32 probe;
+
+	for (probe = 1; probe < KB_PORT_PROBES; probe++) {
+		__u32 place = kb_port_place(ifindex, probe);
+		const struct kb_port_conf *port = bpf_map_lookup_elem(&kb_ports, &place);
+
+		if (port && kb_port_is(port, ifindex, mac))
+			return 1;
+	}
+	return 0;
+}
+
+/* Is the frame for the port it came in by, and from a unicast address? */
+static __attribute__((always_inline)) inline int kb_port_ours(__u32 ifindex, const __u8 *pkt)
+{
+	__u32 place = kb_port_place(ifindex, 0);
+	const struct kb_port_conf *port = bpf_map_lookup_elem(&kb_ports, &place);
+	__u64 mac = kb_port_mac(pkt);
+
+	if (pkt[6] & 1)
+		return 0;
+	return kb_likely(port && kb_port_is(port, ifindex, mac)) || kb_port_search(ifindex, mac);
+}
+
 SEC("xdp")
 int kbdns_xdp(struct xdp_md *ctx)
 {
 	struct kb_header *hdr = kb_get_header();
 	struct kb_percpu *cpu = kb_get_percpu(KB_ENGINE_XDP);
-	const struct kb_port_conf *port;
-	__u64 state, start, sum;
-	__u32 dns_len, old_len, new_len, off, ifindex;
+	__u64 state, start, sum, frame_len;
 	__u8 *pkt, *end;
-	int why, done;
+	__u32 dns_len;
+	int why;
 
 	if (!hdr || !cpu)
 		return XDP_PASS;
@@ -247,65 +299,30 @@ int kbdns_xdp(struct xdp_md *ctx)
 	pkt = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
 	/* Only the linear part counts: a query that does not lie in it is left. */
-	why = kb_flow_parse(pkt, end, (__u32)(end - pkt), hdr, &cpu->flow);
+	frame_len = (__u64)(end - pkt);
+	why = kb_flow_parse(pkt, end, (__u32)frame_len, hdr, &cpu->flow);
 	if (why)
 		goto leave;
 	why = kb_admit(hdr, state, &cpu->flow);
 	if (why)
 		goto leave;
 	why = KB_CNT_NOT_OURS;
-	ifindex = ctx->ingress_ifindex;
-	port = bpf_map_lookup_elem(&kb_ports, &ifindex);
-	if (!port || pkt + KB_ETH_HDR > end || kb_load32(pkt) != kb_load32(port->mac) ||
-	    kb_load16(pkt + 4) != kb_load16(port->mac + 4) || (pkt[6] & 1))
+	if (pkt + KB_ETH_HDR > end || !kb_port_ours(ctx->ingress_ifindex, pkt))
 		goto leave;
-	old_len = cpu->flow.dns_len;
-	why = KB_CNT_OVERSIZE;
-	if (old_len > KB_MSG_MAX || old_len == 0)
-		goto leave;
-	off = cpu->flow.v6 ? KB_HDRS6 : KB_HDRS4;
-	why = KB_CNT_UNREADABLE;
-	if (kb_load_direct(pkt, end, off, cpu->s.msg, old_len) &&
-	    kb_xdp_load(ctx, off, cpu->s.msg, old_len))
-		goto leave;
-	why = kb_solve(hdr, &cpu->s, state, old_len, ctx->rx_queue_index);
+	why = kb_prepare(KB_ENGINE_XDP, ctx, pkt, end, frame_len, hdr, cpu, state);
 	if (why)
 		goto leave;
-	new_len = cpu->s.r.len;
-	dns_len = cpu->s.q.end + new_len;
-	if (off + dns_len > KB_MTU_SAFE + KB_ETH_HDR) {
-		__u32 mtu = 0;
-		int diff = (int)(off + dns_len) - (int)(end - pkt);
-
-		why = KB_CNT_MTU;
-		if (bpf_check_mtu(ctx, 0, &mtu, diff, 0))
-			goto leave;
-	}
+	dns_len = kb_reply_len(cpu);
 	sum = kb_csum_reply(&cpu->flow, &cpu->s.q, &cpu->s.r, dns_len + KB_UDP_HDR) +
 	      kb_csum_pseudo(&cpu->flow, dns_len + KB_UDP_HDR);
 
 	why = KB_CNT_NO_ROOM;
-	if (bpf_xdp_adjust_tail(ctx, (int)(off + dns_len) - (int)(end - pkt)))
+	if (bpf_xdp_adjust_tail(ctx, (int)(cpu->flow.dns_off + dns_len) - (int)frame_len))
 		goto leave;
 	/* From here on the packet is no longer the query. */
 	pkt = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
-	if (pkt + KB_HDRS4 + KB_DNS_HDR > end)
-		goto drop;
-	if (off == KB_HDRS6) {
-		if (pkt + KB_HDRS6 + KB_DNS_HDR > end)
-			goto drop;
-		kb_reply_headers(pkt, 1, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len,
-				 kb_csum_field(sum));
-	} else {
-		kb_reply_headers(pkt, 0, &cpu->flow, &cpu->s.q, &cpu->s.r, dns_len,
-				 kb_csum_field(sum));
-	}
-	off += cpu->s.q.end;
-	done = kb_store_direct(pkt, end, off, cpu->s.out, new_len);
-	if (done < 0)
-		goto drop;
-	if (done && new_len && kb_xdp_store(ctx, off, cpu->s.out, new_len))
+	if (kb_finish(KB_ENGINE_XDP, ctx, pkt, end, cpu, kb_csum_field(sum)))
 		goto drop;
 	kb_count_answer(cpu);
 	kb_clock_stop(cpu, start);

@@ -11,6 +11,7 @@
 
 #include "dataplane/core/packet.h"
 #include "dataplane/core/percpu.h"
+#include "dataplane/core/ports.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -66,11 +67,10 @@ struct {
 	__type(value, struct kb_percpu);
 } kb_percpu SEC(".maps");
 
-/* NICs served by kbdns_xdp. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 256);
-	__type(key, __u32); /* ifindex */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KB_PORTS);
+	__type(key, __u32);
 	__type(value, struct kb_port_conf);
 } kb_ports SEC(".maps");
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Programs on interfaces: tcx and XDP by pinned links, clsact by filters. */
+#include "control/datapath/ports.h"
 #include "control/datapath/private.h"
 
 #include <bpf/bpf.h>
@@ -17,6 +18,7 @@
 
 #include "control/log.h"
 #include "control/table/env.h"
+#include "dataplane/core/ports.h"
 
 #define TCX_INGRESS 46 /* BPF_TCX_INGRESS, younger than the headers of Debian 12 */
 #define TCX_BEFORE  (1U << 3)
@@ -200,7 +202,6 @@ static int port_attach_tc(struct kb_datapath *dp, struct kb_datapath_port *p, ch
 /* Frames to other addresses are left alone, so the program needs to know ours. */
 static int port_conf(struct kb_datapath *dp, const struct kb_datapath_port *p)
 {
-	struct kb_port_conf conf = {0};
 	struct ifreq ifr = {0};
 	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
 
@@ -211,10 +212,8 @@ static int port_conf(struct kb_datapath *dp, const struct kb_datapath_port *p)
 	close(s);
 	if (r < 0)
 		return r;
-	memcpy(conf.mac, ifr.ifr_hwaddr.sa_data, sizeof(conf.mac));
-	return bpf_map_update_elem(dp->map_fd[KB_MAP_PORTS], &p->ifindex, &conf, BPF_ANY) < 0
-		       ? -errno
-		       : 0;
+	return kb_ports_put(dp->map_fd[KB_MAP_PORTS], p->ifindex,
+			    (const uint8_t *)ifr.ifr_hwaddr.sa_data);
 }
 
 static int xdp_create(int prog_fd, unsigned int ifindex, uint32_t mode)
@@ -269,7 +268,12 @@ static int port_attach_xdp(struct kb_datapath *dp, struct kb_datapath_port *p, c
 		return r;
 	r = port_conf(dp, p);
 	if (r < 0) {
-		snprintf(text, sizeof(text), "cannot read its address: %s", strerror(-r));
+		if (r == -ENOSPC)
+			snprintf(text, sizeof(text),
+				 "%d other ports have index %u modulo %d: serve fewer, or use --tc",
+				 KB_PORT_PROBES, p->ifindex % KB_PORTS, KB_PORTS);
+		else
+			snprintf(text, sizeof(text), "cannot read its address: %s", strerror(-r));
 		return set_error(p, r, err, err_size, text);
 	}
 	link_name(name, KB_ENGINE_XDP, p->ifindex);
@@ -291,7 +295,7 @@ static int port_attach_xdp(struct kb_datapath *dp, struct kb_datapath_port *p, c
 			p->mode = "generic";
 	}
 	if (fd < 0) {
-		bpf_map_delete_elem(dp->map_fd[KB_MAP_PORTS], &p->ifindex);
+		kb_ports_remove(dp->map_fd[KB_MAP_PORTS], p->ifindex);
 		xdp_reason(p, fd, text, sizeof(text));
 		return set_error(p, fd, err, err_size, text);
 	}
@@ -330,7 +334,7 @@ static void port_detach(struct kb_datapath *dp, struct kb_datapath_port *p)
 	else if (p->engine == KB_ENGINE_TC)
 		kb_clsact_detach(dp->dir, p->ifindex);
 	if (p->engine == KB_ENGINE_XDP)
-		bpf_map_delete_elem(dp->map_fd[KB_MAP_PORTS], &p->ifindex);
+		kb_ports_remove(dp->map_fd[KB_MAP_PORTS], p->ifindex);
 	port_forget_link(p);
 }
 
@@ -414,7 +418,7 @@ static int link_drop(const char *dir, const char *name, void *arg)
 	}
 	kb_pin_remove(dir, name);
 	if (dp && engine == KB_ENGINE_XDP)
-		bpf_map_delete_elem(dp->map_fd[KB_MAP_PORTS], &ifindex);
+		kb_ports_remove(dp->map_fd[KB_MAP_PORTS], ifindex);
 	return 0;
 }
 

@@ -15,10 +15,4 @@ struct kb_percpu {
 	struct kb_scratch s;
 };
 
-/* A NIC that kbdns_xdp serves. */
-struct kb_port_conf {
-	__u8 mac[6]; /* frames to other addresses are left alone */
-	__u8 pad[2];
-};
-
 #endif

@@ -16,6 +16,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "control/datapath/ports.h"
 #include "tests/bpf/bpf_world.h"
 #include "tests/bpf/packet_check.h"
 
@@ -1065,8 +1066,7 @@ static void test_live_clsact_bridge(void **state)
 
 static int setup(void **state)
 {
-	struct kb_port_conf conf = {.pad = {0}};
-	uint32_t lo = 1;
+	const uint32_t lo = 1;
 	char path[128];
 	int fd;
 
@@ -1083,8 +1083,7 @@ static int setup(void **state)
 	/* Test runs come in by lo. */
 	snprintf(path, sizeof(path), "%s/kb_ports", world_dir);
 	fd = bpf_obj_get(path);
-	memcpy(conf.mac, port_mac, 6);
-	if (fd < 0 || bpf_map_update_elem(fd, &lo, &conf, BPF_ANY) < 0)
+	if (fd < 0 || kb_ports_put(fd, lo, port_mac) < 0)
 		return -1;
 	close(fd);
 	return 0;
