@@ -8,55 +8,24 @@
  * Replies are counted and dropped at the hook named by --count: xdp for a responder that
  * sends with XDP_TX (the interface then stands for a NIC), tc for one that redirects.
  */
-#include <getopt.h>
 #include <net/if.h>
 #include <netinet/ether.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "bench/check.h"
 #include "bench/gen.h"
+#include "bench/options.h"
 
 #define TCX_INGRESS 46 /* BPF_TCX_INGRESS; newer than libbpf 1.1 */
 #define NAMES_MAX   4000000
 
 struct options {
 	const char *names_file, *pattern, *count;
-	uint32_t names, type;
+	uint64_t names, type;
 	double seconds;
 	struct kb_gen_path path;
-	bool have_near;
 };
-
-static void die(const char *what, int r)
-{
-	fprintf(stderr, "xdp_gen: %s: %s\n", what, strerror(-r));
-	exit(1);
-}
-
-static void bad(const char *what)
-{
-	fprintf(stderr, "xdp_gen: bad or missing %s, see --help\n", what);
-	exit(2);
-}
-
-static void usage(FILE *f)
-{
-	fputs("usage: xdp_gen --if IFACE --to-mac MAC [OPTIONS]\n"
-	      "  --if IFACE        send from here (in this network namespace)\n"
-	      "  --to-mac MAC      of the responder's port\n"
-	      "  --from-mac MAC    default 02:00:00:00:00:02\n"
-	      "  --from ADDR       IPv4 source (default 10.244.0.11)\n"
-	      "  --to ADDR         IPv4 destination (default 10.96.0.10)\n"
-	      "  --file FILE       names, one a line; those of the commonest length are asked,\n"
-	      "                    since all frames of a run are equally long\n"
-	      "  --pattern P       or names made from a printf pattern with one number\n"
-	      "                    (default svc-%05u.ns-0000.svc.cluster.local)\n"
-	      "  --names N         how many of them (default 1000)\n"
-	      "  --type N          number of the type (default 1, A)\n"
-	      "  --count xdp|tc|none  where replies are counted and dropped (default xdp)\n"
-	      "  --seconds S       default 2\n",
-	      f);
-}
 
 /* Questions of one length; returns how many, and how many were left out. */
 static uint32_t read_names(const struct options *o, struct question *q, uint32_t *ret_len,
@@ -87,7 +56,7 @@ static uint32_t read_names(const struct options *o, struct question *q, uint32_t
 		if (len)
 			n++;
 		else if (!f)
-			bad("--pattern");
+			option_bad("pattern", o->pattern);
 	}
 	if (f)
 		fclose(f);
@@ -106,78 +75,79 @@ static uint32_t read_names(const struct options *o, struct question *q, uint32_t
 	return m;
 }
 
+static void option_interface(const char *name, const char *value, void *to)
+{
+	uint32_t ifindex = if_nametoindex(value);
+
+	(void)name;
+	if (!ifindex)
+		die(value, -errno);
+	*(uint32_t *)to = ifindex;
+}
+
+static void option_mac(const char *name, const char *value, void *to)
+{
+	struct ether_addr mac;
+
+	if (!ether_aton_r(value, &mac))
+		option_bad(name, value);
+	memcpy(to, &mac, 6);
+}
+
+static void option_ip4(const char *name, const char *value, void *to)
+{
+	if (inet_pton(AF_INET, value, to) != 1)
+		option_bad(name, value);
+}
+
+static void option_seconds(const char *name, const char *value, void *to)
+{
+	char *end;
+	double v = strtod(value, &end);
+
+	if (end == value || *end || !(v > 0 && v <= 3600))
+		option_bad(name, value);
+	*(double *)to = v;
+}
+
 static void parse_options(struct options *o, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"if", required_argument, NULL, 'i'},
-		{"to-mac", required_argument, NULL, 'M'},
-		{"from-mac", required_argument, NULL, 'm'},
-		{"from", required_argument, NULL, 'f'},
-		{"to", required_argument, NULL, 't'},
-		{"file", required_argument, NULL, 'F'},
-		{"pattern", required_argument, NULL, 'p'},
-		{"names", required_argument, NULL, 'n'},
-		{"type", required_argument, NULL, 'T'},
-		{"count", required_argument, NULL, 'c'},
-		{"seconds", required_argument, NULL, 's'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+	static const uint8_t no_mac[6];
+	const struct bench_option options[] = {
+		{"if", "IFACE", "send from here (in this network namespace)", option_interface,
+		 &o->path.far_ifindex},
+		{"to-mac", "MAC", "of the responder's port", option_mac, o->path.near_mac},
+		{"from-mac", "MAC", "default 02:00:00:00:00:02", option_mac, o->path.far_mac},
+		{"from", "ADDR", "IPv4 source (default 10.244.0.11)", option_ip4, &o->path.saddr},
+		{"to", "ADDR", "IPv4 destination (default 10.96.0.10)", option_ip4, &o->path.daddr},
+		{"file", "FILE",
+		 "names, one a line; those of the commonest length are asked, since all\n"
+		 "                      frames of a run are equally long",
+		 option_text, &o->names_file},
+		{"pattern", "P",
+		 "or names made from a printf pattern with one number\n"
+		 "                      (default svc-%05u.ns-0000.svc.cluster.local)",
+		 option_text, &o->pattern},
+		{"names", "N", "how many of them (default 1000)", option_number, &o->names},
+		{"type", "N", "number of the type (default 1, A)", option_number, &o->type},
+		{"count", "xdp|tc|none", "where replies are counted and dropped (default xdp)",
+		 option_text, &o->count},
+		{"seconds", "S", "default 2", option_seconds, &o->seconds},
+		{0},
 	};
-	struct ether_addr mac;
-	int c;
 
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		switch (c) {
-		case 'i':
-			o->path.far_ifindex = if_nametoindex(optarg);
-			if (!o->path.far_ifindex)
-				die(optarg, -errno);
-			break;
-		case 'M':
-		case 'm':
-			if (!ether_aton_r(optarg, &mac))
-				bad("MAC");
-			memcpy(c == 'M' ? o->path.near_mac : o->path.far_mac, &mac, 6);
-			o->have_near = o->have_near || c == 'M';
-			break;
-		case 'f':
-		case 't':
-			if (inet_pton(AF_INET, optarg,
-				      c == 'f' ? &o->path.saddr : &o->path.daddr) != 1)
-				bad("IPv4 address");
-			break;
-		case 'F':
-			o->names_file = optarg;
-			break;
-		case 'p':
-			o->pattern = optarg;
-			break;
-		case 'n':
-			o->names = (uint32_t)atoi(optarg);
-			break;
-		case 'T':
-			o->type = (uint32_t)atoi(optarg);
-			break;
-		case 'c':
-			o->count = optarg;
-			break;
-		case 's':
-			o->seconds = atof(optarg);
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(2);
-		}
-	}
-	if (!o->path.far_ifindex || !o->have_near || o->names < 1 || o->names > NAMES_MAX ||
-	    o->type < 1 || o->type > 65535 || o->seconds <= 0 || o->seconds > 3600)
-		bad("--if, --to-mac or number");
+	bench_options("--if IFACE --to-mac MAC", options, argc, argv);
+	if (!o->path.far_ifindex)
+		option_bad("if", "missing");
+	if (memcmp(o->path.near_mac, no_mac, 6) == 0)
+		option_bad("to-mac", "missing");
+	if (o->names > NAMES_MAX)
+		option_bad("names", "too large");
+	if (o->type > 65535)
+		option_bad("type", "too large");
 	if (strcmp(o->count, "xdp") != 0 && strcmp(o->count, "tc") != 0 &&
 	    strcmp(o->count, "none") != 0)
-		bad("--count");
+		option_bad("count", o->count);
 }
 
 int main(int argc, char **argv)
@@ -203,7 +173,7 @@ int main(int argc, char **argv)
 		die("memory", -ENOMEM);
 	n = read_names(&o, q, &len, &left);
 	if (!n)
-		bad("names: none fits");
+		option_bad("names", "none fits");
 	if (left)
 		fprintf(stderr, "xdp_gen: %u names of other lengths are not asked\n", left);
 	r = kb_gen_new(&g, &o.path, n, len);

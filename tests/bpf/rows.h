@@ -50,8 +50,8 @@ ROWS_UNUSED static size_t lower_wire(const char *name, uint8_t *buf)
 	return n;
 }
 
-ROWS_UNUSED static void put_entry(const char *name, enum kb_value_kind kind, uint8_t zone, uint32_t ref,
-		      const uint8_t addr[4])
+ROWS_UNUSED static void put_entry(const char *name, enum kb_value_kind kind, uint8_t zone,
+				  uint32_t ref, const uint8_t addr[4])
 {
 	struct kb_entry entry = {.kind = kind, .zone = zone, .ref = ref};
 	uint8_t wire[256];
@@ -262,8 +262,8 @@ ROWS_UNUSED static void counters(enum kb_engine engine, uint64_t ret[KB_CNT_MAX]
 }
 
 /* Runs and returns the one counter that rose, besides `truncated`. */
-ROWS_UNUSED static enum kb_counter run_counted(enum kb_engine engine, const struct frame *in, struct frame *out,
-				   int *verdict)
+ROWS_UNUSED static enum kb_counter run_counted(enum kb_engine engine, const struct frame *in,
+					       struct frame *out, int *verdict)
 {
 	uint64_t before[KB_CNT_MAX], after[KB_CNT_MAX];
 	int found = -1;
@@ -289,7 +289,7 @@ ROWS_UNUSED static enum kb_counter run_counted(enum kb_engine engine, const stru
 #define FOR_EACH_ENGINE(e) for (enum kb_engine e = KB_ENGINE_TC; e <= KB_ENGINE_XDP; e++)
 
 ROWS_UNUSED static void leave_by(enum kb_engine engine, const char *what, const struct frame *in,
-		     enum kb_counter counter)
+				 enum kb_counter counter)
 {
 	struct frame out;
 	int verdict;
@@ -310,8 +310,9 @@ ROWS_UNUSED static void leave(const char *what, const struct frame *in, enum kb_
 	leave_by(engine, what, in, counter);
 }
 
-ROWS_UNUSED static struct reply_info answer_by(enum kb_engine engine, const char *what, struct frame *in,
-				   struct expect want, struct frame *ret_out)
+ROWS_UNUSED static struct reply_info answer_by(enum kb_engine engine, const char *what,
+					       struct frame *in, struct expect want,
+					       struct frame *ret_out)
 {
 	struct frame out;
 	struct reply_info info = {0};

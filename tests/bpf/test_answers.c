@@ -217,7 +217,6 @@ static void test_padding(void **state)
 	}
 }
 
-
 /* The rows above met every counter of an answer. */
 static void test_answer_counters(void **state)
 {
@@ -234,14 +233,10 @@ static void test_answer_counters(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_answers),
-		cmocka_unit_test(test_rdata),
-		cmocka_unit_test(test_name_lengths),
-		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_rotation),
-		cmocka_unit_test(test_checksums),
-		cmocka_unit_test(test_padding),
-		cmocka_unit_test(test_answer_counters),
+		cmocka_unit_test(test_answers),	     cmocka_unit_test(test_rdata),
+		cmocka_unit_test(test_name_lengths), cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_rotation),     cmocka_unit_test(test_checksums),
+		cmocka_unit_test(test_padding),	     cmocka_unit_test(test_answer_counters),
 	};
 
 	return cmocka_run_group_tests(tests, rows_setup, rows_teardown);

@@ -290,14 +290,10 @@ static void test_left_counters(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_left_frame),
-		cmocka_unit_test(test_left_lengths),
-		cmocka_unit_test(test_left_message),
-		cmocka_unit_test(test_left_names),
-		cmocka_unit_test(test_left_states),
-		cmocka_unit_test(test_left_mtu),
-		cmocka_unit_test(test_port_places),
-		cmocka_unit_test(test_left_counters),
+		cmocka_unit_test(test_left_frame),   cmocka_unit_test(test_left_lengths),
+		cmocka_unit_test(test_left_message), cmocka_unit_test(test_left_names),
+		cmocka_unit_test(test_left_states),  cmocka_unit_test(test_left_mtu),
+		cmocka_unit_test(test_port_places),  cmocka_unit_test(test_left_counters),
 	};
 
 	return cmocka_run_group_tests(tests, rows_setup, rows_teardown);
