@@ -239,6 +239,36 @@ static void oversize_objects_are_skipped(void **state)
 	assert_int_equal(counts.bad[KB_SERVICE], 1);
 }
 
+/* A Pod may be as large as its annotations and its status are. */
+static void oversize_pods_are_bad(void **state)
+{
+	static const bool want[KB_KIND_MAX] = {[KB_POD] = true};
+	struct kb_snapshot_counts counts;
+	FILE *f = fopen(path, "w");
+
+	(void)state;
+	if (!f)
+		abort();
+	fprintf(f, "{\"items\":[{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":"
+		   "\"large\",\"namespace\":\"x\"},\"spec\":{\"a\":\"");
+	for (int i = 0; i < 7 << 20; i++)
+		fputc('z', f);
+	fprintf(f,
+		"\"},\"status\":{\"podIP\":\"10.1.0.1\"}},{\"apiVersion\":\"v1\",\"kind\":\"Pod\","
+		"\"metadata\":{\"name\":\"huge\",\"namespace\":\"x\"},\"status\":{\"podIP\":"
+		"\"10.1.0.2\",\"a\":[");
+	for (int i = 0; i < 3 << 20; i++)
+		fputs("{},", f);
+	fprintf(f, "{}]}}," GOOD_POD "," SVC("b") "]}");
+	if (fclose(f))
+		abort();
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(kb_snapshot_read(path, parser, want, &sink, &counts, err, sizeof(err)), 0);
+	assert_string_equal(seen.log, "begin3 +3:large !3:huge +3:p end3 ");
+	assert_int_equal(counts.bad[KB_POD], 1);
+	assert_true(kb_object_parser_memory(parser) < 256 << 10);
+}
+
 static void rewrite_while_read(void *arg, enum kb_kind kind)
 {
 	on_begin(arg, kind);
@@ -516,6 +546,7 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(what_cannot_be_opened),
 		cmocka_unit_test(oversize_objects_are_skipped),
+		cmocka_unit_test(oversize_pods_are_bad),
 		cmocka_unit_test(a_file_that_changes_is_aborted),
 		cmocka_unit_test(as_a_source),
 		cmocka_unit_test(what_is_read_is_chosen),
