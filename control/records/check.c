@@ -37,18 +37,7 @@ static bool addr_valid(const struct kb_addr *a)
 	return a->family == 4 || a->family == 6;
 }
 
-/* Is there a domain in which S.N.svc.Z is a name? */
-static bool fits_somewhere(const struct kb_records *r, const struct kb_object *obj)
-{
-	size_t i, len = strlen(obj->name) + strlen(obj->ns) + 2;
-
-	for (i = 0; i < r->zones.n_cluster; i++)
-		if (r->zones.def[i].svc.len + len <= KB_WIRE_MAX)
-			return true;
-	return false;
-}
-
-const char *kb_check_service(const struct kb_records *r, const struct kb_object *obj)
+const char *kb_check_service(const struct kb_object *obj)
 {
 	const struct kb_service *v = &obj->u.service;
 	struct kb_wire target;
@@ -60,8 +49,6 @@ const char *kb_check_service(const struct kb_records *r, const struct kb_object 
 		return "its name is not a DNS label";
 	if (!valid(obj->ns))
 		return "its namespace is not a DNS label";
-	if (!fits_somewhere(r, obj))
-		return "its name is longer than 255 bytes";
 	for (i = 0; v->type == KB_CLUSTER_IP && i < v->n_cluster_ips; i++)
 		if (!addr_valid(&v->cluster_ips[i]))
 			return "a clusterIP is not an address";
@@ -97,6 +84,19 @@ const char *kb_check_namespace(const struct kb_object *obj)
 }
 
 /* Parts of a good object that have no name of their own. */
+void kb_check_name(struct kb_records *r, const struct kb_object *obj)
+{
+	size_t i, len = strlen(obj->name) + strlen(obj->ns) + 2;
+
+	for (i = 0; i < r->zones.n_cluster; i++) {
+		if (r->zones.def[i].svc.len + len <= KB_WIRE_MAX)
+			continue;
+		kb_check_warn(r, obj, "its name is longer than 255 bytes: it has none%s",
+			      r->zones.n_cluster > 1 ? " in one cluster domain" : "");
+		return;
+	}
+}
+
 void kb_check_ports(struct kb_records *r, const struct kb_object *obj, const char *service,
 		    const struct kb_port *ports, size_t n)
 {

@@ -179,7 +179,7 @@ static void change_namespace(struct kb_records *r, uint32_t ns, bool exists, boo
 static void apply_service(struct kb_records *r, const struct kb_object *obj)
 {
 	struct kb_store *st = &r->store;
-	const char *reason = kb_check_service(r, obj);
+	const char *reason = kb_check_service(obj);
 	struct kb_svc_obj *block = kb_svc_obj_new(st, &obj->u.service, reason);
 	uint32_t svc = kb_store_get_svc(st, kb_store_get_ns(st, obj->ns, strlen(obj->ns)),
 					obj->name, strlen(obj->name));
@@ -192,7 +192,9 @@ static void apply_service(struct kb_records *r, const struct kb_object *obj)
 	}
 	if (reason)
 		kb_check_warn(r, obj, "%s; its names are left alone", reason);
-	else if (obj->u.service.type != KB_EXTERNAL_NAME)
+	else
+		kb_check_name(r, obj);
+	if (!reason && obj->u.service.type != KB_EXTERNAL_NAME)
 		kb_check_ports(r, obj, obj->name, obj->u.service.ports, obj->u.service.n_ports);
 	change_service(r, svc, block);
 	publish_done(r, KB_SERVICE);

@@ -161,9 +161,10 @@ bool kb_want_same(const struct kb_list *a, const struct kb_want *x, const struct
 
 /* check.c: the reason why names must be left alone, NULL if there is none; parts of a good
  * object that have no name. */
-const char *kb_check_service(const struct kb_records *r, const struct kb_object *obj);
+const char *kb_check_service(const struct kb_object *obj);
 const char *kb_check_slice(const struct kb_object *obj);
 const char *kb_check_namespace(const struct kb_object *obj);
+void kb_check_name(struct kb_records *r, const struct kb_object *obj);
 void kb_check_ports(struct kb_records *r, const struct kb_object *obj, const char *service,
 		    const struct kb_port *ports, size_t n);
 void kb_check_hosts(struct kb_records *r, const struct kb_object *obj);

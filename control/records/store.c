@@ -271,8 +271,9 @@ static void fill_ports(struct kb_store *s, struct kb_port_rec *out, const struct
 	for (i = 0; i < n; i++) {
 		size_t len = strlen(ports[i].name);
 
-		/* Port names without a DNS form are left out; records.c warns. */
-		if (kb_label_valid(ports[i].name, len))
+		/* Port names without a DNS form are left out, and check.c warns of them: there is
+		 * an underscore in front. */
+		if (len < KB_LABEL_MAX && kb_label_valid(ports[i].name, len))
 			out[i].name = kb_strings_get(&s->strings, ports[i].name, len);
 		out[i].port = ports[i].port;
 		out[i].proto = (uint8_t)ports[i].proto;

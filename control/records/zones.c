@@ -251,15 +251,30 @@ const struct kb_zone_def *kb_zones_of_addr(const struct kb_zones *z, const struc
 	return best;
 }
 
+/* Does a label of the name start at byte `off`? */
+static bool at_label(const uint8_t *name, size_t off)
+{
+	size_t at = 0;
+
+	while (at < off)
+		at += name[at] + 1U;
+	return at == off;
+}
+
 bool kb_zones_hide(const struct kb_zones *z, const uint8_t *name, uint8_t len, uint8_t id)
 {
-	const struct kb_zone_def *def;
-	struct kb_wire wire = {.len = len};
-	int end;
+	const struct kb_zone_def *best = NULL;
+	size_t i;
 
 	if (!z->nested)
 		return false;
-	memcpy(wire.b, name, len);
-	def = kb_zones_find(z, &wire, &end);
-	return !def || def->id != id;
+	for (i = 0; i < z->n; i++) {
+		const struct kb_wire *apex = &z->def[i].apex;
+
+		if (apex->len <= len && (!best || apex->len > best->apex.len) &&
+		    memcmp(name + len - apex->len, apex->b, apex->len) == 0 &&
+		    at_label(name, len - (size_t)apex->len))
+			best = &z->def[i];
+	}
+	return !best || best->id != id;
 }

@@ -364,6 +364,57 @@ static void test_bad(void **state)
 	world_free(w);
 }
 
+#define L20 "aaaaaaaaaaaaaaaaaaaa"
+#define L60 L20 L20 L20
+
+/* What the API server takes and DNS has no room for: it has no name, and nobody else's changes. */
+static void test_too_long(void **state)
+{
+	struct world *w = world_with(nothing, "cluster.local " L60 "." L60 "." L20 " in-addr.arpa",
+				     (struct kb_rules){0});
+	struct kb_records_stats st;
+	char *mark;
+
+	(void)state;
+	/* S.N.svc of 63 + 64 + 4 bytes does not go with a domain of 143. */
+	ev(w, "ns " L60);
+	ev(w, "svc " L60 "/" L60 " cluster 10.0.0.1 web:tcp:80");
+	assert_non_null(strstr(w->warnings, "its name is longer than 255 bytes"));
+	mark = w->warnings + strlen(w->warnings);
+	ev(w, "svc " L60 "/" L60 " cluster 10.0.0.1 web:tcp:80");
+	assert_string_equal(mark, "");
+	expect_a(w, L60 "." L60 ".svc.cluster.local", "10.0.0.1");
+	expect_ptr(w, "1.0.0.10.in-addr.arpa", L60 "." L60 ".svc.cluster.local", NULL);
+	expect(w, "2.0.0.10.in-addr.arpa", "PTR", "NXDOMAIN", "",
+	       "in-addr.arpa. 5 IN SOA ns.dns.in-addr.arpa. hostmaster.in-addr.arpa. SERIAL 7200 "
+	       "1800 86400 5\n",
+	       "");
+	kb_records_stats(w->records, &st);
+	assert_int_equal(st.skipped, 0);
+	/* The Service's name fits, and those below it do not. */
+	ev(w, "ns b");
+	ev(w, "svc b/" L60 " headless " L20 L20 "-web:tcp:80");
+	ev(w, "slice b/x " L60 " " L20 L20 "-web:tcp:80 10.1.0.1=" L60 ",10.1.0.2");
+	assert_non_null(strstr(mark, "SRV name"));
+	assert_non_null(strstr(mark, "an endpoint's name"));
+	expect(w, L60 ".b.svc." L60 "." L60 "." L20, "A", "NOERROR",
+	       RR(L60 ".b.svc." L60 "." L60 "." L20 ".", "A", "10.1.0.1")
+		       RR(L60 ".b.svc." L60 "." L60 "." L20 ".", "A", "10.1.0.2"),
+	       "", "");
+	expect_a(w, L60 "." L60 ".b.svc.cluster.local", "10.1.0.1");
+	world_free(w);
+	/* A port name of 63 bytes has no room for its underscore. */
+	w = world_new(nothing);
+	ev(w, "ns a");
+	ev(w, "svc a/x cluster 10.0.0.1 " L60 "aaa:tcp:80");
+	assert_non_null(strstr(w->warnings, "no SRV name"));
+	expect_nx(w, "_tcp.x.a.svc.cluster.local");
+	expect(w, "x.a.svc.cluster.local", "SRV", "NOERROR",
+	       RR("x.a.svc." Z, "SRV", "0 100 80 x.a.svc." Z), "",
+	       RR("x.a.svc." Z, "A", "10.0.0.1"));
+	world_free(w);
+}
+
 static void test_large(void **state)
 {
 	struct world *w = world_new(nothing);
@@ -779,6 +830,7 @@ int main(void)
 		cmocka_unit_test(test_ptr_sharing),
 		cmocka_unit_test(test_external),
 		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_intercepts),
 		cmocka_unit_test(test_relist),
