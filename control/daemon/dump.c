@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* What the walk has told and the client has not had. */
 struct dump {
@@ -49,25 +50,40 @@ static void dump_clear(struct dump *dump)
 	dump->at = 0;
 }
 
-/* The text of the zone with this id, NULL if there is none. */
-static const char *zone_text(const struct kb_daemon *d, uint32_t id, char *text, size_t size)
+/* A wire name as text, without the final dot. */
+static void wire_text(const uint8_t *p, char *text, size_t size)
 {
-	const struct kb_header *hdr = kb_table_header(d->table);
 	size_t used = 0;
 
-	for (size_t i = 0; i < hdr->n_zones; i++) {
-		const uint8_t *p = (const uint8_t *)hdr->zone[i].name;
+	for (; *p && used + *p + 2 < size; p += *p + 1) {
+		memcpy(text + used, p + 1, *p);
+		used += *p;
+		text[used++] = '.';
+	}
+	text[used ? used - 1 : 0] = '\0';
+}
 
-		if (!id || hdr->zone[i].id != id)
+static bool ends_in(const char *name, const char *zone)
+{
+	size_t len = strlen(name), zone_len = strlen(zone);
+
+	len -= len && name[len - 1] == '.' ? 1 : 0;
+	return len >= zone_len && strncasecmp(name + len - zone_len, zone, zone_len) == 0 &&
+	       (len == zone_len || name[len - zone_len - 1] == '.');
+}
+
+/* The text of the zone of this name, NULL if there is none: zones may share their id. */
+static const char *zone_text(const struct kb_daemon *d, const char *name, uint32_t id, char *text,
+			     size_t size)
+{
+	const struct kb_header *hdr = kb_table_header(d->table);
+
+	for (size_t i = 0; id && i < hdr->n_zones; i++) {
+		if (hdr->zone[i].id != id)
 			continue;
-		while (*p && used + *p + 2 < size) {
-			memcpy(text + used, p + 1, *p);
-			used += *p;
-			text[used++] = '.';
-			p += *p + 1;
-		}
-		text[used ? used - 1 : 0] = '\0';
-		return text;
+		wire_text((const uint8_t *)hdr->zone[i].name, text, size);
+		if (ends_in(name, text))
+			return text;
 	}
 	return NULL;
 }
@@ -80,13 +96,13 @@ static const char *entry_kind(uint32_t kind)
 					: "none";
 }
 
-void kb_daemon_put_entry(struct kb_json_out *o, const struct kb_daemon *d,
+void kb_daemon_put_entry(struct kb_json_out *o, const struct kb_daemon *d, const char *name,
 			 const struct kb_entry *entry)
 {
 	char text[256], addr[INET_ADDRSTRLEN];
 
 	kb_json_put_str(o, "kind", entry_kind(entry->kind));
-	kb_json_put_str(o, "zone", zone_text(d, entry->zone, text, sizeof(text)));
+	kb_json_put_str(o, "zone", zone_text(d, name, entry->zone, text, sizeof(text)));
 	kb_json_put_u64(o, "ref", entry->ref);
 	if (entry->addr)
 		kb_json_put_str(o, "address", inet_ntop(AF_INET, &entry->addr, addr, sizeof(addr)));
@@ -113,7 +129,7 @@ static int dump_next(void *state, struct kb_json_out *out)
 	}
 	name = &dump->names[dump->at++];
 	kb_json_put_str(out, "name", name->name);
-	kb_daemon_put_entry(out, dump->d, &name->entry);
+	kb_daemon_put_entry(out, dump->d, name->name, &name->entry);
 	return 1;
 }
 

@@ -225,7 +225,8 @@ static void put_socket_engine(struct kb_json_out *o, struct kb_daemon *d, const 
 	put_answer(o, tcp ? "socket-tcp" : "socket-udp", why, reply, reply_len);
 }
 
-static void put_where(struct kb_json_out *o, struct kb_daemon *d, const uint8_t *name, size_t len)
+static void put_where(struct kb_json_out *o, struct kb_daemon *d, const char *text,
+		      const uint8_t *name, size_t len)
 {
 	uint32_t bucket = 0, slot = 0;
 	uint64_t value = kb_table_get(d->table, name, len, &bucket, &slot);
@@ -235,7 +236,7 @@ static void put_where(struct kb_json_out *o, struct kb_daemon *d, const uint8_t 
 				 .addr = kb_value_addr(value)};
 
 	kb_json_put_open(o, "where", '{');
-	kb_daemon_put_entry(o, d, &entry);
+	kb_daemon_put_entry(o, d, text, &entry);
 	kb_json_put_u64(o, "generation", kb_gen_of(kb_table_header(d->table)->state));
 	if (value) {
 		kb_json_put_u64(o, "bucket", bucket);
@@ -268,7 +269,7 @@ int kb_daemon_lookup(void *arg, int argc, char **argv, struct kb_ctl_reply *repl
 		return -ENOMEM;
 	kb_json_put_str(&reply->out, "name", argv[1]);
 	kb_json_put_str(&reply->out, "type", type_text(type, buf));
-	put_where(&reply->out, d, name, len);
+	put_where(&reply->out, d, argv[1], name, len);
 	kb_json_put_open(&reply->out, "engines", '[');
 	put_packet_engines(&reply->out, d, msg, msg_len);
 	put_socket_engine(&reply->out, d, msg, msg_len, false, out, KB_UDP_MAX_DEFAULT);
