@@ -591,6 +591,78 @@ static void collision(void **state)
 	free(f);
 }
 
+/* Of names marked as old half are put again, and what is old still is swept. */
+static void sweep_half(struct fixture *f)
+{
+	for (uint32_t i = 0; i < NAMES; i += 2)
+		put(f, i);
+	kb_table_sweep(f->t);
+	for (uint32_t i = 0; i < NAMES; i++) {
+		uint8_t name[KB_NAME_MAX];
+		size_t len = name_wire(i, name);
+
+		if (!kb_table_get(f->t, name, len, NULL, NULL)) {
+			/* Only what was not put since it was marked. */
+			assert_true(i & 1 || f->name[i].kind == NO_ENTRY);
+			f->name[i].kind = NO_ENTRY;
+		}
+	}
+	check(f);
+}
+
+/* The writer itself marks all names, at any point of the table's growth. */
+static void mark_and_sweep(void **state)
+{
+	struct fixture *f = malloc(sizeof(*f));
+
+	(void)state;
+	for (uint32_t round = 0; round < 12; round++) {
+		start(f, 1 + round % 3, 8, 0);
+		for (int again = 0; again < 3; again++) {
+			random_ops(f, 500 + rnd(f, 3000), NAMES);
+			kb_table_mark(f->t);
+			check(f);
+			random_ops(f, rnd(f, 300), NAMES);
+			sweep_half(f);
+			/* What was put is not old. */
+			kb_table_sweep(f->t);
+			check(f);
+		}
+		kb_table_mark(f->t);
+		kb_table_sweep(f->t);
+		for (uint32_t i = 0; i < NAMES; i++)
+			f->name[i].kind = NO_ENTRY;
+		check(f);
+		stop(f);
+	}
+	free(f);
+}
+
+/* Zones of one length may share an id, and then their flags. */
+static void zones_share_ids(void **state)
+{
+	struct fixture *f = malloc(sizeof(*f));
+	const struct kb_header *hdr;
+
+	(void)state;
+	start(f, 1, 8, 0);
+	hdr = kb_table_header(f->t);
+	assert_int_equal(kb_table_zone_add(f->t, (const uint8_t *)"\2aa\1x", 6, 1, KB_ZONE_ANSWER),
+			 0);
+	assert_int_equal(kb_table_zone_add(f->t, (const uint8_t *)"\2bb\1x", 6, 1, KB_ZONE_ANSWER),
+			 0);
+	assert_int_equal(kb_table_zone_add(f->t, (const uint8_t *)"\1c\1x", 5, 1, KB_ZONE_ANSWER),
+			 -EINVAL);
+	assert_int_equal(kb_table_zone_add(f->t, (const uint8_t *)"\2dd\1x", 6, 2, KB_ZONE_ANSWER),
+			 0);
+	kb_table_zone_flag(f->t, 1, KB_ZONE_ANSWER, false);
+	assert_int_equal(hdr->n_zones, 3);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(hdr->zone[i].flags, hdr->zone[i].id == 2 ? KB_ZONE_ANSWER : 0);
+	stop(f);
+	free(f);
+}
+
 /* A new writer takes over, puts half of the names again, and sweeps the rest. */
 static void adopt_and_sweep(void **state)
 {
@@ -617,20 +689,7 @@ static void adopt_and_sweep(void **state)
 			check(f);
 			random_ops(f, 1000, NAMES);
 			check(f);
-			for (uint32_t i = 0; i < NAMES; i += 2)
-				put(f, i);
-			kb_table_sweep(f->t);
-			for (uint32_t i = 0; i < NAMES; i++) {
-				uint8_t name[KB_NAME_MAX];
-				size_t len = name_wire(i, name);
-
-				if (!kb_table_get(f->t, name, len, NULL, NULL)) {
-					/* Only what was not put since the adoption. */
-					assert_true(i & 1 || f->name[i].kind == NO_ENTRY);
-					f->name[i].kind = NO_ENTRY;
-				}
-			}
-			check(f);
+			sweep_half(f);
 		}
 		stop(f);
 	}
@@ -845,6 +904,8 @@ int main(void)
 		cmocka_unit_test(index_fills),
 		cmocka_unit_test(names_are_checked),
 		cmocka_unit_test(collision),
+		cmocka_unit_test(mark_and_sweep),
+		cmocka_unit_test(zones_share_ids),
 		cmocka_unit_test(adopt_and_sweep),
 		cmocka_unit_test(adopt_refuses),
 		cmocka_unit_test(intercepts),
