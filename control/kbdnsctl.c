@@ -2,7 +2,7 @@
 /*
  * kbdnsctl: asks kbdnsd over its control socket and prints the reply. A command is a
  * row of the table below. Exit status: 0 done, 1 failed, 2 wrong usage, 3 kbdnsd
- * does not run.
+ * does not run; 4 is check-corefile's.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -17,6 +17,7 @@
 #include "control/config/parse.h"
 #include "control/config/version.h"
 #include "control/ctl/client.h"
+#include "control/ctl/corefile_out.h"
 #include "control/ctl/protocol.h"
 #include "control/ctl/render.h"
 
@@ -248,6 +249,12 @@ static int run_bypass(const struct invocation *inv, int argc, char **argv)
 	return run_plain(inv, argc, words);
 }
 
+static int run_check_corefile(const struct invocation *inv, int argc, char **argv)
+{
+	(void)argc;
+	return kb_ctl_check_corefile(argv[1], inv->json);
+}
+
 static int run_version(const struct invocation *inv, int argc, char **argv)
 {
 	json_t *doc = NULL;
@@ -278,6 +285,8 @@ static const struct command commands[] = {
 	{"tune", "[KEY[=VALUE]]", "show or change tunables", 0, 1, "", run_plain},
 	{"bypass", "[on|off] [--for T]", "stop answering in the packet path, or go on", 0, 1, "f",
 	 run_bypass},
+	{"check-corefile", "FILE", "what kbdnsd would take over from a Corefile, and what not", 1,
+	 1, "", run_check_corefile},
 	{"version", "", "versions of kbdnsctl and kbdnsd", 0, 0, "", run_version},
 	{"help", "", "this help", 0, 1, "", run_help},
 	{0},
@@ -302,7 +311,8 @@ static int run_help(const struct invocation *inv, int argc, char **argv)
 	     "  -h, --help           this help\n"
 	     "  -V, --version        version of kbdnsctl\n"
 	     "\n"
-	     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 kbdnsd does not run.");
+	     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 kbdnsd does not run,\n"
+	     "4 (of check-corefile) names or zones are left alone because of the file.");
 	return EXIT_OK;
 }
 

@@ -124,13 +124,13 @@ static int add_served(struct kb_cf_build *b, const struct kb_cf_block *block, co
 	for (size_t i = 0; i < k->multicluster.n; i++)
 		s->foreign |= strcmp(k->multicluster.v[i], zone) == 0;
 	s->leave_misses = k->zonal || kb_cf_names_touch(&k->fall, zone);
-	if (*zone && kb_cf_plain(zone))
+	if (kb_cf_answerable(zone))
 		return 0;
 	s->foreign = true;
-	return note_block(
-		b, block, KB_COREFILE_LEFT,
-		"a zone that is the root, or has other characters than letters, digits, - "
-		"and _, cannot be answered here");
+	return kb_cf_note(b->cf, &block->keys[0], block->keys + 1, block->n_keys - 1,
+			  KB_COREFILE_LEFT, *zone ? zone : ".",
+			  "a zone that is the root, very long, with other characters than letters, "
+			  "digits, - and _, or no whole reverse zone, cannot be answered");
 }
 
 /* Which zones of its kubernetes directive does the block get queries for? */
@@ -235,7 +235,7 @@ static void leave_other_reverse(struct kb_cf_build *b, const char *primary)
 		const struct kb_rules *rules = &s->block->kubernetes->rules;
 		size_t first = 0;
 
-		while (rules->zones[first].role != KB_ZONE_CLUSTER)
+		while (!kb_cf_is_primary(rules->zones[first].name))
 			first++;
 		if (kb_cf_is_reverse(s->zone) && strcmp(rules->zones[first].name, primary) != 0)
 			s->foreign = true;
@@ -379,6 +379,21 @@ static void move_options(struct kb_rules *to, struct kb_rules *from)
 	from->n_zones = n;
 }
 
+/* Has something been left because of this block? */
+static bool is_noted(const struct kb_cf *cf, const struct kb_cf_block *block)
+{
+	const struct kb_cf_token *key = &block->keys[0];
+
+	for (size_t i = 0; i < cf->out->n_notes; i++) {
+		const struct kb_corefile_note *n = &cf->out->notes[i];
+
+		if (n->verdict == KB_COREFILE_LEFT && n->line == key->line &&
+		    strcmp(n->file, kb_cf_file_name(cf, key->file)) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int note_other_blocks(struct kb_cf_build *b, uint16_t port)
 {
 	struct kb_cf *cf = b->cf;
@@ -387,6 +402,8 @@ static int note_other_blocks(struct kb_cf_build *b, uint16_t port)
 	for (size_t i = 0; r == 0 && i < cf->n_blocks; i++) {
 		struct kb_cf_block *block = &cf->blocks[i];
 
+		if (is_noted(cf, block))
+			continue;
 		if (!kb_cf_has_port(block, port))
 			r = note_block(b, block, KB_COREFILE_HARMLESS,
 				       "it listens elsewhere than where the cluster DNS is asked");
@@ -471,7 +488,6 @@ static int build(struct kb_cf_build *b)
 	if (r < 0)
 		return r;
 	leave_other_reverse(b, primary_zone(b));
-	cf->out->has_ttl = first->kubernetes->has_ttl;
 	move_options(&cf->out->rules, &first->kubernetes->rules);
 	return make_zones(b, &cf->out->rules);
 }

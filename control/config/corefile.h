@@ -40,7 +40,6 @@ struct kb_corefile_note {
 struct kb_corefile {
 	/* May hold no KB_ZONE_CLUSTER at all: then there is nothing that we may answer. */
 	struct kb_rules rules;
-	bool has_ttl; /* rules.ttl_s is from the file, not CoreDNS's default */
 	struct kb_corefile_note *notes;
 	size_t n_notes;
 	char **files; /* read, or looked for: what the result depends on */

@@ -10,6 +10,7 @@
 #include "control/config/corefile_private.h"
 #include "control/config/parse.h"
 #include "control/config/rules.h"
+#include "control/records/selector.h"
 
 /* `kubernetes` and each of its properties, with the arguments of its line. */
 struct line {
@@ -114,6 +115,7 @@ static int take_pods(const struct line *l)
 	if (l->n != 1 || kb_parse_choice(l->args[0].text, words, &i) < 0)
 		return fail(l, "give disabled, insecure or verified");
 	l->k->rules.pods = (enum kb_pods_mode)i;
+	l->k->has_pods = true;
 	return 0;
 }
 
@@ -167,14 +169,24 @@ static int take_namespaces(const struct line *l)
 
 static int take_selector(const struct line *l, char **field)
 {
+	struct kb_selector *selector = NULL;
+	char err[256];
 	int r;
 
 	if (!l->n)
 		return fail(l, "give a label selector such as app=web");
 	r = join(l, field);
-	if (r == 0 && !kb_cf_selector_valid(*field))
-		return fail(l, "not a label selector, give such as app=web,tier!=test");
-	return r;
+	if (r < 0)
+		return r;
+	/* An API server knows these operators, CoreDNS does not. */
+	if (strpbrk(*field, "<>") || strstr(*field, "!="))
+		return fail(l,
+			    "<, > and != cannot be used here, give such as app=web,tier notin (a)");
+	r = kb_selector_parse(*field, &selector, err, sizeof(err));
+	kb_selector_free(selector);
+	if (r == -ENOMEM)
+		return kb_cf_no_memory(l->cf);
+	return r < 0 ? fail(l, err) : 0;
 }
 
 static int take_labels(const struct line *l)
@@ -194,7 +206,6 @@ static int take_ttl(const struct line *l)
 	if (!l->n || kb_parse_u64(l->args[0].text, 0, 3600, &v) < 0)
 		return fail(l, "give seconds 0..3600");
 	l->k->rules.ttl_s = (uint32_t)v;
-	l->k->has_ttl = true;
 	return 0;
 }
 
@@ -323,7 +334,7 @@ static int take_zones(const struct line *l, const struct kb_cf_block *block)
 	if (r < 0)
 		return kb_cf_no_memory(l->cf);
 	for (size_t i = 0; i < l->k->rules.n_zones; i++) {
-		if (l->k->rules.zones[i].role == KB_ZONE_CLUSTER)
+		if (kb_cf_is_primary(l->k->rules.zones[i].name))
 			return 0;
 	}
 	return fail(l, "no zone but reverse ones, give the cluster's domain as well");

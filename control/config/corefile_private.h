@@ -163,6 +163,12 @@ bool kb_cf_within(const char *name, const char *zone);
 /* Can the table hold it: labels of at most 63 characters, nothing escaped. */
 bool kb_cf_plain(const char *zone);
 bool kb_cf_is_reverse(const char *zone);
+/* Can the records have it: not the root, not too long, a reverse zone of whole octets or nibbles
+ * that has addresses below it. */
+bool kb_cf_answerable(const char *zone);
+/* Can PTR records point into it? CoreDNS takes the first such zone of a directive, and to it
+ * in-addr.arpa and ip6.arpa themselves are zones like others. */
+bool kb_cf_is_primary(const char *zone);
 /* The reverse zone of the first `bits` of addr: whole octets or nibbles. */
 void kb_cf_reverse_name(const struct kb_addr *addr, unsigned int bits, char ret[KB_CF_NAME_MAX]);
 
@@ -187,7 +193,7 @@ struct kb_cf_kubernetes {
 		char (*v)[KB_CF_NAME_MAX]; /* owned */
 		size_t n;
 	} fall, multicluster;
-	bool has_fall, zonal, has_ttl;
+	bool has_fall, zonal, has_pods;
 	char *api; /* owned: kubeconfig, endpoint as written; "" if none */
 };
 int kb_cf_kubernetes_read(struct kb_cf *cf, const struct kb_cf_block *block,
@@ -202,9 +208,6 @@ int kb_cf_names_add(struct kb_cf_names *names, const char *zone);
 bool kb_cf_names_cover(const struct kb_cf_names *names, const char *zone);
 /* Or below it? */
 bool kb_cf_names_touch(const struct kb_cf_names *names, const char *zone);
-
-/* corefile_selector.c: is it a label selector such as "app=web,tier in (a, b),!old"? */
-bool kb_cf_selector_valid(const char *selector);
 
 /* corefile.c, for the directives: a zone of some kubernetes directive that clients get to. */
 struct kb_cf_served {

@@ -319,9 +319,27 @@ static int take_line(struct kb_cf *cf, const char *text, struct kb_cf_kubernetes
 	return r;
 }
 
+/* The zones of pods' names, which were left as long as nothing said what they mean. */
+static void drop_pod_zones(struct kb_rules *rules)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < rules->n_zones; i++) {
+		struct kb_zone_rule *z = &rules->zones[i];
+
+		if (z->role == KB_ZONE_FOREIGN && strncmp(z->name, "pod.", 4) == 0)
+			free(z->name);
+		else
+			rules->zones[kept++] = *z;
+	}
+	rules->n_zones = kept;
+}
+
 /* What the lines say of zones that others have named. */
 static void apply_zones(const struct kb_cf_kubernetes *k, struct kb_rules *rules)
 {
+	if (k->has_pods)
+		drop_pod_zones(rules);
 	for (size_t i = 0; i < rules->n_zones; i++) {
 		struct kb_zone_rule *z = &rules->zones[i];
 

@@ -10,6 +10,11 @@
 
 #include "control/config/corefile_private.h"
 #include "control/config/parse.h"
+#include "control/records/revname.h"
+#include "control/records/wirename.h"
+
+/* Of a cluster's zone, so that names of objects still fit below it. */
+#define CLUSTER_ZONE_MAX 200
 
 /* Length of one character of a label, with its escape: \DDD or \X. */
 static size_t char_len(const char *s)
@@ -23,7 +28,7 @@ static size_t char_len(const char *s)
 
 bool kb_cf_normalize(const char *text, char ret[KB_CF_NAME_MAX])
 {
-	size_t len = strlen(text), label = 0, wire = 1;
+	size_t len = strlen(text), label = 0;
 
 	if (len >= KB_CF_NAME_MAX)
 		return false;
@@ -40,12 +45,11 @@ bool kb_cf_normalize(const char *text, char ret[KB_CF_NAME_MAX])
 		} else if (++label > 63) {
 			return false;
 		}
-		wire++;
 	}
-	if (wire > 255)
-		return false;
 	if (len && text[len - 1] == '.' && (len < 2 || text[len - 2] != '\\'))
 		len--;
+	if (len > 253)
+		return false;
 	for (size_t i = 0; i < len; i++)
 		ret[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] | 0x20) : text[i];
 	ret[len] = '\0';
@@ -74,6 +78,26 @@ bool kb_cf_plain(const char *zone)
 bool kb_cf_is_reverse(const char *zone)
 {
 	return kb_cf_within(zone, "in-addr.arpa") || kb_cf_within(zone, "ip6.arpa");
+}
+
+bool kb_cf_answerable(const char *zone)
+{
+	struct kb_addr addr;
+	struct kb_wire name;
+	int depth;
+
+	if (!kb_cf_plain(zone) || kb_wire_parse(zone, true, &name))
+		return false;
+	if (!kb_cf_is_reverse(zone))
+		return strlen(zone) <= CLUSTER_ZONE_MAX;
+	depth = kb_revname_parse(&name, &addr);
+	return depth >= 0 && depth < kb_revname_depth(addr.family);
+}
+
+bool kb_cf_is_primary(const char *zone)
+{
+	return !kb_cf_is_reverse(zone) || strcmp(zone, "in-addr.arpa") == 0 ||
+	       strcmp(zone, "ip6.arpa") == 0;
 }
 
 void kb_cf_reverse_name(const struct kb_addr *addr, unsigned int bits, char ret[KB_CF_NAME_MAX])

@@ -14,8 +14,9 @@
 
 #define AT(field) offsetof(struct kb_options, field)
 
-#define IFACES_MAX 1024
-#define LISTEN_MAX 64
+#define IFACES_MAX     1024
+#define LISTEN_MAX     64
+#define KUBERNETES_MAX 64
 
 static const char *const reverse_words[] = {"authoritative", "leave", NULL};
 static const char *const on_exit_words[] = {"detach", "keep", NULL};
@@ -51,6 +52,20 @@ static const struct kb_option rows[] = {
 	 .words = reverse_words,
 	 .help = "deny unknown names in in-addr.arpa and ip6.arpa, or leave them to the "
 		 "cluster DNS"},
+	{.name = "corefile",
+	 .type = KB_OPT_PATH,
+	 .offset = AT(corefile),
+	 .arg = "FILE|configmap:NS/NAME",
+	 .help = "take domains and options over from CoreDNS's configuration, and follow its "
+		 "changes; configmap: read the key Corefile of this ConfigMap from the API server"},
+	{.name = "kubernetes",
+	 .type = KB_OPT_LINES,
+	 .flags = KB_OPT_REPEAT,
+	 .offset = AT(kubernetes),
+	 .arg = "LINE",
+	 .max = KUBERNETES_MAX,
+	 .help = "an option as it stands within a Corefile's kubernetes block, such as \"pods "
+		 "verified\"; for those without a Corefile"},
 	{.name = "dns-service",
 	 .type = KB_OPT_NS_NAME,
 	 .flags = KB_OPT_REPEAT,

@@ -69,6 +69,9 @@ void kb_options_expect(const struct kb_option *row, char *buf, size_t size)
 	case KB_OPT_PATH:
 		snprintf(buf, size, "a path");
 		break;
+	case KB_OPT_LINES:
+		snprintf(buf, size, "a line such as \"pods verified\"");
+		break;
 	case KB_OPT_DOMAIN:
 		snprintf(buf, size, "a domain such as cluster.local");
 		break;
@@ -184,6 +187,10 @@ static int store(void *dst, const struct kb_option *row, const char *text)
 		free(*(char **)dst);
 		*(char **)dst = strdup(text);
 		return *(char **)dst ? 0 : -ENOMEM;
+	case KB_OPT_LINES: /* read with what else makes the rules */
+		if (!*text)
+			return -EINVAL;
+		return dst ? append_string(dst, text, row->max) : 0;
 	case KB_OPT_DOMAIN:
 		r = kb_parse_domain(text, name, sizeof(name));
 		return r < 0 || !dst ? r : append_string(dst, name, row->max);
@@ -261,6 +268,7 @@ void kb_option_clear(struct kb_options *o, const struct kb_option *row)
 		free(*(char **)f);
 		*(char **)f = NULL;
 		break;
+	case KB_OPT_LINES:
 	case KB_OPT_DOMAIN:
 	case KB_OPT_NS_NAME:
 	case KB_OPT_IFNAME:
@@ -323,6 +331,7 @@ void kb_options_format(const struct kb_options *o, const struct kb_option *row, 
 	case KB_OPT_PATH:
 		snprintf(buf, size, "%s", *(char *const *)f ? *(char *const *)f : "");
 		break;
+	case KB_OPT_LINES:
 	case KB_OPT_DOMAIN:
 	case KB_OPT_NS_NAME:
 	case KB_OPT_IFNAME:

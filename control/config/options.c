@@ -107,6 +107,46 @@ static int assign_defaults(struct kb_options *o, char *err, size_t err_size)
 	return 0;
 }
 
+#define CONFIGMAP "configmap:"
+
+const char *kb_options_configmap(const struct kb_options *o)
+{
+	if (!o->corefile || strncmp(o->corefile, CONFIGMAP, strlen(CONFIGMAP)) != 0)
+		return NULL;
+	return o->corefile + strlen(CONFIGMAP);
+}
+
+void kb_options_default_ttl(struct kb_options *o, uint32_t ttl_s)
+{
+	if (*kb_option_level(o, kb_options_find("ttl")) <= KB_LEVEL_DEFAULT)
+		o->ttl_s = ttl_s;
+}
+
+/* The Corefile is the one place of what it says: an option beside it would contradict it sooner or
+ * later. */
+static int check_corefile(struct kb_options *o, char *err, size_t err_size)
+{
+	static const char *const said[] = {"cluster-domain", "reverse", "kubernetes"};
+	const char *configmap = kb_options_configmap(o);
+
+	if (!o->corefile)
+		return 0;
+	for (size_t i = 0; i < sizeof(said) / sizeof(*said); i++) {
+		if (*kb_option_level(o, kb_options_find(said[i])) > KB_LEVEL_DEFAULT)
+			return kb_config_fail(
+				-EINVAL, err, err_size,
+				"--%s and --corefile exclude each other: the Corefile "
+				"says it, give one",
+				said[i]);
+	}
+	if (configmap && kb_parse_ns_name(configmap) < 0)
+		return kb_config_fail(-EINVAL, err, err_size,
+				      "--corefile: \"%.128s\" is not valid, give a path or "
+				      "configmap:NAMESPACE/NAME",
+				      o->corefile);
+	return 0;
+}
+
 /* What no row can say alone. */
 static int check_together(struct kb_options *o, char *err, size_t err_size)
 {
@@ -140,7 +180,7 @@ static int check_together(struct kb_options *o, char *err, size_t err_size)
 						      o->tc.v[i]);
 		}
 	}
-	return 0;
+	return check_corefile(o, err, err_size);
 }
 
 int kb_options_parse(int argc, char *const *argv, struct kb_options *ret_options, char *err,

@@ -48,6 +48,8 @@ struct kb_options {
 	/* Names. */
 	struct kb_strings cluster_domain; /* lower case, no final dot; at least one */
 	unsigned int reverse;		  /* enum kb_reverse */
+	char *corefile;			  /* owned or NULL; path or configmap:NS/NAME */
+	struct kb_strings kubernetes;	  /* lines of a kubernetes block */
 	struct kb_strings dns_service;	  /* NS/NAME */
 
 	/* Where queries come in. */
@@ -91,6 +93,7 @@ enum kb_option_type {
 	KB_OPT_BYTES,	    /* uint64_t */
 	KB_OPT_SECONDS,	    /* uint64_t */
 	KB_OPT_PATH,	    /* char * */
+	KB_OPT_LINES,	    /* struct kb_strings */
 	KB_OPT_DOMAIN,	    /* struct kb_strings */
 	KB_OPT_NS_NAME,	    /* struct kb_strings */
 	KB_OPT_IFNAME,	    /* struct kb_strings */
@@ -137,6 +140,11 @@ int kb_options_parse(int argc, char *const *argv, struct kb_options *ret_options
 		     size_t err_size);
 /* Lets go of what the options own, and clears them. */
 void kb_options_free(struct kb_options *options);
+
+/* NS/NAME of --corefile configmap:NS/NAME, NULL if it is not of that form. */
+const char *kb_options_configmap(const struct kb_options *options);
+/* Makes ttl_s the TTL, unless command line, file or `tune` have set one. */
+void kb_options_default_ttl(struct kb_options *options, uint32_t ttl_s);
 
 /* Sets a live tunable. -ENOENT: no such key; -EOPNOTSUPP: acts at restart only;
  * -EINVAL, -ERANGE: bad value; with one line in err. */

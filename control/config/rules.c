@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/config/corefile.h"
 #include "control/config/options_private.h"
 
 int kb_rules_add_zone(struct kb_rules *rules, const char *name, enum kb_zone_role role,
@@ -58,6 +59,13 @@ int kb_rules_from_options(const struct kb_options *o, struct kb_rules *ret_rules
 					   "cluster's own domain",
 					   reverse[i]);
 	}
+	if (r == 0 && o->kubernetes.n) {
+		r = kb_corefile_kubernetes_lines(&o->kubernetes, &rules, err, err_size);
+		if (r < 0) {
+			kb_rules_free(&rules);
+			return r;
+		}
+	}
 	if (r < 0) {
 		if (r == -ENOMEM)
 			kb_config_fail(r, err, err_size, "out of memory");
@@ -100,6 +108,36 @@ bool kb_rules_same(const struct kb_rules *a, const struct kb_rules *b)
 			return false;
 	}
 	return true;
+}
+
+/* FNV-1a over text with its final NUL; "" and none differ. */
+static uint64_t hash_text(uint64_t hash, const char *s)
+{
+	hash = (hash ^ (s ? 1 : 2)) * 0x100000001b3ULL;
+	while (s && *s)
+		hash = (hash ^ (unsigned char)*s++) * 0x100000001b3ULL;
+	return hash;
+}
+
+uint32_t kb_rules_fingerprint(const struct kb_rules *rules)
+{
+	uint64_t hash = 0xcbf29ce484222325ULL;
+	char flags[64];
+
+	for (size_t i = 0; i < rules->n_zones; i++) {
+		const struct kb_zone_rule *z = &rules->zones[i];
+
+		snprintf(flags, sizeof(flags), "%d %d", z->role, z->leave_misses);
+		hash = hash_text(hash_text(hash, z->name), flags);
+	}
+	snprintf(flags, sizeof(flags), "%d %d %d %d", rules->pods, rules->endpoint_pod_names,
+		 rules->no_endpoints, rules->ignore_empty);
+	hash = hash_text(hash, flags);
+	for (size_t i = 0; i < rules->n_namespaces; i++)
+		hash = hash_text(hash, rules->namespaces[i]);
+	hash = hash_text(hash_text(hash, rules->namespace_labels), rules->labels);
+	hash ^= hash >> 32;
+	return (uint32_t)hash ? (uint32_t)hash : 1;
 }
 
 void kb_rules_free(struct kb_rules *rules)

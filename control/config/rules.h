@@ -12,10 +12,10 @@
 #include "control/records/rules.h"
 
 /*
- * The rules that options alone give: the cluster domains (names of pods in them are left),
- * in-addr.arpa and ip6.arpa (whose
- * unknown names are left with `--reverse leave`) and the TTL. Returns 0, and ret_rules has to
- * be freed by kb_rules_free; or -errno with one line in err.
+ * The rules that options alone give: the cluster domains, in-addr.arpa and ip6.arpa (whose
+ * unknown names are left with `--reverse leave`), the TTL, and the --kubernetes lines. Without
+ * a line `pods` nothing says what names of pods mean: those are left. Returns 0, and ret_rules
+ * has to be freed by kb_rules_free; or -errno with one line in err.
  */
 int kb_rules_from_options(const struct kb_options *options, struct kb_rules *ret_rules, char *err,
 			  size_t err_size);
@@ -30,6 +30,9 @@ int kb_rules_add_zone(struct kb_rules *rules, const char *name, enum kb_zone_rol
 bool kb_rules_same(const struct kb_rules *a, const struct kb_rules *b);
 /* The options alone: neither zones nor TTL. */
 bool kb_rules_same_options(const struct kb_rules *a, const struct kb_rules *b);
+
+/* A number for all that kb_rules_same compares, never 0. */
+uint32_t kb_rules_fingerprint(const struct kb_rules *rules);
 
 /* Lets go of what the rules own, and clears them. */
 void kb_rules_free(struct kb_rules *rules);

@@ -5,7 +5,7 @@
 _kbdnsctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
-	local commands="status stats lookup dump tune bypass version help"
+	local commands="status stats lookup dump tune bypass check-corefile version help"
 	local common="--socket --json --help --version"
 	local i word cmd="" socket=()
 
@@ -41,6 +41,10 @@ _kbdnsctl()
 		# From the daemon that runs, if one does.
 		word="$(kbdnsctl "${socket[@]}" --json tune 2>/dev/null |
 			grep -o '"key":"[^"]*"' | cut -d '"' -f 4) $common"
+		;;
+	check-corefile)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
 		;;
 	bypass) word="on off --for $common" ;;
 	*) word=$common ;;

@@ -297,6 +297,11 @@ static void test_command_line_errors(void **state)
 		{"-q", {"-q", NULL, NULL}},
 		{"stray", {"stray", NULL, NULL}},
 		{"--listen 1.2.3", {"--listen", "1.2.3", "10.96.0.10"}},
+		{"--corefile a --cluster-domain b.c", {"--corefile", "--cluster-domain", NULL}},
+		{"--corefile a --reverse leave", {"--corefile", "--reverse", NULL}},
+		{"--corefile a --kubernetes zonal", {"--corefile", "--kubernetes", NULL}},
+		{"--corefile configmap:coredns", {"--corefile", "coredns", "NAMESPACE/NAME"}},
+		{"--kubernetes=", {"--kubernetes", "pods verified", NULL}},
 		{"--allow-from 10.0.0.1/8", {"--allow-from", "10.0.0.1/8", "clear"}},
 		{"--intercept 0.0.0.0", {"--intercept", "unspecified", NULL}},
 		{"--dns-service kube-dns", {"--dns-service", "NAMESPACE/NAME", NULL}},
@@ -425,6 +430,36 @@ static void test_file_errors(void **state)
 	}
 }
 
+/* The Corefile's TTL stands between the default and whatever the operator says. */
+static void test_corefile_options(void **state)
+{
+	struct kb_options o;
+	char err[512];
+
+	(void)state;
+	assert_int_equal(parse("--corefile /a/b", &o, err), 0);
+	assert_string_equal(o.corefile, "/a/b");
+	assert_null(kb_options_configmap(&o));
+	kb_options_default_ttl(&o, 30);
+	check_value(&o, "ttl", "30");
+	kb_options_default_ttl(&o, 31);
+	check_value(&o, "ttl", "31");
+	assert_int_equal(kb_options_tune(&o, "ttl", "7", NULL, err, sizeof(err)), 0);
+	kb_options_default_ttl(&o, 32);
+	check_value(&o, "ttl", "7");
+	kb_options_free(&o);
+	assert_int_equal(parse("--corefile configmap:kube-system/coredns --ttl 9", &o, err), 0);
+	assert_string_equal(kb_options_configmap(&o), "kube-system/coredns");
+	kb_options_default_ttl(&o, 30);
+	check_value(&o, "ttl", "9");
+	kb_options_free(&o);
+	assert_int_equal(parse_file("kubernetes:\n  - pods verified\n  - ttl 30\n", "", &o, err),
+			 0);
+	assert_int_equal(o.kubernetes.n, 2);
+	assert_string_equal(o.kubernetes.v[0], "pods verified");
+	kb_options_free(&o);
+}
+
 static void test_tune(void **state)
 {
 	const struct kb_option *row = NULL;
@@ -536,13 +571,21 @@ static void test_log(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_numbers),	     cmocka_unit_test(test_units),
-		cmocka_unit_test(test_addresses),    cmocka_unit_test(test_cidrs),
-		cmocka_unit_test(test_names),	     cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_command_line), cmocka_unit_test(test_command_line_errors),
-		cmocka_unit_test(test_file),	     cmocka_unit_test(test_file_errors),
-		cmocka_unit_test(test_tune),	     cmocka_unit_test(test_manual),
-		cmocka_unit_test(test_help),	     cmocka_unit_test(test_log),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_units),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_cidrs),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_command_line),
+		cmocka_unit_test(test_command_line_errors),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_file_errors),
+		cmocka_unit_test(test_corefile_options),
+		cmocka_unit_test(test_tune),
+		cmocka_unit_test(test_manual),
+		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_log),
 	};
 	int fd = mkstemp(tmp_path), r;
 

@@ -96,12 +96,37 @@ static void test_reverse_zone_is_no_domain(void **state)
 	assert_non_null(strstr(err, "--cluster-domain: in-addr.arpa"));
 }
 
+static void test_kubernetes_lines(void **state)
+{
+	char *argv[] = {"kbdnsd",
+			"--kubernetes",
+			"pods verified",
+			"--kubernetes",
+			"fallthrough ip6.arpa",
+			"--reverse",
+			"authoritative",
+			NULL};
+	char *bad[] = {"kbdnsd", "--kubernetes", "pods maybe", NULL};
+	struct kb_rules rules;
+	char err[256] = "";
+
+	(void)state;
+	assert_int_equal(rules_of(7, argv, &rules, err, sizeof(err)), 0);
+	assert_int_equal(rules.pods, KB_PODS_VERIFIED);
+	check_zone(&rules, 1, "in-addr.arpa", KB_ZONE_REVERSE, false);
+	check_zone(&rules, 2, "ip6.arpa", KB_ZONE_REVERSE, true);
+	kb_rules_free(&rules);
+	assert_int_equal(rules_of(3, bad, &rules, err, sizeof(err)), -EINVAL);
+	assert_string_equal(err, "--kubernetes: pods: give disabled, insecure or verified");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_given),
 		cmocka_unit_test(test_reverse_zone_is_no_domain),
+		cmocka_unit_test(test_kubernetes_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
