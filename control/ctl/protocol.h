@@ -30,6 +30,13 @@
  *	"objects": { "services", "endpointslices", "namespaces", "endpoints", "skipped", "warnings"
  *} "table": { as in stats } "interfaces": [ { "name": "veth1", "ifindex": 7, "engine": "tc" |
  *"xdp", "mode": "tcx" | "clsact" | "native" | "generic", "attached": true, "error": "" } ]
+ *	"rules": { "from": "options" | path | "configmap:NS/NAME", "loaded_s": Unix time,
+ *	    "loads", "failures": configurations taken over, and not, "error": of the last one, or
+ *"", "zones": [ { "zone": "cluster.local", "role": "cluster" | "reverse" | "foreign",
+ *	    "unknown_names": "denied" | "left" } ], "options": { "pods": "disabled" | "insecure" |
+ *	    "verified", "ttl_s", "endpoint_pod_names", "noendpoints", "ignore_empty_service": bool,
+ *	    "namespaces": [ ], "namespace_labels": null, "labels": null },
+ *	    "left": [ { "file", "line": 3, "what": "the line", "zone": null, "why" } ] }
  *	"domains": [ "cluster.local" ], "listen": [ "169.254.20.10:53" ],
  *	"intercepts": [ "10.96.0.10:53" ]
  *

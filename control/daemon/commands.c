@@ -12,6 +12,7 @@
 
 #include "control/config/version.h"
 #include "control/ctl/cmd_tune.h"
+#include "control/ctl/corefile_out.h"
 #include "control/daemon/rows.h"
 
 static const char *const state_names[] = {"off", "hits", "full"};
@@ -94,6 +95,20 @@ static void put_sockets(struct kb_json_out *o, const struct kb_daemon *d)
 	put_rows(o, "sockets", KB_ROWS_SOCKETS, &s);
 }
 
+static void put_rules(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	const struct kb_daemon_rules *s = &d->rules;
+
+	kb_json_put_open(o, "rules", '{');
+	kb_json_put_str(o, "from", s->from);
+	kb_json_put_u64(o, "loaded_s", s->loaded_s);
+	kb_rows_put(o, KB_ROWS_RULES, &s->stats);
+	kb_json_put_str(o, "error", s->error);
+	kb_ctl_put_rules(o, kb_daemon_rules_shown(d));
+	kb_ctl_put_notes(o, "left", s->corefile.notes, s->corefile.n_notes, true);
+	kb_json_out_close(o);
+}
+
 static void put_interfaces(struct kb_json_out *o, const struct kb_daemon *d)
 {
 	kb_json_put_open(o, "interfaces", '[');
@@ -145,6 +160,7 @@ static int run_status(void *arg, int argc, char **argv, struct kb_ctl_reply *rep
 	struct kb_daemon *d = arg;
 	struct kb_json_out *o = &reply->out;
 	const char *why = "", *why_ready = "";
+	const struct kb_rules *rules = kb_daemon_rules_shown(d);
 	bool healthy = kb_daemon_healthy(d, &why), ready = kb_daemon_ready(d, &why_ready);
 	struct kb_table_stats table;
 
@@ -162,13 +178,16 @@ static int run_status(void *arg, int argc, char **argv, struct kb_ctl_reply *rep
 	put_bypass(o, d);
 	put_seconds(o, "age_s", kb_daemon_age_ms(d));
 	kb_json_put_u64(o, "generation", table.generation);
+	put_rules(o, d);
 	put_source(o, d);
 	put_objects(o, d);
 	put_table(o, d);
 	put_interfaces(o, d);
 	kb_json_put_open(o, "domains", '[');
-	for (size_t i = 0; i < d->options.cluster_domain.n; i++)
-		kb_json_out_str(o, d->options.cluster_domain.v[i]);
+	for (size_t i = 0; i < rules->n_zones; i++) {
+		if (rules->zones[i].role == KB_ZONE_CLUSTER)
+			kb_json_out_str(o, rules->zones[i].name);
+	}
 	kb_json_out_close(o);
 	kb_json_put_open(o, "listen", '[');
 	for (size_t i = 0; i < d->options.listen.n; i++)

@@ -73,12 +73,15 @@ static int table_start(struct kb_daemon *d, char *err, size_t err_size)
 		snprintf(err, err_size, "table: %s", strerror(-r));
 		return r;
 	}
-	d->fresh = d->adopted && table_is_fresh(backing.header, o->max_stale_s);
+	/* Names that other rules gave are no answers. */
+	d->fresh = d->adopted && table_is_fresh(backing.header, o->max_stale_s) &&
+		   kb_read_once(backing.header->rules) == kb_rules_fingerprint(&d->rules.now);
 	d->state = d->fresh ? KB_HITS : KB_OFF;
 	if (d->adopted)
 		kb_log_info("adopted the table pinned in %s: %s until synced", o->bpffs,
 			    d->fresh ? "its names are answered"
-				     : "too old, everything is left alone");
+				     : "too old or of other rules, everything is left "
+				       "alone");
 	kb_table_set_state(d->table, d->state);
 	kb_table_allow_clear(d->table);
 	for (size_t i = 0; i < o->allow_from.n; i++) {
@@ -90,120 +93,11 @@ static int table_start(struct kb_daemon *d, char *err, size_t err_size)
 			return r;
 		}
 	}
-	kb_intercepts_init(&d->intercepts, d->table);
-	for (size_t i = 0; i < o->intercept.n; i++) {
-		const struct kb_addr_port *a = &o->intercept.v[i];
-
-		r = kb_intercepts_add(&d->intercepts, &a->addr, a->port);
-		if (r < 0) {
-			snprintf(err, err_size, "--intercept: %s", strerror(-r));
-			return r;
-		}
-	}
-	/* What is sent to our own sockets from a pod or a NIC need not reach them. */
-	for (size_t i = 0; i < o->listen.n; i++) {
-		const struct kb_addr_port *a = &o->listen.v[i];
-
-		r = kb_intercepts_add(&d->intercepts, &a->addr, a->port);
-		if (r < 0) {
-			snprintf(err, err_size, "--listen: %s", strerror(-r));
-			return r;
-		}
-	}
-	kb_daemon_apply_tunables(d);
-	return 0;
-}
-
-static void on_intercept(void *arg, bool add, const struct kb_addr *addr, uint16_t port)
-{
-	struct kb_daemon *d = arg;
-	int r;
-
-	if (!add) {
-		kb_intercepts_del(&d->intercepts, addr, port);
-		return;
-	}
-	r = kb_intercepts_add(&d->intercepts, addr, port);
-	if (r < 0)
-		kb_log_limited(KB_LOG_ERROR, 3,
-			       "an address of the cluster DNS cannot be intercepted: %s; queries "
-			       "to it are left alone",
-			       strerror(-r));
-}
-
-static void on_synced(void *arg)
-{
-	struct kb_daemon *d = arg;
-	struct kb_table_stats s;
-
-	d->synced = true;
-	kb_intercepts_settle(&d->intercepts);
-	kb_table_stats(d->table, &s);
-	kb_log_info("synced: %llu names, %llu ms after start", (unsigned long long)s.names,
-		    (unsigned long long)(uv_hrtime() / 1000000 - d->started_hr_ms));
-	if (d->source)
-		kb_daemon_state_update(d);
-}
-
-static void on_warn(void *arg, const char *line)
-{
-	(void)arg;
-	kb_log_limited(KB_LOG_WARN, 20, "%s", line);
-}
-
-static int records_start(struct kb_daemon *d, char *err, size_t err_size)
-{
-	const struct kb_options *o = &d->options;
-	struct kb_rules rules;
-	struct kb_records_config config = {
-		.rules = &rules,
-		.n_dns_services = o->dns_service.n,
-		.intercept = on_intercept,
-		.programmed = kb_daemon_programmed,
-		.synced = on_synced,
-		.warn = on_warn,
-		.arg = d,
-	};
-	int r;
-
-	for (size_t i = 0; i < o->dns_service.n; i++)
-		config.dns_services[i] = o->dns_service.v[i];
-	r = kb_rules_from_options(o, &rules, err, err_size);
+	r = kb_daemon_intercepts_start(d, err, err_size);
 	if (r < 0)
 		return r;
-	r = kb_records_new(&config, d->table, &d->records, err, err_size);
-	kb_rules_free(&rules);
-	/* Answers of before are no good in other zones. */
-	if (r == 0 && kb_records_rezoned(d->records))
-		d->fresh = false;
-	return r;
-}
-
-/* Ends an error line with what to do, where only the options tell. */
-static void add_cure(char *err, size_t err_size, const char *cure)
-{
-	size_t len = strlen(err);
-
-	snprintf(err + len, err_size - len, ", %s", cure);
-}
-
-static int source_start(struct kb_daemon *d, char *err, size_t err_size)
-{
-	struct kb_source_config config = {.snapshot = d->options.snapshot,
-					  .kubeconfig = d->options.kubeconfig};
-	struct kb_sink sink;
-	int r;
-
-	kb_records_sink(d->records, &sink);
-	r = kb_source_new(d->loop, &config, &sink, &d->source, err, err_size);
-	if (r == 0) {
-		kb_log_info("source: %s", kb_source_name(d->source));
-		r = kb_source_start(d->source, err, err_size);
-	}
-	if (r < 0 && (config.snapshot || config.kubeconfig))
-		add_cure(err, err_size,
-			 config.snapshot ? "check --snapshot" : "check --kubeconfig");
-	return r;
+	kb_daemon_apply_tunables(d);
+	return 0;
 }
 
 static int sockets_start(struct kb_daemon *d, char *err, size_t err_size)
@@ -243,14 +137,14 @@ static int attach(struct kb_daemon *d, char *err, size_t err_size)
 	for (size_t i = 0; i < o->tc.n; i++) {
 		r = kb_datapath_attach_tc(d->datapath, o->tc.v[i], err, err_size);
 		if (r == -ENODEV)
-			add_cure(err, err_size, "check --tc against ip link");
+			kb_daemon_add_cure(err, err_size, "check --tc against ip link");
 		if (r < 0)
 			return r;
 	}
 	for (size_t i = 0; i < o->xdp.n; i++) {
 		r = kb_datapath_attach_xdp(d->datapath, o->xdp.v[i], err, err_size);
 		if (r == -ENODEV)
-			add_cure(err, err_size, "check --xdp against ip link");
+			kb_daemon_add_cure(err, err_size, "check --xdp against ip link");
 		if (r < 0)
 			return r;
 	}
@@ -305,6 +199,7 @@ static void on_signal(uv_signal_t *handle, int signum)
 	char err[512];
 
 	if (signum == SIGHUP || signum == SIGUSR1) {
+		kb_daemon_rules_reload(d);
 		if (kb_source_reload(d->source, err, sizeof(err)) < 0)
 			kb_log_error("reload: %s; what was loaded before stays in force", err);
 		else
@@ -347,6 +242,9 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 		.dir = o->bpffs, .skip_tc = o->tc.n == 0, .skip_xdp = o->xdp.n == 0};
 	int r;
 
+	r = kb_daemon_rules_init(d, err, err_size);
+	if (r < 0)
+		return r;
 	r = kb_ctl_server_new(d->loop, &ctl, &d->ctl, err, err_size);
 	if (r < 0)
 		return r;
@@ -356,13 +254,13 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 	r = table_start(d, err, err_size);
 	if (r < 0)
 		return r;
-	r = records_start(d, err, err_size);
+	r = kb_daemon_records_start(d, err, err_size);
 	if (r < 0)
 		return r;
 	r = sockets_start(d, err, err_size);
 	if (r < 0)
 		return r;
-	r = source_start(d, err, err_size);
+	r = kb_daemon_source_start(d, err, err_size);
 	if (r < 0)
 		return r;
 	r = attach(d, err, err_size);
@@ -401,6 +299,7 @@ static void stop(struct kb_daemon *d, bool keep)
 	kb_responder_free(d->responder);
 	kb_records_free(d->records);
 	kb_intercepts_fini(&d->intercepts);
+	kb_daemon_rules_fini(d);
 	kb_table_free(d->table);
 	kb_datapath_close(d->datapath, keep);
 }

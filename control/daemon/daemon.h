@@ -5,7 +5,8 @@
  *
  *   source --objects--> records --names--> table --maps--> datapath (BPF)
  *                                            \--> responder <-- server (sockets)
- *   state: decides OFF, HITS or FULL from sync, age, bypass; beats the dead-man switch
+ *   rules: by which names are made of objects (options, or a Corefile that is followed)
+ *   state: decides OFF, HITS or FULL from rules, sync, age, bypass; beats the dead-man switch
  *   control socket and HTTP read all of it
  *
  * Made in the order of the fields, unmade in the opposite one.
@@ -16,6 +17,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "control/config/corefile.h"
 #include "control/config/options.h"
 #include "control/ctl/server.h"
 #include "control/daemon/intercepts.h"
@@ -28,8 +30,30 @@
 #include "control/records/records.h"
 #include "control/table/table.h"
 
+struct kb_rules_stats {
+	uint64_t loads, failures; /* of configurations: taken over, and not */
+};
+
+/* See rules.c. */
+struct kb_daemon_rules {
+	struct kb_rules now;	     /* the records are made by these, or will be */
+	struct kb_corefile corefile; /* last one taken over; its rules only if they name no
+				      * cluster zone, otherwise they are in `now` */
+	const char *from;	     /* "options" or --corefile's value; borrowed */
+	uint64_t loaded_s;	     /* Unix time of what is in force */
+	uint64_t hash;		     /* of the text last looked at, good or not */
+	char error[1024];	     /* of that text, "" if it is in force */
+	const char *off;	     /* why nothing may be answered, NULL: no reason; static */
+	char *text;		     /* of the ConfigMap, owned; NULL: there is none */
+	bool arrived;		     /* the source has told of it */
+	bool again;		     /* records and source have to be made anew */
+	uv_timer_t timer;
+	struct kb_rules_stats stats;
+};
+
 struct kb_daemon {
 	struct kb_options options;
+	struct kb_daemon_rules rules;
 	uv_loop_t *loop;
 	uint64_t started_ms;	/* uv_now() */
 	uint64_t started_hr_ms; /* uv_hrtime() */
@@ -73,6 +97,26 @@ int kb_daemon_bypass(struct kb_daemon *d, bool on, uint64_t for_s);
 uint64_t kb_daemon_age_ms(const struct kb_daemon *d);
 bool kb_daemon_healthy(void *arg, const char **ret_why);
 bool kb_daemon_ready(void *arg, const char **ret_why);
+
+/* rules.c. init comes first of all. */
+int kb_daemon_rules_init(struct kb_daemon *d, char *err, size_t err_size);
+/* Looks at the Corefile now. Not from a callback of source or records. */
+void kb_daemon_rules_reload(struct kb_daemon *d);
+/* What a source has to read for the rules. */
+void kb_daemon_rules_source(struct kb_daemon *d, struct kb_source_config *config,
+			    struct kb_sink *sink);
+const struct kb_rules *kb_daemon_rules_shown(const struct kb_daemon *d);
+void kb_daemon_rules_fini(struct kb_daemon *d);
+
+/* feed.c */
+int kb_daemon_intercepts_start(struct kb_daemon *d, char *err, size_t err_size);
+int kb_daemon_records_start(struct kb_daemon *d, char *err, size_t err_size);
+int kb_daemon_source_start(struct kb_daemon *d, char *err, size_t err_size);
+/* Ends an error line with what to do, where only the options tell. */
+void kb_daemon_add_cure(char *err, size_t err_size, const char *cure);
+/* Makes records and source anew, by d->rules.now. The state is OFF until they have synced, or until
+ * this is called again after an error. Not from a callback of source or records. */
+int kb_daemon_feed_again(struct kb_daemon *d, char *err, size_t err_size);
 
 /* commands.c: what the control socket serves; ends with name NULL. */
 extern const struct kb_ctl_cmd kb_daemon_commands[];

@@ -88,6 +88,7 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	kb_table_stats(d->table, &table);
 	kb_rows_export(m, KB_ROWS_TABLE, (const void *[]){&table}, 1, NULL, NULL);
 	source_metrics(m, d);
+	kb_rows_export(m, KB_ROWS_RULES, (const void *[]){&d->rules.stats}, 1, NULL, NULL);
 	kb_daemon_sockets(d, &sockets);
 	kb_rows_export(m, KB_ROWS_SOCKETS, (const void *[]){&sockets}, 1, NULL, NULL);
 }

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "control/forward/server.h"
+#include "control/daemon/daemon.h"
 #include "control/kube/source.h"
 #include "control/records/records.h"
 #include "control/table/table.h"
@@ -101,6 +101,13 @@ static const struct row sockets[] = {
 	 "Bytes of replies that clients have yet to take", NULL, NULL, SOCKETS(tcp_waiting)},
 };
 
+#define RULES(member) offsetof(struct kb_rules_stats, member)
+static const struct row rules[] = {
+	{"loads", "kbdns_rules_loads_total", "Configurations read, by whether they are in force",
+	 "result", "taken", RULES(loads)},
+	{"failures", "kbdns_rules_loads_total", NULL, "result", "failed", RULES(failures)},
+};
+
 #define ROWS(array)                                     \
 	{                                               \
 		array, sizeof(array) / sizeof(*(array)) \
@@ -109,10 +116,9 @@ static const struct {
 	const struct row *rows;
 	size_t n;
 } all[KB_ROWS_MAX] = {
-	[KB_ROWS_OBJECTS] = ROWS(objects),
-	[KB_ROWS_TABLE] = ROWS(table),
-	[KB_ROWS_SOURCE] = ROWS(source),
-	[KB_ROWS_SOCKETS] = ROWS(sockets),
+	[KB_ROWS_OBJECTS] = ROWS(objects), [KB_ROWS_TABLE] = ROWS(table),
+	[KB_ROWS_SOURCE] = ROWS(source),   [KB_ROWS_SOCKETS] = ROWS(sockets),
+	[KB_ROWS_RULES] = ROWS(rules),
 };
 
 static uint64_t value_of(const struct row *row, const void *stats)

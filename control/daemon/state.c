@@ -3,6 +3,7 @@
  * OFF, HITS or FULL, and the dead-man switch.
  *
  *   bypass on                                   OFF
+ *   rules that cannot be followed               OFF
  *   synced, newest proof of life within max_age FULL
  *   synced, older                               OFF: alive but blind is worse than dead
  *   not synced, table adopted while fresh       HITS
@@ -51,6 +52,10 @@ static enum kb_state state_wanted(const struct kb_daemon *d, const char **ret_re
 	*ret_reason = "";
 	if (d->bypass) {
 		*ret_reason = "bypass is on";
+		return KB_OFF;
+	}
+	if (d->rules.off) {
+		*ret_reason = d->rules.off;
 		return KB_OFF;
 	}
 	if (!d->synced) {

@@ -48,6 +48,11 @@ int kb_responder_new(const struct kb_table *table, const struct kb_records *reco
 	return 0;
 }
 
+void kb_responder_set_records(struct kb_responder *responder, const struct kb_records *records)
+{
+	responder->records = records;
+}
+
 void kb_responder_free(struct kb_responder *responder)
 {
 	free(responder);

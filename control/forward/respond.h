@@ -29,6 +29,8 @@ struct kb_responder;
 /* Borrows both; records may be NULL, then only the table answers. 0 or -ENOMEM. */
 int kb_responder_new(const struct kb_table *table, const struct kb_records *records,
 		     struct kb_responder **ret_responder);
+/* Other records from now on; the former ones are not looked at any more. */
+void kb_responder_set_records(struct kb_responder *responder, const struct kb_records *records);
 void kb_responder_free(struct kb_responder *responder);
 
 /*

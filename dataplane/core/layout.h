@@ -306,7 +306,7 @@ struct kb_header {
 
 	/* For the writer that adopts the table; readers do not look here. */
 	__u32 arena_pages;
-	__u32 pad2;
+	__u32 rules;	    /* fingerprint of what all names were made by, 0: not all by one */
 	__u64 writer_beats; /* CLOCK_BOOTTIME ns of the last beat */
 };
 
