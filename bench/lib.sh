@@ -38,6 +38,15 @@ bench_apiserver() {
 	etcd_url=$(sed -n "s/^KBC_ETCD='\(.*\)'/\1/p" "$cluster/env")
 }
 
+# bench_api_get PATH ACCEPT FILE: what the API server sends to kbdns for that. The name is our own
+# because the server indents what it sends to curl.
+bench_api_get() {
+	# shellcheck disable=SC2016
+	lab_in node bash -c '. "$1/env" && curl -sSf -A kbdns-bench --noproxy "*" --cacert "$KBC_CA" \
+		-H "Authorization: Bearer $(<"$KBC_TOKEN_FILE")" -H "Accept: $3" -o "$4" "$KBC_SERVER/$2"' \
+		_ "$cluster" "$1" "$2" "$3" || bench_die "$1: not read"
+}
+
 # kbc COMMAND...: kbcluster as administrator, in the node's namespace.
 kbc() { lab_in node env KUBECONFIG="$cluster/admin.kubeconfig" "$KBC" "$@"; }
 
