@@ -85,8 +85,9 @@ void kb_records_stats(const struct kb_records *records, struct kb_records_stats 
  * question (whose name has `qname_len` bytes and starts at offset 12) into out, at most
  * cap bytes; additional records that do not fit are left out. Returns 0 and fills ret when
  * there are answer records, or when it is a name of a Pod that the table leaves, which has
- * its denial here; -ENOENT when the table's own answer is whole or nobody knows; -EMSGSIZE. An ExternalName that leads out of our zones gives its CNAMEs
- * alone and NOERROR: a forwarder may add the rest.
+ * its denial here; -ENOENT when the table's own answer is whole or nobody knows; -EMSGSIZE. An
+ * ExternalName that leads out of our zones gives its CNAMEs alone and NOERROR: a forwarder may add
+ * the rest.
  */
 struct kb_rendered {
 	uint16_t an, ns, ar;
