@@ -66,8 +66,9 @@ int kb_cf_leave(struct kb_cf_build *b, const struct kb_cf_line *line, const char
 			r = leave_served(b, s, line);
 			hit = 1;
 		} else if (kb_cf_within(name, s->zone)) {
-			/* A name that the table cannot hold takes its zone with it. */
-			if (!kb_cf_plain(name)) {
+			/* A name that the table cannot hold, or has no room for, takes its zone
+			 * with it. */
+			if (!kb_cf_plain(name) || b->below.n == KB_ZONES_MAX) {
 				r = leave_served(b, s, line);
 			} else {
 				r = kb_cf_names_add(&b->below, name);
@@ -512,5 +513,5 @@ int kb_cf_build(struct kb_cf *cf)
 		r = build(&b);
 	free(b.served);
 	free(b.below.v);
-	return r;
+	return kb_cf_explain(cf, r);
 }

@@ -42,7 +42,8 @@ struct kb_corefile {
 	struct kb_rules rules;
 	struct kb_corefile_note *notes;
 	size_t n_notes;
-	char **files; /* read, or looked for: what the result depends on */
+	size_t n_more_notes; /* of which there were too many to keep */
+	char **files;	     /* read, or looked for: what the result depends on */
 	size_t n_files;
 	uint64_t hash; /* of the text of all of them */
 };

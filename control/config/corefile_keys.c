@@ -16,8 +16,13 @@ struct add_key {
 
 static int add_key(void *arg, const char *zone)
 {
-	struct kb_cf_block *block = ((struct add_key *)arg)->block;
-	void *v = realloc(block->zones, (block->n_zones + 1) * sizeof(*block->zones));
+	struct add_key *a = arg;
+	struct kb_cf_block *block = a->block;
+	void *v;
+
+	if (a->cf->n_zones++ == KB_CF_NAMES_MAX)
+		return -E2BIG;
+	v = realloc(block->zones, (block->n_zones + 1) * sizeof(*block->zones));
 
 	if (!v)
 		return -ENOMEM;
@@ -36,8 +41,8 @@ int kb_cf_read_keys(struct kb_cf *cf, struct kb_cf_block *block)
 		uint16_t port;
 		int r = kb_cf_each_origin(key->text, &transport, &port, add_key, &a);
 
-		if (r == -ENOMEM)
-			return kb_cf_no_memory(cf);
+		if (r < 0 && r != -EINVAL)
+			return r;
 		if (r < 0)
 			return kb_cf_fail(cf, r, key->file, key->line,
 					  "%.128s: not a zone, give such as example.org:53 or "

@@ -35,6 +35,8 @@ int kb_cf_names_add(struct kb_cf_names *names, const char *zone)
 		if (strcmp(names->v[i], zone) == 0)
 			return 0;
 	}
+	if (names->n == KB_CF_NAMES_MAX)
+		return -E2BIG;
 	v = realloc(names->v, (names->n + 1) * sizeof(*names->v));
 	if (!v)
 		return -ENOMEM;
@@ -75,7 +77,7 @@ static int take_names(const struct line *l, struct kb_cf_names *names)
 		int r = kb_cf_each_origin(l->args[i].text, &transport, &port, add_name, names);
 
 		if (r < 0 && r != -EINVAL)
-			return kb_cf_no_memory(l->cf);
+			return r;
 	}
 	return 0;
 }
@@ -213,8 +215,8 @@ static int take_fallthrough(const struct line *l)
 {
 	l->k->has_fall = true;
 	l->k->fall.n = 0;
-	if (!l->n && kb_cf_names_add(&l->k->fall, "") < 0)
-		return kb_cf_no_memory(l->cf);
+	if (!l->n)
+		return kb_cf_names_add(&l->k->fall, "");
 	return take_names(l, &l->k->fall);
 }
 
@@ -332,7 +334,7 @@ static int take_zones(const struct line *l, const struct kb_cf_block *block)
 			r = add_zone(&l->k->rules, block->zones[i].zone);
 	}
 	if (r < 0)
-		return kb_cf_no_memory(l->cf);
+		return r;
 	for (size_t i = 0; i < l->k->rules.n_zones; i++) {
 		if (kb_cf_is_primary(l->k->rules.zones[i].name))
 			return 0;

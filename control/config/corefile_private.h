@@ -30,6 +30,10 @@
 /* A name as text: 253 characters, and what CoreDNS may have added. */
 #define KB_CF_NAME_MAX 256
 
+/* Of zones in keys, of names in one list: far above use; whatever looks through them does so for
+ * each line. */
+#define KB_CF_NAMES_MAX 1024
+
 /* CoreDNS's, without a ttl line. */
 #define KB_COREFILE_TTL_DEFAULT 5
 
@@ -89,6 +93,7 @@ struct kb_cf {
 	bool full;     /* a string was too much */
 	struct kb_cf_block *blocks;
 	size_t n_blocks;
+	size_t n_zones; /* of the keys of all of them */
 	/* An import between server blocks that cannot be followed: line, 0 if none. */
 	uint32_t unknown_import, unknown_file;
 	char *err;
@@ -103,6 +108,8 @@ int kb_cf_fail(struct kb_cf *cf, int r, uint32_t file, uint32_t line, const char
 	__attribute__((format(printf, 5, 6)));
 /* After a NULL of kb_cf_keep, or of malloc: returns -errno, with its line. */
 int kb_cf_no_memory(struct kb_cf *cf);
+/* Gives -ENOMEM and -E2BIG, which come from lists that know no file, their line in err. */
+int kb_cf_explain(struct kb_cf *cf, int r);
 /* Notes a verdict on the line that consists of a name and its arguments. zone: what is left
  * alone, or NULL. */
 int kb_cf_note(struct kb_cf *cf, const struct kb_cf_token *name, const struct kb_cf_token *args,
@@ -203,6 +210,7 @@ int kb_cf_kubernetes_property(struct kb_cf *cf, struct kb_cf_cursor *c, struct k
 /* What can only be said of all of them. */
 int kb_cf_kubernetes_check(struct kb_cf *cf, const struct kb_cf_kubernetes *k);
 void kb_cf_kubernetes_free(struct kb_cf_kubernetes *k);
+/* 0, -ENOMEM, -E2BIG beyond KB_CF_NAMES_MAX. */
 int kb_cf_names_add(struct kb_cf_names *names, const char *zone);
 /* Is one of them `zone` or above it? */
 bool kb_cf_names_cover(const struct kb_cf_names *names, const char *zone);

@@ -16,6 +16,8 @@
 #define MEMORY_MAX (8UL * KB_COREFILE_MAX)
 /* Of a line in a note. */
 #define WHAT_MAX 120
+/* Of notes; the rest is only counted. */
+#define NOTES_MAX 2000
 
 const char *kb_cf_keep(struct kb_cf *cf, const char *s, size_t n)
 {
@@ -51,6 +53,15 @@ int kb_cf_no_memory(struct kb_cf *cf)
 				      kb_cf_file_name(cf, 0));
 	return kb_config_fail(-ENOMEM, cf->err, cf->err_size, "%s: out of memory",
 			      kb_cf_file_name(cf, 0));
+}
+
+int kb_cf_explain(struct kb_cf *cf, int r)
+{
+	if (r == -E2BIG)
+		return kb_cf_fail(cf, -EOPNOTSUPP, 0, 1,
+				  "more than %d zones or names in one place, use fewer",
+				  KB_CF_NAMES_MAX);
+	return r == -ENOMEM ? kb_cf_no_memory(cf) : r;
 }
 
 const char *kb_cf_file_name(const struct kb_cf *cf, uint32_t i)
@@ -98,8 +109,13 @@ int kb_cf_note(struct kb_cf *cf, const struct kb_cf_token *name, const struct kb
 {
 	struct kb_corefile *out = cf->out;
 	struct kb_corefile_note *note;
-	void *v = realloc(out->notes, (out->n_notes + 1) * sizeof(*out->notes));
+	void *v;
 
+	if (out->n_notes == NOTES_MAX) {
+		out->n_more_notes++;
+		return 0;
+	}
+	v = realloc(out->notes, (out->n_notes + 1) * sizeof(*out->notes));
 	if (!v)
 		return kb_cf_no_memory(cf);
 	out->notes = v;
@@ -369,11 +385,10 @@ int kb_corefile_kubernetes_lines(const struct kb_strings *lines, struct kb_rules
 	for (size_t i = 0; r == 0 && i < rules->n_zones; i++)
 		r = kb_rules_add_zone(&k.rules, rules->zones[i].name, rules->zones[i].role,
 				      rules->zones[i].leave_misses);
-	if (r < 0)
-		r = kb_cf_no_memory(&cf);
 	k.rules.ttl_s = rules->ttl_s;
 	for (size_t i = 0; r == 0 && i < lines->n; i++)
 		r = take_line(&cf, lines->v[i], &k);
+	r = kb_cf_explain(&cf, r);
 	if (r == 0)
 		r = kb_cf_kubernetes_check(&cf, &k);
 	if (r == 0) {

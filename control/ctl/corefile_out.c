@@ -107,6 +107,8 @@ static void print_notes(const struct kb_corefile *c)
 			printf(": leaves its names alone");
 		printf(" (%s)\n", n->why);
 	}
+	if (c->n_more_notes)
+		printf("and %zu more\n", c->n_more_notes);
 	free(sorted);
 }
 

@@ -43,6 +43,8 @@ static int on_item(void *arg, const char *text, size_t len, uint64_t offset)
 		    : kb_object_parse(r->parser, r->encoding, r->kind, text, len, NULL, &p);
 	if (e < 0)
 		return e;
+	if (p.event == KB_EVENT_BOOKMARK) /* says when it was sent, and the two were not at once */
+		return 0;
 	r->texts = realloc(r->texts, (r->n + 1) * sizeof(*r->texts));
 	if (!r->texts)
 		abort();

@@ -330,7 +330,31 @@ static void test_limits(void **state)
 	assert_int_equal(parse(text, &c, err, sizeof(err)), 0);
 	rules_text(&c.rules, text, size);
 	assert_string_equal(text, "b.example=cluster cluster.local=foreign pods=disabled ttl=5");
-	assert_true(has_note(&c, KB_COREFILE_LEFT, 1, ".", "cluster.local"));
+	assert_true(has_note(&c, KB_COREFILE_LEFT, 67, "10.1.1.64", "cluster.local"));
+	kb_corefile_free(&c);
+	/* Ranges that stand for very many zones. */
+	n = sprintf(text, "a.example");
+	for (int i = 0; i < 1000; i++)
+		n += sprintf(text + n, " %d.0.0.0/9", i % 256);
+	sprintf(text + n, " {\nkubernetes\n}\n");
+	assert_int_equal(parse(text, &c, err, sizeof(err)), -EOPNOTSUPP);
+	assert_non_null(strstr(err, "1024"));
+	kb_corefile_free(&c);
+	n = sprintf(text, ". {\nkubernetes a.example {\nfallthrough");
+	for (int i = 0; i < 2000; i++)
+		n += sprintf(text + n, " n%d", i);
+	sprintf(text + n, "\n}\n}\n");
+	assert_int_equal(parse(text, &c, err, sizeof(err)), -EOPNOTSUPP);
+	kb_corefile_free(&c);
+	/* As many notes as lines: the first ones are kept. */
+	n = sprintf(text, ". {\nkubernetes a.example\n");
+	for (int i = 0; i < 3000; i++)
+		n += sprintf(text + n, "rewrite name n%d.a.example b\n", i);
+	sprintf(text + n, "}\n");
+	assert_int_equal(parse(text, &c, err, sizeof(err)), 0);
+	assert_true(c.n_notes == 2000 && c.n_more_notes > 900);
+	rules_text(&c.rules, text, size);
+	assert_string_equal(text, "a.example=foreign pods=disabled ttl=5");
 	kb_corefile_free(&c);
 	free(text);
 }
