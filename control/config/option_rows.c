@@ -17,8 +17,10 @@
 #define IFACES_MAX     1024
 #define LISTEN_MAX     64
 #define KUBERNETES_MAX 64
+#define STUBS_MAX      48
 
 static const char *const reverse_words[] = {"authoritative", "leave", NULL};
+static const char *const policy_words[] = {"random", "round_robin", "sequential", NULL};
 static const char *const on_exit_words[] = {"detach", "keep", NULL};
 
 static const struct kb_option rows[] = {
@@ -115,6 +117,59 @@ static const struct kb_option rows[] = {
 	 .arg = "IF",
 	 .max = IFACES_MAX,
 	 .help = "answer queries that reach this network card in its driver (XDP)"},
+	/* Names that are nobody's here. */
+	{.name = "forward",
+	 .type = KB_OPT_BOOL,
+	 .offset = AT(forward),
+	 .arg = "on|off",
+	 .def = "on",
+	 .help = "ask upstreams for names outside the cluster that come in at --listen; off: "
+		 "say REFUSED"},
+	{.name = "upstream",
+	 .type = KB_OPT_ADDR_PORTS,
+	 .flags = KB_OPT_REPEAT,
+	 .offset = AT(upstream),
+	 .arg = "ADDR[:PORT]",
+	 .max = KB_STUB_ADDRS_MAX,
+	 .port = 53,
+	 .help = "server to ask; none given: the nameservers of --resolv-conf"},
+	{.name = "resolv-conf",
+	 .type = KB_OPT_PATH,
+	 .offset = AT(resolv_conf),
+	 .arg = "FILE",
+	 .def = "/etc/resolv.conf",
+	 .help = "where upstreams are taken from when none is given; read again when it changes"},
+	{.name = "stub-domain",
+	 .type = KB_OPT_STUB,
+	 .flags = KB_OPT_REPEAT,
+	 .offset = AT(stub_domain),
+	 .arg = "NAME=ADDR[,ADDR]",
+	 .max = STUBS_MAX,
+	 .help = "ask these servers, and no others, for names in this domain; the longest "
+		 "domain wins"},
+	{.name = "upstream-policy",
+	 .type = KB_OPT_CHOICE,
+	 .offset = AT(upstream_policy),
+	 .arg = "random|round_robin|sequential",
+	 .def = "random",
+	 .words = policy_words,
+	 .help = "which upstream is asked first"},
+	{.name = "forward-threads",
+	 .type = KB_OPT_NUMBER,
+	 .offset = AT(forward_threads),
+	 .arg = "N",
+	 .def = "2",
+	 .min = 1,
+	 .max = 64,
+	 .help = "threads that wait for upstreams"},
+	{.name = "max-concurrent",
+	 .type = KB_OPT_NUMBER,
+	 .offset = AT(max_concurrent),
+	 .arg = "N",
+	 .def = "1000",
+	 .min = 1,
+	 .max = 65536,
+	 .help = "questions to upstreams at one time; more are answered SERVFAIL"},
 	/* The daemon. */
 	{.name = "on-exit",
 	 .type = KB_OPT_CHOICE,

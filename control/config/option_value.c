@@ -89,6 +89,10 @@ void kb_options_expect(const struct kb_option *row, char *buf, size_t size)
 	case KB_OPT_CIDR:
 		snprintf(buf, size, "a range such as 10.0.0.0/8 or fd00::/8");
 		break;
+	case KB_OPT_STUB:
+		snprintf(buf, size,
+			 "a domain and its servers, such as corp.example=10.1.2.3,[fd00::3]:5353");
+		break;
 	}
 }
 
@@ -144,6 +148,7 @@ static int store(void *dst, const struct kb_option *row, const char *text)
 {
 	struct kb_addr_port ap;
 	struct kb_cidr cidr;
+	struct kb_stub stub;
 	char name[254];
 	unsigned int word;
 	uint64_t v = 0;
@@ -212,6 +217,11 @@ static int store(void *dst, const struct kb_option *row, const char *text)
 	case KB_OPT_CIDR:
 		r = kb_parse_cidr(text, &cidr);
 		return r < 0 || !dst ? r : append(dst, &cidr, sizeof(cidr), row->max);
+	case KB_OPT_STUB:
+		r = kb_parse_stub(text, &stub);
+		if (r < 0)
+			return -EINVAL;
+		return dst ? append_string(dst, text, row->max) : 0;
 	}
 	assert(false);
 	return -EINVAL;
@@ -272,6 +282,7 @@ void kb_option_clear(struct kb_options *o, const struct kb_option *row)
 	case KB_OPT_DOMAIN:
 	case KB_OPT_NS_NAME:
 	case KB_OPT_IFNAME:
+	case KB_OPT_STUB:
 		for (size_t i = 0; i < strings->n; i++)
 			free(strings->v[i]);
 		free(strings->v);
@@ -335,6 +346,7 @@ void kb_options_format(const struct kb_options *o, const struct kb_option *row, 
 	case KB_OPT_DOMAIN:
 	case KB_OPT_NS_NAME:
 	case KB_OPT_IFNAME:
+	case KB_OPT_STUB:
 		for (size_t i = 0; i < ((const struct kb_strings *)f)->n; i++)
 			add_element(buf, size, ((const struct kb_strings *)f)->v[i]);
 		break;

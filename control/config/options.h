@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "control/config/parse.h"
+#include "control/config/upstreams.h"
 
 /* What is the same of every list: owned array `v`, `n` elements in use. */
 struct kb_strings {
@@ -59,6 +59,15 @@ struct kb_options {
 	struct kb_strings tc;  /* interfaces */
 	struct kb_strings xdp; /* interfaces */
 
+	/* Names that are nobody's here. */
+	bool forward;
+	struct kb_addr_ports upstream; /* none: those of resolv_conf */
+	char *resolv_conf;	       /* owned */
+	struct kb_strings stub_domain; /* each one good for kb_parse_stub */
+	unsigned int upstream_policy;  /* enum kb_policy */
+	uint64_t forward_threads;
+	uint64_t max_concurrent;
+
 	/* The daemon. */
 	unsigned int on_exit;	  /* enum kb_on_exit */
 	char *run_dir;		  /* owned */
@@ -100,6 +109,7 @@ enum kb_option_type {
 	KB_OPT_ADDR_PORT,   /* struct kb_addr_port */
 	KB_OPT_ADDR_PORTS,  /* struct kb_addr_ports */
 	KB_OPT_CIDR,	    /* struct kb_cidrs */
+	KB_OPT_STUB,	    /* struct kb_strings */
 };
 
 enum kb_option_flag {

@@ -31,6 +31,47 @@ int kb_rules_add_zone(struct kb_rules *rules, const char *name, enum kb_zone_rol
 	return 0;
 }
 
+/* Is `name` the domain, or below it? */
+static bool is_within(const char *name, const char *domain)
+{
+	size_t n = strlen(name), d = strlen(domain);
+
+	return n >= d && strcmp(name + n - d, domain) == 0 && (n == d || name[n - d - 1] == '.');
+}
+
+/* A stub domain within one of our zones makes a hole in it; others are outside anyway. */
+static int add_stub(struct kb_rules *rules, const char *text, char *err, size_t err_size)
+{
+	struct kb_stub stub;
+	int r = kb_parse_stub(text, &stub);
+	size_t n = rules->n_zones;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const struct kb_zone_rule *zone = &rules->zones[i];
+
+		if (!is_within(stub.domain, zone->name))
+			continue;
+		r = kb_rules_add_zone(rules, stub.domain, KB_ZONE_FOREIGN, true);
+		if (r == -EEXIST)
+			kb_config_fail(r, err, err_size,
+				       "--stub-domain %s: this is the cluster's own domain, or a "
+				       "whole reverse tree; give another one",
+				       stub.domain);
+		break;
+	}
+	return r;
+}
+
+int kb_rules_add_stubs(struct kb_rules *rules, const struct kb_options *o, char *err,
+		       size_t err_size)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < o->stub_domain.n; i++)
+		r = add_stub(rules, o->stub_domain.v[i], err, err_size);
+	return r;
+}
+
 /* A cluster domain. Options do not say what names of pods mean: those are left. */
 static int add_domain(struct kb_rules *rules, const char *domain)
 {
@@ -66,6 +107,8 @@ int kb_rules_from_options(const struct kb_options *o, struct kb_rules *ret_rules
 			return r;
 		}
 	}
+	if (r == 0)
+		r = kb_rules_add_stubs(&rules, o, err, err_size);
 	if (r < 0) {
 		if (r == -ENOMEM)
 			kb_config_fail(r, err, err_size, "out of memory");

@@ -25,6 +25,11 @@ int kb_rules_from_options(const struct kb_options *options, struct kb_rules *ret
 int kb_rules_add_zone(struct kb_rules *rules, const char *name, enum kb_zone_role role,
 		      bool leave_misses);
 
+/* The options' stub domains become zones that are not ours, where they lie in one that is. 0 or
+ * -errno; with -EEXIST one of them is the apex of ours, and err says so. */
+int kb_rules_add_stubs(struct kb_rules *rules, const struct kb_options *options, char *err,
+		       size_t err_size);
+
 /* Do both give the same answers? Zones in order, and options, but for the TTL, which can be changed
  * without making records anew. */
 bool kb_rules_same(const struct kb_rules *a, const struct kb_rules *b);

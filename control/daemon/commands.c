@@ -109,6 +109,23 @@ static void put_rules(struct kb_json_out *o, const struct kb_daemon *d)
 	kb_json_out_close(o);
 }
 
+static void put_forward(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	const struct kb_routes *routes = d->forward ? kb_forward_routes(d->forward) : NULL;
+	struct kb_forward_stats s;
+
+	kb_daemon_forward(d, &s);
+	put_rows(o, "forward", KB_ROWS_FORWARD, &s);
+	kb_json_put_open(o, "upstreams", '{');
+	for (size_t i = 0; routes && i < routes->n_upstreams; i++) {
+		struct kb_upstream_stats u;
+
+		kb_upstream_stats(routes->upstreams[i], &u);
+		put_rows(o, routes->upstreams[i]->text, KB_ROWS_UPSTREAM, &u);
+	}
+	kb_json_out_close(o);
+}
+
 static void put_interfaces(struct kb_json_out *o, const struct kb_daemon *d)
 {
 	kb_json_put_open(o, "interfaces", '[');
@@ -206,6 +223,7 @@ static int run_stats(void *arg, int argc, char **argv, struct kb_ctl_reply *repl
 	kb_daemon_engines(d, engines);
 	kb_engine_stats_put(&reply->out, engines, KB_ENGINE_MAX, argc > 1 ? argv[1] : NULL);
 	put_sockets(&reply->out, d);
+	put_forward(&reply->out, d);
 	put_table(&reply->out, d);
 	put_objects(&reply->out, d);
 	put_source(&reply->out, d);

@@ -120,6 +120,10 @@ static int sockets_start(struct kb_daemon *d, char *err, size_t err_size)
 	}
 	config.responder = d->responder;
 	if (o->listen.n) {
+		r = kb_daemon_forward_start(d, err, err_size);
+		if (r < 0)
+			return r;
+		config.forward = d->forward;
 		r = kb_server_new(d->loop, &config, &d->server, err, err_size);
 		if (r < 0)
 			return r;
@@ -287,6 +291,10 @@ static void stop(struct kb_daemon *d, bool keep)
 		kb_table_set_state(d->table, KB_OFF);
 	kb_ctl_server_free(d->ctl);
 	kb_httpd_free(d->httpd);
+	if (d->responder)
+		kb_responder_set_routes(d->responder, NULL);
+	kb_forward_free(d->forward);
+	d->forward = NULL;
 	kb_server_free(d->server);
 	kb_source_free(d->source);
 	/* Lets libuv finish: closed handles, and the table's work under way. */

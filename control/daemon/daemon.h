@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kbdnsd's parts and how they hang together. Everything runs on one libuv loop, but for
- * the table's works (grace periods, new maps), which a thread of libuv's pool does.
+ * the table's works (grace periods, new maps), which a thread of libuv's pool does, and for
+ * upstreams, which the forwarder's threads do.
  *
  *   source --objects--> records --names--> table --maps--> datapath (BPF)
  *                                            \--> responder <-- server (sockets)
+ *                                                     \--> forward (threads) --> upstreams
  *   rules: by which names are made of objects (options, or a Corefile that is followed)
  *   state: decides OFF, HITS or FULL from rules, sync, age, bypass; beats the dead-man switch
  *   control socket and HTTP read all of it
@@ -22,6 +24,8 @@
 #include "control/ctl/server.h"
 #include "control/daemon/intercepts.h"
 #include "control/datapath/datapath.h"
+#include "control/forward/forward.h"
+#include "control/forward/resolv_conf.h"
 #include "control/forward/respond.h"
 #include "control/forward/server.h"
 #include "control/http/export.h"
@@ -67,6 +71,8 @@ struct kb_daemon {
 	struct kb_records *records;
 	struct kb_source *source;
 	struct kb_responder *responder;
+	struct kb_forward *forward; /* NULL: names outside are refused */
+	struct kb_resolv_conf resolv_conf;
 	struct kb_server *server;
 	struct kb_httpd *httpd;
 
@@ -87,6 +93,11 @@ struct kb_daemon {
 
 	struct kb_durations programming[KB_PROGRAMMING_MAX];
 };
+
+/* upstreams.c: starts the forwarder, if there is to be one. 0, or -errno with one line in err. */
+int kb_daemon_forward_start(struct kb_daemon *d, char *err, size_t err_size);
+/* Now and then: looks whether resolv.conf has changed. */
+void kb_daemon_forward_tick(struct kb_daemon *d);
 
 /* state.c */
 int kb_daemon_state_start(struct kb_daemon *d);
@@ -141,6 +152,7 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m);
 /* See struct kb_records_config. */
 void kb_daemon_programmed(void *arg, enum kb_service_type type, bool selector,
 			  double trigger_time_s);
+void kb_daemon_forward(const struct kb_daemon *d, struct kb_forward_stats *ret);
 void kb_daemon_engines(const struct kb_daemon *d, struct kb_engine_stats ret[KB_ENGINE_MAX]);
 /* Zeros when there is no --listen. */
 void kb_daemon_sockets(const struct kb_daemon *d, struct kb_server_stats *ret);

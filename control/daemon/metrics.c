@@ -14,6 +14,53 @@ void kb_daemon_sockets(const struct kb_daemon *d, struct kb_server_stats *ret)
 		kb_server_stats(d->server, ret);
 }
 
+void kb_daemon_forward(const struct kb_daemon *d, struct kb_forward_stats *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (d->forward)
+		kb_forward_stats(d->forward, ret);
+}
+
+static void put_latency(struct kb_metrics *m, const struct kb_upstream *u)
+{
+	uint64_t counts[KB_LATENCY_BUCKETS + 1];
+	double bounds[KB_LATENCY_BUCKETS];
+
+	for (int i = 0; i <= KB_LATENCY_BUCKETS; i++)
+		counts[i] = atomic_load_explicit(&u->latency[i], memory_order_relaxed);
+	for (int i = 0; i < KB_LATENCY_BUCKETS; i++)
+		bounds[i] = (double)((uint64_t)KB_LATENCY_FIRST_US << i) / 1e6;
+	kb_metrics_histogram(m, KB_LATENCY_BUCKETS, bounds, counts,
+			     (double)atomic_load_explicit(&u->latency_us, memory_order_relaxed) /
+				     1e6,
+			     "to", u->text, NULL);
+}
+
+static void forward_metrics(struct kb_metrics *m, const struct kb_daemon *d)
+{
+	const struct kb_routes *routes = d->forward ? kb_forward_routes(d->forward) : NULL;
+	struct kb_upstream_stats s[KB_UPSTREAMS_MAX];
+	const char *names[KB_UPSTREAMS_MAX];
+	const void *stats[KB_UPSTREAMS_MAX];
+	struct kb_forward_stats forward;
+	size_t n = 0;
+
+	kb_daemon_forward(d, &forward);
+	kb_rows_export(m, KB_ROWS_FORWARD, (const void *[]){&forward}, 1, NULL, NULL);
+	for (; routes && n < routes->n_upstreams; n++) {
+		kb_upstream_stats(routes->upstreams[n], &s[n]);
+		stats[n] = &s[n];
+		names[n] = routes->upstreams[n]->text;
+	}
+	if (!n)
+		return;
+	kb_rows_export(m, KB_ROWS_UPSTREAM, stats, n, "to", names);
+	kb_metrics_family(m, "coredns_proxy_request_duration_seconds", KB_METRIC_HISTOGRAM,
+			  "Time until a good reply of an upstream");
+	for (size_t i = 0; i < n; i++)
+		put_latency(m, routes->upstreams[i]);
+}
+
 void kb_daemon_engines(const struct kb_daemon *d, struct kb_engine_stats ret[KB_ENGINE_MAX])
 {
 	memset(ret, 0, KB_ENGINE_MAX * sizeof(*ret));
@@ -91,4 +138,5 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	kb_rows_export(m, KB_ROWS_RULES, (const void *[]){&d->rules.stats}, 1, NULL, NULL);
 	kb_daemon_sockets(d, &sockets);
 	kb_rows_export(m, KB_ROWS_SOCKETS, (const void *[]){&sockets}, 1, NULL, NULL);
+	forward_metrics(m, d);
 }

@@ -108,6 +108,57 @@ static const struct row rules[] = {
 	{"failures", "kbdns_rules_loads_total", NULL, "result", "failed", RULES(failures)},
 };
 
+#define FORWARD(member) offsetof(struct kb_forward_stats, member)
+static const struct row forward[] = {
+	{"asked", "kbdns_forward_questions_total", "Questions of clients for upstreams", NULL, NULL,
+	 FORWARD(asked)},
+	{"shared", "kbdns_forward_shared_total",
+	 "Of those, joined to the same question already on its way", NULL, NULL, FORWARD(shared)},
+	{"exchanges", "kbdns_forward_exchanges_total", "Questions taken to upstreams", NULL, NULL,
+	 FORWARD(exchanges)},
+	{"active", "kbdns_forward_exchanges", "Questions on their way now", NULL, NULL,
+	 FORWARD(active)},
+	{"noerror", "kbdns_forward_responses_total", "Replies made for clients", "rcode", "NOERROR",
+	 FORWARD(noerror)},
+	{"nxdomain", "kbdns_forward_responses_total", NULL, "rcode", "NXDOMAIN", FORWARD(nxdomain)},
+	{"servfail", "kbdns_forward_responses_total", NULL, "rcode", "SERVFAIL", FORWARD(servfail)},
+	{"refused", "kbdns_forward_responses_total", NULL, "rcode", "REFUSED", FORWARD(refused)},
+	{"other", "kbdns_forward_responses_total", NULL, "rcode", "other", FORWARD(other)},
+	{"failed", "kbdns_forward_failed_total", "Questions that no upstream answered in time",
+	 NULL, NULL, FORWARD(failed)},
+	{"no_upstream", "kbdns_forward_no_upstream_total",
+	 "Questions refused because there is nobody to ask", NULL, NULL, FORWARD(no_upstream)},
+	{"rejected", "coredns_forward_max_concurrent_rejects_total",
+	 "Questions answered SERVFAIL because too many were on their way", NULL, NULL,
+	 FORWARD(rejected)},
+	{"healthcheck_broken", "coredns_forward_healthcheck_broken_total",
+	 "Times that an upstream was asked although none that is left seems to live", NULL, NULL,
+	 FORWARD(healthcheck_broken)},
+	{"send_failed", "kbdns_forward_send_failures_total", "Replies that were lost on this node",
+	 NULL, NULL, FORWARD(send_failed)},
+};
+
+#define UPSTREAM(member) offsetof(struct kb_upstream_stats, member)
+static const struct row upstream[] = {
+	{"up", "kbdns_upstream_up", "1 while the upstream answers", NULL, NULL, UPSTREAM(up)},
+	{"queries", "kbdns_upstream_queries_total", "Queries sent over UDP", NULL, NULL,
+	 UPSTREAM(queries)},
+	{"tcp", "kbdns_upstream_tcp_total", "Queries sent again over TCP", NULL, NULL,
+	 UPSTREAM(tcp)},
+	{"replies", "kbdns_upstream_replies_total", "Good replies", NULL, NULL, UPSTREAM(replies)},
+	{"timeouts", "kbdns_upstream_timeouts_total", "Queries without a reply in time", NULL, NULL,
+	 UPSTREAM(timeouts)},
+	{"errors", "kbdns_upstream_errors_total",
+	 "Queries that could not be sent, were refused by the network, or had a broken reply", NULL,
+	 NULL, UPSTREAM(errors)},
+	{"rejected", "kbdns_upstream_rejected_total",
+	 "Messages that were no reply to the query, or malformed", NULL, NULL, UPSTREAM(rejected)},
+	{"probes", "kbdns_upstream_probes_total", "Probes of an upstream that did not answer", NULL,
+	 NULL, UPSTREAM(probes)},
+	{"probe_failures", "coredns_proxy_healthcheck_failures_total", "Probes that failed", NULL,
+	 NULL, UPSTREAM(probe_failures)},
+};
+
 #define ROWS(array)                                     \
 	{                                               \
 		array, sizeof(array) / sizeof(*(array)) \
@@ -116,9 +167,10 @@ static const struct {
 	const struct row *rows;
 	size_t n;
 } all[KB_ROWS_MAX] = {
-	[KB_ROWS_OBJECTS] = ROWS(objects), [KB_ROWS_TABLE] = ROWS(table),
-	[KB_ROWS_SOURCE] = ROWS(source),   [KB_ROWS_SOCKETS] = ROWS(sockets),
-	[KB_ROWS_RULES] = ROWS(rules),
+	[KB_ROWS_OBJECTS] = ROWS(objects),   [KB_ROWS_TABLE] = ROWS(table),
+	[KB_ROWS_SOURCE] = ROWS(source),     [KB_ROWS_SOCKETS] = ROWS(sockets),
+	[KB_ROWS_RULES] = ROWS(rules),	     [KB_ROWS_FORWARD] = ROWS(forward),
+	[KB_ROWS_UPSTREAM] = ROWS(upstream),
 };
 
 static uint64_t value_of(const struct row *row, const void *stats)

@@ -10,11 +10,13 @@
 #include "control/http/metrics.h"
 
 enum kb_rows {
-	KB_ROWS_OBJECTS, /* struct kb_records_stats */
-	KB_ROWS_TABLE,	 /* struct kb_table_stats */
-	KB_ROWS_SOURCE,	 /* struct kb_source_kind_status */
-	KB_ROWS_SOCKETS, /* struct kb_server_stats */
-	KB_ROWS_RULES,	 /* struct kb_rules_stats */
+	KB_ROWS_OBJECTS,  /* struct kb_records_stats */
+	KB_ROWS_TABLE,	  /* struct kb_table_stats */
+	KB_ROWS_SOURCE,	  /* struct kb_source_kind_status */
+	KB_ROWS_SOCKETS,  /* struct kb_server_stats */
+	KB_ROWS_RULES,	  /* struct kb_rules_stats */
+	KB_ROWS_FORWARD,  /* struct kb_forward_stats */
+	KB_ROWS_UPSTREAM, /* struct kb_upstream_stats */
 	KB_ROWS_MAX,
 };
 

@@ -123,11 +123,15 @@ static void judge(struct kb_daemon *d, struct kb_corefile *c, int r, const char 
 static int read_now(struct kb_daemon *d, struct kb_corefile *c, char *err, size_t err_size)
 {
 	const struct kb_daemon_rules *s = &d->rules;
+	bool is_file = !kb_options_configmap(&d->options);
+	int r;
 
-	if (!kb_options_configmap(&d->options))
-		return kb_corefile_read(d->options.corefile, c, err, err_size);
-	if (s->text)
-		return kb_corefile_parse(s->from, s->text, strlen(s->text), c, err, err_size);
+	if (is_file || s->text) {
+		r = is_file ? kb_corefile_read(d->options.corefile, c, err, err_size)
+			    : kb_corefile_parse(s->from, s->text, strlen(s->text), c, err,
+						err_size);
+		return r < 0 ? r : kb_rules_add_stubs(&c->rules, &d->options, err, err_size);
+	}
 	memset(c, 0, sizeof(*c));
 	c->hash = HASH_NONE;
 	snprintf(err, err_size, "%s: there is no such ConfigMap, or it has no key " COREFILE_KEY,

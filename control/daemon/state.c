@@ -137,6 +137,7 @@ static void tick(uv_timer_t *timer)
 	kb_daemon_state_update(d);
 	kb_datapath_refresh(d->datapath);
 	kb_records_retry(d->records);
+	kb_daemon_forward_tick(d);
 	clock_gettime(CLOCK_BOOTTIME, &ts);
 	kb_write_once(kb_table_backing(d->table)->header->writer_beats,
 		      (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec);

@@ -29,6 +29,8 @@ struct kb_listener {
 struct kb_server {
 	uv_loop_t *loop;		/* borrowed */
 	struct kb_responder *responder; /* borrowed */
+	struct kb_forward *forward;	/* borrowed, may be NULL */
+	struct kb_client client;	/* of the question at hand, for the forwarder */
 	struct kb_listener *listeners;	/* owned */
 	size_t n_listeners;
 	struct kb_cidr *allow; /* owned */
@@ -39,6 +41,7 @@ struct kb_server {
 	struct kb_udp_batch *batch; /* owned */
 	uint8_t *out;		    /* owned, KB_TCP_OUT: replies of the connection at hand */
 	struct kb_conn *conns;	    /* owned list */
+	uint64_t conn_last;	    /* number of the newest one */
 	uv_timer_t sweep;	    /* runs while there are connections */
 	uv_idle_t more;		    /* runs while a connection has queries read ahead */
 	unsigned int handles;	    /* that libuv has not let go of, connections' included */
@@ -46,6 +49,10 @@ struct kb_server {
 	struct kb_server_stats stats;
 };
 
+/* The question that the responder has left to others goes to the forwarder, with what the caller
+ * has put into s->client about the way back. Returns the length of a reply that is due at
+ * once, or 0. */
+size_t kb_server_forward(struct kb_server *s, uint8_t *reply);
 bool kb_server_allows(const struct kb_server *s, const struct sockaddr *from);
 /* Frees the server after its last handle. */
 void kb_server_put(struct kb_server *s);

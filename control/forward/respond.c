@@ -17,7 +17,10 @@
 struct kb_responder {
 	const struct kb_table *table;	  /* borrowed */
 	const struct kb_records *records; /* borrowed, may be NULL */
+	const struct kb_routes *routes;	  /* borrowed, may be NULL */
 	uint64_t counters[KB_CNT_MAX];
+	bool is_outside;
+	struct kb_ask outside;
 	struct kb_scratch s;
 };
 
@@ -56,6 +59,16 @@ void kb_responder_set_records(struct kb_responder *responder, const struct kb_re
 void kb_responder_free(struct kb_responder *responder)
 {
 	free(responder);
+}
+
+void kb_responder_set_routes(struct kb_responder *responder, const struct kb_routes *routes)
+{
+	responder->routes = routes;
+}
+
+const struct kb_ask *kb_responder_outside(const struct kb_responder *responder)
+{
+	return responder->is_outside ? &responder->outside : NULL;
 }
 
 const uint64_t *kb_responder_counters(const struct kb_responder *responder)
@@ -318,6 +331,34 @@ static const struct kb_zone *zone_around(struct exchange *x)
 	return NULL;
 }
 
+/* The name is nobody's here: to be asked of others, or refused. */
+static size_t outside(struct exchange *x)
+{
+	const struct kb_query *q = &x->s->q;
+	struct kb_ask *ask = &x->r->outside;
+
+	if (!x->r->routes)
+		return refuse(x, KB_RCODE_REFUSED, 0, false);
+	ask->len = (uint16_t)(q->end - KB_DNS_HDR);
+	memcpy(ask->question, x->msg + KB_DNS_HDR, ask->len);
+	memcpy(ask->id, x->msg, 2);
+	ask->rd = q->flags2;
+	ask->cd = q->flags3;
+	ask->has_opt = q->has_opt;
+	ask->dnssec_ok = q->dnssec_ok;
+	ask->limit = x->tcp ? KB_TCP_REPLY_MAX : q->limit;
+	ask->hash = q->name.hash;
+	x->r->is_outside = true;
+	return 0;
+}
+
+/* In a domain that has upstreams of its own, it may lie in one of our zones. */
+static bool in_stub_domain(const struct exchange *x)
+{
+	return x->r->routes &&
+	       kb_routes_is_stub(x->r->routes, x->msg + KB_DNS_HDR, x->s->q.name.len);
+}
+
 /* Unknown, in a zone that leaves its misses. */
 static size_t leave_zone(struct exchange *x)
 {
@@ -325,6 +366,10 @@ static size_t leave_zone(struct exchange *x)
 	uint32_t state = kb_state_of(x->state);
 	size_t len;
 
+	if (!x->hdr->zone[x->s->labels.zone % KB_ZONES_MAX].id && in_stub_domain(x)) {
+		x->r->counters[KB_CNT_ZONE_LEAVE]++;
+		return outside(x);
+	}
 	/* Before everything is known, a name where we have names must not be looked for
 	 * elsewhere. */
 	if (zone && state != KB_FULL) {
@@ -336,9 +381,9 @@ static size_t leave_zone(struct exchange *x)
 	if (len)
 		return len;
 	x->r->counters[KB_CNT_ZONE_LEAVE]++;
-	return refuse(x,
-		      zone && (zone->flags & KB_ZONE_ANSWER) ? KB_RCODE_SERVFAIL : KB_RCODE_REFUSED,
-		      0, false);
+	if (zone && (zone->flags & KB_ZONE_ANSWER))
+		return refuse(x, KB_RCODE_SERVFAIL, 0, false);
+	return outside(x);
 }
 
 static size_t leave(struct exchange *x, int why)
@@ -354,8 +399,10 @@ static size_t leave(struct exchange *x, int why)
 		counters[why]++;
 		x->s->q.has_opt = 1;
 		return refuse(x, KB_RCODE_NOERROR, RCODE_BADVERS_HIGH, false);
-	case KB_CNT_CLASS:
 	case KB_CNT_NO_ZONE:
+		counters[why]++;
+		return outside(x);
+	case KB_CNT_CLASS:
 		counters[why]++;
 		return refuse(x, KB_RCODE_REFUSED, 0, false);
 	case KB_CNT_QTYPE:
@@ -406,6 +453,7 @@ size_t kb_respond(struct kb_responder *responder, const uint8_t *msg, size_t len
 	int why;
 
 	assert(cap >= KB_UDP_MIN);
+	responder->is_outside = false;
 	x.state = kb_read_once(x.hdr->state);
 	load(&x, len < KB_MSG_MAX ? len : KB_MSG_MAX);
 	why = parse(&x, len > KB_MSG_MAX ? KB_MSG_MAX + 1 : (uint32_t)len);

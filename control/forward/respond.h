@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/forward/relay.h"
+#include "control/forward/routes.h"
 #include "control/records/records.h"
 #include "control/table/table.h"
 
@@ -35,11 +37,22 @@ void kb_responder_free(struct kb_responder *responder);
 
 /*
  * Replies to the message at msg. Returns the reply's length, at most cap, or 0 when no
- * reply is due. cap is at least KB_UDP_MIN over UDP, and KB_TCP_REPLY_MAX over TCP for
- * answers to be whole. msg and reply do not overlap.
+ * reply is due, or not from here: kb_responder_outside. cap is at least KB_UDP_MIN over UDP, and
+ * KB_TCP_REPLY_MAX over TCP for answers to be whole. msg and reply do not overlap.
  */
 size_t kb_respond(struct kb_responder *responder, const uint8_t *msg, size_t len, bool tcp,
 		  uint8_t *reply, size_t cap);
+
+/*
+ * From now on names that are nobody's here are for others to answer: outside all zones, unknown
+ * in a zone that leaves its misses, or in a stub domain of the routes. kb_respond returns 0
+ * for them, and kb_responder_outside what is to be asked. Without routes (NULL) they are
+ * REFUSED. `routes` is borrowed until the next call.
+ */
+void kb_responder_set_routes(struct kb_responder *responder, const struct kb_routes *routes);
+/* The question of the message that kb_respond has just left to others, NULL if it did not.
+ * Borrowed until the next message. */
+const struct kb_ask *kb_responder_outside(const struct kb_responder *responder);
 
 /* KB_CNT_MAX counters. Each message counts once: as answered_* (truncated beside it), or as
  * left_* with the reason why the reply was an error, or there was none. */

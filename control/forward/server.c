@@ -11,7 +11,8 @@
 
 #include "control/forward/private.h"
 
-#define BACKLOG 256
+#define BACKLOG	       256
+#define RECEIVE_BUFFER (1 << 20) /* about 2700 queries of UDP */
 
 static bool prefix_holds(const struct kb_cidr *cidr, const uint8_t *addr)
 {
@@ -36,24 +37,14 @@ bool kb_server_allows(const struct kb_server *s, const struct sockaddr *from)
 	return false;
 }
 
-static socklen_t sockaddr_make(const struct kb_addr_port *at, struct sockaddr_storage *ret)
+size_t kb_server_forward(struct kb_server *s, uint8_t *reply)
 {
-	memset(ret, 0, sizeof(*ret));
-	if (at->addr.family == 6) {
-		struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)ret;
+	const struct kb_ask *ask = kb_responder_outside(s->responder);
 
-		sin6->sin6_family = AF_INET6;
-		sin6->sin6_port = htons(at->port);
-		memcpy(&sin6->sin6_addr, at->addr.b, 16);
-		return sizeof(*sin6);
-	} else {
-		struct sockaddr_in *sin = (struct sockaddr_in *)ret;
-
-		sin->sin_family = AF_INET;
-		sin->sin_port = htons(at->port);
-		memcpy(&sin->sin_addr, at->addr.b, 4);
-		return sizeof(*sin);
-	}
+	if (!ask || !s->forward)
+		return 0;
+	s->client.ask = *ask;
+	return kb_forward_ask(s->forward, &s->client, reply);
 }
 
 static uint16_t bound_port(int fd)
@@ -74,13 +65,23 @@ static int set_on(int fd, int level, int option)
 	return setsockopt(fd, level, option, &one, sizeof(one)) < 0 ? -errno : 0;
 }
 
+/* Room for bursts: the default holds 277 queries. Beyond the system's limit with CAP_NET_ADMIN
+ * only; without it the limit has to do. */
+static void widen(int fd)
+{
+	int bytes = RECEIVE_BUFFER;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
 /* A bound socket; IPv6 ones take IPv6 only, so that both wildcards can be given. */
 static int open_bound(const struct kb_listener *l, int type, int *ret_fd)
 {
-	struct sockaddr_storage ss;
-	socklen_t len = sockaddr_make(&l->at, &ss);
-	bool v6 = ss.ss_family == AF_INET6;
-	int fd = socket(ss.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
+	union kb_sockaddr addr;
+	socklen_t len = kb_sockaddr_make(&l->at, &addr);
+	bool v6 = addr.sa.sa_family == AF_INET6;
+	int fd = socket(addr.sa.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
 
 	if (fd < 0)
 		return -errno;
@@ -90,7 +91,7 @@ static int open_bound(const struct kb_listener *l, int type, int *ret_fd)
 		r = set_on(fd, SOL_SOCKET, SO_REUSEADDR);
 	if (r == 0 && type == SOCK_DGRAM && l->wildcard)
 		r = set_on(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO);
-	if (r == 0 && bind(fd, (struct sockaddr *)&ss, len) < 0)
+	if (r == 0 && bind(fd, &addr.sa, len) < 0)
 		r = -errno;
 	if (r < 0) {
 		close(fd);
@@ -120,6 +121,7 @@ static int udp_start(struct kb_listener *l)
 
 	if (r < 0)
 		return r;
+	widen(l->udp_fd);
 	l->at.port = bound_port(l->udp_fd);
 	r = uv_poll_init(s->loop, &l->udp, l->udp_fd);
 	if (r < 0)
@@ -196,6 +198,7 @@ static int listener_start(struct kb_listener *l, char *err, size_t err_size)
 static int copy_config(struct kb_server *s, const struct kb_server_config *config)
 {
 	s->responder = config->responder;
+	s->forward = config->forward;
 	s->connections_max =
 		config->connections_max ? config->connections_max : KB_SERVER_CONNECTIONS_MAX;
 	s->per_source_max =

@@ -17,6 +17,7 @@
 #include <uv.h>
 
 #include "control/config/parse.h"
+#include "control/forward/forward.h"
 #include "control/forward/respond.h"
 
 #define KB_SERVER_CONNECTIONS_MAX 256
@@ -30,6 +31,9 @@ struct kb_server_config {
 	const struct kb_cidr *allow_from; /* copied; others are dropped */
 	size_t n_allow_from;
 	struct kb_responder *responder; /* borrowed */
+	/* Borrowed, for questions that the responder leaves to others; NULL if it leaves none. To
+	 * be freed before the server, whose sockets it uses. */
+	struct kb_forward *forward;
 	/* 0: the defaults above. */
 	uint32_t connections_max, per_source_max, idle_ms;
 	size_t waiting_max; /* bytes of replies that clients have yet to take */
@@ -56,6 +60,9 @@ int kb_server_new(uv_loop_t *loop, const struct kb_server_config *config,
 		  struct kb_server **ret_server, char *err, size_t err_size);
 /* Stops at once, and frees when the loop has closed the handles. NULL is fine. */
 void kb_server_free(struct kb_server *server);
+
+/* The forwarder's reply for a TCP connection, which may have gone meanwhile. */
+void kb_server_deliver(struct kb_server *server, uint64_t conn, const uint8_t *msg, size_t len);
 
 /* Of listen address i. */
 uint16_t kb_server_port(const struct kb_server *server, size_t i);

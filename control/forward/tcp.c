@@ -7,7 +7,8 @@
  *
  * A connection reads ahead at most one frame's worth. It is in one of three states:
  * reading; having frames left after a batch of replies, its next turn to come (`more`);
- * or waiting for the client to take replies. It reads in the first one only.
+ * or waiting for the client to take replies. It reads in the first one only. Replies of the
+ * forwarder come later and in any order, which RFC 7766 section 6.2.1.1 allows.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 struct kb_conn {
 	struct kb_server *server; /* borrowed; outlives its connections */
 	struct kb_conn *next;
+	uint64_t number; /* tells it from all others, earlier ones too */
 	uv_tcp_t tcp;
 	uv_write_t write;
 	struct kb_addr from;
@@ -125,6 +127,76 @@ static void send_out(struct kb_conn *c, size_t len)
 		wait_for_client(c, c->server->out + r, len - (size_t)r);
 }
 
+/* A reply that came late and that the client did not take at once. */
+struct late {
+	uv_write_t write;
+	struct kb_conn *conn; /* borrowed; outlives its writes */
+	size_t len;
+	uint8_t bytes[];
+};
+
+static void on_late_written(uv_write_t *req, int status)
+{
+	struct late *late = req->data;
+	struct kb_conn *c = late->conn;
+
+	c->server->stats.tcp_waiting -= late->len;
+	free(late);
+	if (status < 0)
+		conn_close(c);
+	else
+		touch(c);
+}
+
+static void write_late(struct kb_conn *c, const uint8_t *rest, size_t len)
+{
+	struct kb_server *s = c->server;
+	struct late *late = NULL;
+	uv_buf_t buf;
+
+	if (len > s->waiting_max - s->stats.tcp_waiting)
+		s->stats.tcp_overflowed++;
+	else
+		late = malloc(sizeof(*late) + len);
+	if (!late) {
+		conn_close(c);
+		return;
+	}
+	memcpy(late->bytes, rest, len);
+	late->conn = c;
+	late->len = len;
+	late->write.data = late;
+	buf = uv_buf_init((char *)late->bytes, (unsigned int)len);
+	if (uv_write(&late->write, (uv_stream_t *)&c->tcp, &buf, 1, on_late_written) < 0) {
+		free(late);
+		conn_close(c);
+		return;
+	}
+	s->stats.tcp_waiting += len;
+}
+
+void kb_server_deliver(struct kb_server *s, uint64_t conn, const uint8_t *msg, size_t len)
+{
+	struct kb_conn *c = s->conns;
+	uv_buf_t buf = uv_buf_init((char *)s->out, (unsigned int)(FRAME + len));
+	int r;
+
+	while (c && c->number != conn)
+		c = c->next;
+	if (!c || c->closing)
+		return;
+	s->out[0] = (uint8_t)(len >> 8);
+	s->out[1] = (uint8_t)len;
+	memcpy(s->out + FRAME, msg, len);
+	r = uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
+	if (r == UV_EAGAIN)
+		r = 0;
+	if (r < 0)
+		conn_close(c);
+	else if ((size_t)r < FRAME + len)
+		write_late(c, s->out + r, FRAME + len - (size_t)r);
+}
+
 /* Takes n bytes off the front of what has been read. */
 static void consume(struct kb_conn *c, size_t n)
 {
@@ -154,6 +226,11 @@ static size_t answer_frames(struct kb_conn *c)
 		touch(c);
 		n = kb_respond(s->responder, c->in + at + FRAME, have, true, s->out + out + FRAME,
 			       KB_TCP_REPLY_MAX);
+		if (!n) {
+			s->client.fd = -1;
+			s->client.conn = c->number;
+			n = kb_server_forward(s, s->out + out + FRAME);
+		}
 		at += FRAME + have;
 		c->skip = (uint32_t)(len - have);
 		if (n) {
@@ -322,6 +399,7 @@ void kb_tcp_accept(struct kb_listener *l)
 	if (!c)
 		return;
 	c->server = s;
+	c->number = ++s->conn_last;
 	uv_tcp_init(s->loop, &c->tcp);
 	c->tcp.data = c;
 	c->next = s->conns;

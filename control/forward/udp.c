@@ -9,6 +9,8 @@
 #define BATCH	     32
 #define CONTROL_SIZE 64 /* of the address that was asked, in either family */
 
+_Static_assert(CONTROL_SIZE <= sizeof(((struct kb_client *)0)->control), "it can be kept");
+
 struct slot {
 	struct sockaddr_storage from;
 	_Alignas(struct cmsghdr) char control[CONTROL_SIZE];
@@ -68,6 +70,23 @@ static void reply_from(struct msghdr *out, const struct msghdr *in)
 	}
 }
 
+/* What the responder leaves to others; a reply that is due at once goes to slot->out. */
+static size_t forward(struct kb_listener *l, struct slot *slot, const struct msghdr *in)
+{
+	struct kb_client *client = &l->server->client;
+	struct msghdr out = {0};
+
+	if (l->wildcard)
+		reply_from(&out, in);
+	client->fd = l->udp_fd;
+	client->from_len = in->msg_namelen;
+	memcpy(&client->from, &slot->from, sizeof(client->from));
+	client->control_len = (uint32_t)out.msg_controllen;
+	if (out.msg_controllen)
+		memcpy(client->control, out.msg_control, out.msg_controllen);
+	return kb_server_forward(l->server, slot->out);
+}
+
 /* Sends n replies; one that the kernel does not take is lost, as datagrams are. */
 static void send_all(struct kb_listener *l, struct mmsghdr *out, unsigned int n)
 {
@@ -125,6 +144,8 @@ void kb_udp_readable(struct kb_listener *l)
 		}
 		len = kb_respond(s->responder, slot->in, b->in[i].msg_len, false, slot->out,
 				 sizeof(slot->out));
+		if (!len)
+			len = forward(l, slot, in);
 		if (!len)
 			continue;
 		slot->out_iov = (struct iovec){slot->out, len};

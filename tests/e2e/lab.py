@@ -473,7 +473,8 @@ class Daemon:
         with open(self.log_path, "ab") as log:
             self.p = subprocess.Popen(
                 ["nsenter", "--net=/run/netns/" + self.node, "--", self.binary, "--foreground",
-                 "--run-dir", self.run_dir, "--bpffs", self.bpffs, *self.args],
+                 "--run-dir", self.run_dir, "--bpffs", self.bpffs, "--resolv-conf", "/dev/null",
+                 *self.args],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent,
                 env={**os.environ, **(env or {})})
         if wait:

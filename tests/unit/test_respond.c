@@ -73,10 +73,15 @@ static size_t ask_tcp(const uint8_t *msg, size_t len)
 
 static uint64_t last[KB_CNT_MAX];
 
+static void counted_reset(void)
+{
+	memcpy(last, kb_responder_counters(w->responder), sizeof(last));
+}
+
 static void use_world(struct world *world)
 {
 	w = world;
-	memcpy(last, kb_responder_counters(w->responder), sizeof(last));
+	counted_reset();
 }
 
 /* The one counter that has risen since the last call, `truncated` aside. */
@@ -92,7 +97,7 @@ static int counted(void)
 			which = i;
 		}
 	}
-	memcpy(last, now, sizeof(last));
+	counted_reset();
 	return which;
 }
 
@@ -247,6 +252,68 @@ static void test_insecure_pods(void **state)
 	}
 	world_free(w);
 	use_world(keep);
+}
+
+static size_t ask_outside(const char *qname, bool tcp, size_t *ret_len)
+{
+	static uint8_t msg[512];
+	size_t qlen;
+
+	*ret_len = ask_query(qname, "A", true, msg, &qlen);
+	return tcp ? ask_tcp(msg, *ret_len) : ask_udp(msg, *ret_len);
+}
+
+/* With routes, names that are nobody's here are left to others; with a stub domain, its
+ * names, too, also before the first sync. Ours never are. */
+static void test_outside(void **state)
+{
+	struct kb_addr_port at = {.addr = {.family = 4, .b = {10, 0, 0, 1}}, .port = 53};
+	const struct kb_ask *out;
+	struct kb_routes *routes;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(kb_routes_new(KB_POLICY_RANDOM, &routes), 0);
+	assert_int_equal(kb_routes_add(routes, "corp.cluster.local", &at, 1, NULL), 0);
+	assert_int_equal(kb_table_zone_add(w->table, (const uint8_t *)"\4corp\7cluster\5local\0",
+					   20, 0, 0),
+			 0);
+	world_state(w, KB_FULL);
+	assert_true(ask_outside("www.example.com", false, &len) > 12);
+	assert_null(kb_responder_outside(w->responder));
+	kb_responder_set_routes(w->responder, routes);
+	for (int tcp = 0; tcp <= 1; tcp++) {
+		assert_int_equal(ask_outside("www.Example.com", tcp, &len), 0);
+		out = kb_responder_outside(w->responder);
+		assert_non_null(out);
+		assert_int_equal(out->len, 17 + 4);
+		assert_memory_equal(out->question, "\3www\7Example\3com\0\0\1\0\1", 21);
+		assert_true(out->has_opt);
+		assert_int_equal(out->limit, tcp ? 65535 : 1232);
+		assert_int_equal(ask_outside("5.4.3.2.in-addr.arpa", tcp, &len), 0);
+		assert_non_null(kb_responder_outside(w->responder));
+		assert_true(ask_outside("kubernetes.default.svc.cluster.local", tcp, &len) > 12);
+		assert_null(kb_responder_outside(w->responder));
+		assert_true(ask_outside("no.such.svc.cluster.local", tcp, &len) > 12);
+		assert_null(kb_responder_outside(w->responder));
+	}
+	for (int s = KB_OFF; s <= KB_FULL; s++) {
+		world_state(w, (enum kb_state)s);
+		assert_int_equal(ask_outside("db.corp.cluster.local", false, &len), 0);
+		assert_non_null(kb_responder_outside(w->responder));
+		assert_int_equal(ask_outside("www.example.com", false, &len), 0);
+		assert_non_null(kb_responder_outside(w->responder));
+		if (s == KB_FULL)
+			continue;
+		/* What may be ours is asked of nobody while it is not all known. */
+		assert_true(ask_outside("5.4.3.2.in-addr.arpa", false, &len) > 12);
+		assert_int_equal(reply_buf[3] & 15, 2);
+		assert_true(ask_outside("no.such.svc.cluster.local", false, &len) > 12);
+		assert_int_equal(reply_buf[3] & 15, 2);
+	}
+	kb_responder_set_routes(w->responder, NULL);
+	kb_routes_unref(routes);
+	counted_reset();
 }
 
 static void test_large(void **state)
@@ -732,6 +799,7 @@ int main(void)
 		cmocka_unit_test(test_skipped),
 		cmocka_unit_test(test_stub_zone),
 		cmocka_unit_test(test_insecure_pods),
+		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_no_records),
 	};

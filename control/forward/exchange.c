@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A question on its way: attempts with one upstream after the other, until there is
+ * something to say to all who wait. A worker's thread.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "control/forward/worker.h"
+#include "control/log.h"
+#include "dataplane/core/dns.h"
+
+#define PROBE_GAP_MIN_MS 500
+#define PROBE_GAP_MAX_MS 8000
+
+/* --- replies to clients ------------------------------------------------------ */
+
+static void count_rcode(struct kb_worker *w, unsigned int rcode)
+{
+	struct kb_worker_stats *s = &w->stats;
+
+	kb_count(rcode == KB_RCODE_NOERROR    ? &s->noerror
+		 : rcode == KB_RCODE_NXDOMAIN ? &s->nxdomain
+		 : rcode == KB_RCODE_SERVFAIL ? &s->servfail
+		 : rcode == KB_RCODE_REFUSED  ? &s->refused
+					      : &s->other);
+}
+
+static void send_udp(struct kb_worker *w, const struct kb_client *c, size_t len)
+{
+	struct iovec iov = {w->out, len};
+	struct msghdr msg = {
+		.msg_name = (void *)(uintptr_t)&c->from,
+		.msg_namelen = c->from_len,
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = c->control_len ? (void *)(uintptr_t)c->control : NULL,
+		.msg_controllen = c->control_len,
+	};
+
+	if (sendmsg(c->fd, &msg, MSG_DONTWAIT) < 0)
+		kb_count(&w->stats.send_failed);
+}
+
+/* The reply in w->out. */
+static void send_client(struct kb_worker *w, const struct kb_client *c, size_t len)
+{
+	struct kb_forward *f = w->forward;
+
+	count_rcode(w, w->out[3] & 0x0f);
+	if (c->fd >= 0) {
+		send_udp(w, c, len);
+		return;
+	}
+	if (kb_forward_put_out(f, c->conn, w->out, len))
+		return;
+	len = kb_relay_error(&c->ask, KB_RCODE_SERVFAIL, kb_forward_udp_max(f), w->out);
+	if (!kb_forward_put_out(f, c->conn, w->out, len))
+		kb_count(&w->stats.send_failed);
+}
+
+static void send_error(struct kb_worker *w, const struct kb_client *c, uint8_t rcode)
+{
+	send_client(w, c, kb_relay_error(&c->ask, rcode, kb_forward_udp_max(w->forward), w->out));
+}
+
+/* --- life of an exchange ----------------------------------------------------- */
+
+static struct kb_exchange **bucket_of(struct kb_worker *w, const struct kb_ask *ask)
+{
+	return &w->buckets[ask->hash % w->n_buckets];
+}
+
+static struct kb_exchange *find(struct kb_worker *w, const struct kb_ask *ask)
+{
+	struct kb_exchange *x;
+
+	for (x = *bucket_of(w, ask); x; x = x->chain) {
+		if (kb_ask_same(&x->ask, ask))
+			return x;
+	}
+	return NULL;
+}
+
+static bool add_waiter(struct kb_worker *w, struct kb_exchange *x, const struct kb_client *client)
+{
+	struct kb_waiter *waiter = w->free_waiters;
+
+	if (waiter)
+		w->free_waiters = waiter->next;
+	else if (w->waiters_used < w->n_waiters)
+		waiter = &w->waiters[w->waiters_used++];
+	else
+		return false;
+	waiter->client = *client;
+	waiter->next = x->waiters;
+	x->waiters = waiter;
+	return true;
+}
+
+static struct kb_exchange *exchange_new(struct kb_worker *w)
+{
+	struct kb_exchange *x = w->free;
+
+	if (x)
+		w->free = x->next;
+	else if (w->exchanges_used < w->n_exchanges)
+		x = &w->exchanges[w->exchanges_used++];
+	else
+		return NULL;
+	memset(x, 0, sizeof(*x));
+	x->tcp.fd = -1;
+	x->rcode = KB_RCODE_SERVFAIL;
+	x->routes = kb_routes_ref(w->routes);
+	x->end_ms = w->now_ms + KB_FORWARD_BUDGET_MS;
+	x->at = &w->active;
+	x->next = w->active;
+	if (x->next)
+		x->next->at = &x->next;
+	w->active = x;
+	atomic_fetch_add_explicit(&w->stats.active, 1, memory_order_relaxed);
+	return x;
+}
+
+/* Lets go of what the attempt holds. */
+static void attempt_end(struct kb_worker *w, struct kb_exchange *x)
+{
+	kb_upsock_done(w, x);
+	kb_uptcp_done(x);
+}
+
+static void exchange_free(struct kb_worker *w, struct kb_exchange *x)
+{
+	attempt_end(w, x);
+	for (struct kb_exchange **at = bucket_of(w, &x->ask); *at; at = &(*at)->chain) {
+		if (*at == x) {
+			*at = x->chain;
+			break;
+		}
+	}
+	*x->at = x->next;
+	if (x->next)
+		x->next->at = x->at;
+	kb_routes_unref(x->routes);
+	x->next = w->free;
+	w->free = x;
+	atomic_fetch_sub_explicit(&w->stats.active, 1, memory_order_relaxed);
+}
+
+/* Takes one waiter off; its client is good until the next one is added. */
+static const struct kb_client *take_waiter(struct kb_worker *w, struct kb_exchange *x)
+{
+	struct kb_waiter *waiter = x->waiters;
+
+	if (!waiter)
+		return NULL;
+	x->waiters = waiter->next;
+	waiter->next = w->free_waiters;
+	w->free_waiters = waiter;
+	return &waiter->client;
+}
+
+static void finish(struct kb_worker *w, struct kb_exchange *x, const uint8_t *msg,
+		   const struct kb_relay *relay)
+{
+	uint16_t udp_max = kb_forward_udp_max(w->forward);
+	const struct kb_client *c;
+
+	while ((c = take_waiter(w, x)))
+		send_client(w, c,
+			    kb_relay_reply(&c->ask, msg, relay, udp_max, w->out, sizeof(w->out)));
+	exchange_free(w, x);
+}
+
+/* Nobody could be asked, or all that were asked failed. */
+static void give_up(struct kb_worker *w, struct kb_exchange *x)
+{
+	const struct kb_client *c;
+
+	if (x->group)
+		kb_count(&w->stats.failed);
+	while ((c = take_waiter(w, x)))
+		send_error(w, c, x->rcode);
+	exchange_free(w, x);
+}
+
+void kb_exchange_drop(struct kb_worker *w, struct kb_exchange *x)
+{
+	while (take_waiter(w, x))
+		;
+	exchange_free(w, x);
+}
+
+/* --- attempts ---------------------------------------------------------------- */
+
+static void set_deadline(struct kb_worker *w, struct kb_exchange *x)
+{
+	uint64_t at = w->now_ms + KB_FORWARD_ATTEMPT_MS;
+
+	x->deadline_ms = at < x->end_ms ? at : x->end_ms;
+}
+
+static void upstream_failed(struct kb_upstream *u, atomic_uint_fast64_t *count)
+{
+	kb_count_shared(count);
+	if (atomic_fetch_add_explicit(&u->fails, 1, memory_order_relaxed) + 1 == KB_UPSTREAM_FAILS)
+		kb_log_limited(KB_LOG_WARN, 5,
+			       "upstream %s does not answer: it is probed, and used "
+			       "only when no other is left",
+			       u->text);
+}
+
+static void upstream_lives(struct kb_exchange *x)
+{
+	struct kb_upstream *u = x->upstream;
+
+	kb_count_shared(&u->replies);
+	kb_upstream_latency(u, kb_worker_now_us() - x->sent_us);
+	if (atomic_exchange_explicit(&u->fails, 0, memory_order_relaxed) >= KB_UPSTREAM_FAILS)
+		kb_log_limited(KB_LOG_INFO, 5, "upstream %s answers again", u->text);
+}
+
+/* Asks x->upstream over UDP. 0 or -errno. */
+static int ask_upstream(struct kb_worker *w, struct kb_exchange *x)
+{
+	int r = kb_upsock_send(w, x);
+
+	if (r < 0) {
+		upstream_failed(x->upstream, &x->upstream->errors);
+		return r;
+	}
+	kb_count_shared(&x->upstream->queries);
+	x->sent_us = kb_worker_now_us();
+	set_deadline(w, x);
+	return 0;
+}
+
+static bool all_tried(const struct kb_exchange *x)
+{
+	return x->tried == (1U << x->group->n) - 1;
+}
+
+/* The next attempt, or the end. */
+static void attempt(struct kb_worker *w, struct kb_exchange *x)
+{
+	do {
+		int i;
+
+		if (w->now_ms >= x->end_ms || (x->tries >= KB_FORWARD_TRIES && all_tried(x))) {
+			give_up(w, x);
+			return;
+		}
+		i = kb_routes_pick(x->routes, x->group, x->tried, kb_worker_random(w));
+		x->upstream = x->group->v[i];
+		x->tried |= 1U << i;
+		x->tries++;
+		x->plain = false;
+		if (!kb_upstream_is_up(x->upstream))
+			kb_count(&w->stats.healthcheck_broken);
+	} while (ask_upstream(w, x) < 0);
+}
+
+void kb_exchange_failed(struct kb_worker *w, struct kb_exchange *x, bool timeout)
+{
+	struct kb_upstream *u = x->upstream;
+
+	attempt_end(w, x);
+	upstream_failed(u, timeout ? &u->timeouts : &u->errors);
+	if (x->group) {
+		attempt(w, x);
+	} else {
+		kb_count_shared(&u->probe_failures);
+		kb_exchange_drop(w, x);
+	}
+}
+
+/* Asks the same upstream again without EDNS (RFC 6891 section 6.2.2). */
+static void ask_plain(struct kb_worker *w, struct kb_exchange *x)
+{
+	attempt_end(w, x);
+	x->plain = true;
+	if (ask_upstream(w, x) < 0)
+		attempt(w, x);
+}
+
+static void ask_tcp(struct kb_worker *w, struct kb_exchange *x)
+{
+	attempt_end(w, x);
+	kb_count_shared(&x->upstream->tcp);
+	set_deadline(w, x);
+	if (kb_uptcp_start(w, x) < 0)
+		kb_exchange_failed(w, x, false);
+}
+
+void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t *msg, size_t len,
+		       bool tcp)
+{
+	struct kb_relay relay;
+	enum kb_relay_verdict verdict = kb_relay_read(&x->ask, x->id, msg, len, &relay);
+	bool no_edns;
+
+	if (verdict == KB_RELAY_FOREIGN) {
+		kb_count_shared(&x->upstream->rejected);
+		if (tcp)
+			kb_exchange_failed(w, x, false);
+		return;
+	}
+	if (!x->group) { /* a probe: any reply will do */
+		upstream_lives(x);
+		kb_exchange_drop(w, x);
+		return;
+	}
+	no_edns = !x->plain && !relay.has_opt &&
+		  (relay.rcode == KB_RCODE_FORMERR || relay.rcode == KB_RCODE_NOTIMP);
+	if (no_edns) {
+		upstream_lives(x);
+		ask_plain(w, x);
+	} else if (verdict == KB_RELAY_BAD || relay.rcode > 15) {
+		kb_count_shared(&x->upstream->rejected);
+		kb_exchange_failed(w, x, false);
+	} else if (relay.tc && !tcp) {
+		ask_tcp(w, x);
+	} else {
+		upstream_lives(x);
+		if ((relay.rcode == KB_RCODE_SERVFAIL || relay.rcode == KB_RCODE_REFUSED) &&
+		    !all_tried(x)) {
+			x->rcode = (uint8_t)relay.rcode;
+			attempt_end(w, x);
+			attempt(w, x);
+			return;
+		}
+		finish(w, x, msg, &relay);
+	}
+}
+
+/* --- beginnings -------------------------------------------------------------- */
+
+void kb_exchange_start(struct kb_worker *w, const struct kb_client *client)
+{
+	const struct kb_ask *ask = &client->ask;
+	struct kb_exchange *x = find(w, ask);
+	struct kb_group *group;
+
+	if (x && add_waiter(w, x, client)) {
+		kb_count(&w->stats.shared);
+		return;
+	}
+	group = w->routes ? kb_routes_find(w->routes, ask->question, ask->len - 4U) : NULL;
+	if (!group || !group->n) {
+		kb_count(&w->stats.no_upstream);
+		send_error(w, client, KB_RCODE_REFUSED);
+		return;
+	}
+	x = x ? NULL : exchange_new(w); /* one that is there had no room for this client */
+	if (!x || !add_waiter(w, x, client)) {
+		if (x)
+			exchange_free(w, x);
+		kb_count(&w->stats.rejected);
+		send_error(w, client, KB_RCODE_SERVFAIL);
+		return;
+	}
+	kb_count(&w->stats.exchanges);
+	x->ask = *ask;
+	x->group = group;
+	x->chain = *bucket_of(w, ask);
+	*bucket_of(w, ask) = x;
+	attempt(w, x);
+}
+
+void kb_exchange_probe(struct kb_worker *w, struct kb_upstream *u)
+{
+	static const struct kb_ask root_ns = {
+		.question = {0, 0, KB_TYPE_NS, 0, 1}, .len = 5, .rd = true};
+	struct kb_exchange *x = exchange_new(w);
+
+	if (!x)
+		return;
+	x->ask = root_ns;
+	x->upstream = u;
+	kb_count_shared(&u->probes);
+	if (ask_upstream(w, x) < 0) {
+		kb_count_shared(&u->probe_failures);
+		kb_exchange_drop(w, x);
+	}
+}
+
+static void probe_due(struct kb_worker *w, struct kb_upstream *u)
+{
+	if (kb_upstream_is_up(u)) {
+		u->probe_gap_ms = 0;
+		return;
+	}
+	if (u->probe_gap_ms && w->now_ms < u->probe_at_ms)
+		return;
+	u->probe_gap_ms = u->probe_gap_ms ? u->probe_gap_ms * 2 : PROBE_GAP_MIN_MS;
+	if (u->probe_gap_ms > PROBE_GAP_MAX_MS)
+		u->probe_gap_ms = PROBE_GAP_MAX_MS;
+	u->probe_at_ms = w->now_ms + u->probe_gap_ms;
+	kb_exchange_probe(w, u);
+}
+
+void kb_exchange_sweep(struct kb_worker *w)
+{
+	struct kb_exchange *x, *next;
+
+	for (x = w->active; x; x = next) {
+		next = x->next;
+		if (w->now_ms >= x->deadline_ms)
+			kb_exchange_failed(w, x, true);
+	}
+	if (w->index != 0 || !w->routes)
+		return;
+	for (size_t i = 0; i < w->routes->n_upstreams; i++)
+		probe_due(w, w->routes->upstreams[i]);
+}

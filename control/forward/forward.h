@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The forwarder: names that are nobody's here are asked of upstream servers.
+ *
+ *   main loop:  listen sockets -> responder --answers--> client
+ *                                    | a name outside
+ *                                    v
+ *                               kb_forward_ask --inbox--> worker (by the name's hash)
+ *   worker:     inbox -> exchange -> upstream socket -> check -> client (UDP)
+ *                                                           \-> outbox -> main loop -> client (TCP)
+ *
+ * The listen sockets stay with the main loop: a client's packet is looked at once, by the one
+ * thread that may read table and records at any time, so that cluster names keep their way of
+ * one batch in and one batch out, and readers of the table in other threads (with grace
+ * periods to wait for them) are not needed. What waits, waits in workers.
+ *
+ * A worker is a thread with its own epoll, upstream sockets, and exchanges. Questions are
+ * spread over workers by the hash of their name, so the same question meets itself in one
+ * worker, and one exchange serves all who ask it. Nothing is shared between workers but
+ * counters and the health of upstreams, both atomic. A worker answers clients over UDP
+ * itself, from the listen socket that was asked.
+ *
+ * An exchange is one question on its way: up to KB_FORWARD_TRIES attempts of
+ * KB_FORWARD_ATTEMPT_MS with upstreams of its group, one after the other, within
+ * KB_FORWARD_BUDGET_MS; then SERVFAIL. That is less than the 5 s after which resolvers ask again.
+ * SERVFAIL and REFUSED from one upstream make it try the others first. UDP, and TCP when the
+ * reply is truncated.
+ *
+ * Against forged replies: sockets are connected, so the kernel takes datagrams of the asked
+ * address and port only; each upstream has a few sockets with ports of the kernel's choice,
+ * one of which is drawn for each query, and which are replaced after some hundred queries; IDs are
+ * drawn from getrandom(2); the question has to be the one that was asked (RFC 5452).
+ *
+ * Bounded: exchanges (max_concurrent in all, over workers), clients that wait for them, the
+ * inbox and the outbox; what does not fit is answered SERVFAIL at once and counted.
+ */
+#ifndef KB_FORWARD_FORWARD_H
+#define KB_FORWARD_FORWARD_H
+
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "control/forward/relay.h"
+#include "control/forward/routes.h"
+
+#define KB_FORWARD_THREADS_MAX	  64
+#define KB_FORWARD_TRIES	  3
+#define KB_FORWARD_ATTEMPT_MS	  1500
+#define KB_FORWARD_BUDGET_MS	  4500
+#define KB_FORWARD_CONCURRENT_MAX 65536
+/* Bytes of replies on their way to the main loop. */
+#define KB_FORWARD_OUTBOX_MAX (4 << 20)
+
+struct kb_forward;
+
+/* Who asked, and where the reply goes. */
+struct kb_client {
+	struct kb_ask ask;
+	/* UDP: the listen socket (borrowed, open as long as the forwarder lives), the client's
+	 * address, and ancillary data for the source address. fd -1: TCP. */
+	int fd;
+	socklen_t from_len;
+	union kb_sockaddr from;
+	uint32_t control_len;
+	_Alignas(8) uint8_t control[64];
+	uint64_t conn; /* TCP: as deliver takes it */
+};
+
+struct kb_forward_config {
+	unsigned int threads;
+	unsigned int max_concurrent;
+	uint16_t udp_max; /* of our own OPT record, to clients and upstreams */
+	/* A reply for a TCP client; main loop's thread. */
+	void (*deliver)(void *arg, uint64_t conn, const uint8_t *msg, size_t len);
+	void *arg;
+};
+
+/* Counts; uint64_t, since rows of them are shown by offset. */
+struct kb_forward_stats {
+	uint64_t asked;	      /* questions of clients */
+	uint64_t shared;      /* of those, joined to an exchange under way */
+	uint64_t exchanges;   /* begun */
+	uint64_t active;      /* now */
+	uint64_t rejected;    /* SERVFAIL because of max_concurrent, or a full queue */
+	uint64_t no_upstream; /* REFUSED: there is nobody to ask */
+	uint64_t failed;      /* exchanges that ended in a SERVFAIL of our own */
+	uint64_t noerror, nxdomain, servfail, refused, other; /* replies to clients */
+	uint64_t send_failed;	     /* replies that the kernel did not take */
+	uint64_t healthcheck_broken; /* asked although no upstream of the group is up */
+};
+
+/* Starts threads. 0 or -errno with one line in err. */
+int kb_forward_new(uv_loop_t *loop, const struct kb_forward_config *config,
+		   struct kb_forward **ret_forward, char *err, size_t err_size);
+/* Ends the threads; clients that wait get no reply. The loop has to run once more to let go of
+ * a handle. NULL is fine. */
+void kb_forward_free(struct kb_forward *f);
+
+/* From now on these are in force; takes over the caller's reference. Main loop's thread, as
+ * are all below. */
+void kb_forward_set_routes(struct kb_forward *f, struct kb_routes *routes);
+/* Borrowed until the next kb_forward_set_routes. */
+struct kb_routes *kb_forward_routes(const struct kb_forward *f);
+
+/* Takes a question (copied). Returns 0 when the reply follows later, or the length of a reply
+ * in `reply` (KB_RELAY_QUERY_MAX bytes) for the caller to send. */
+size_t kb_forward_ask(struct kb_forward *f, const struct kb_client *client, uint8_t *reply);
+
+void kb_forward_stats(const struct kb_forward *f, struct kb_forward_stats *ret_stats);
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/forward/relay.h"
+
+#include <arpa/nameser.h>
+#include <assert.h>
+#include <string.h>
+
+#include "dataplane/core/dns.h"
+
+#define OPT_LEN	 11
+#define RA	 0x80
+#define AD	 0x20
+#define RR_FIXED 10 /* bytes between a record's owner and its data */
+
+static uint8_t lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
+
+/* Label lengths are below 64, so folding the bytes of a name as they lie leaves them be. */
+static bool same_question(const uint8_t *a, const uint8_t *b, size_t len)
+{
+	for (size_t i = 0; i < len - 4; i++) {
+		if (lower(a[i]) != lower(b[i]))
+			return false;
+	}
+	return memcmp(a + len - 4, b + len - 4, 4) == 0;
+}
+
+bool kb_ask_same(const struct kb_ask *a, const struct kb_ask *b)
+{
+	return a->hash == b->hash && a->len == b->len && a->rd == b->rd && a->cd == b->cd &&
+	       a->dnssec_ok == b->dnssec_ok && same_question(a->question, b->question, a->len);
+}
+
+static void put16(uint8_t *p, unsigned int v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static size_t put_opt(uint8_t *p, uint16_t udp_max, bool dnssec_ok)
+{
+	memset(p, 0, OPT_LEN);
+	put16(p + 1, KB_TYPE_OPT);
+	put16(p + 3, udp_max);
+	p[7] = dnssec_ok ? 0x80 : 0;
+	return OPT_LEN;
+}
+
+size_t kb_relay_query(const struct kb_ask *ask, uint16_t id, uint16_t udp_max, uint8_t *out)
+{
+	size_t len = KB_DNS_HDR + ask->len;
+
+	memset(out, 0, KB_DNS_HDR);
+	put16(out, id);
+	out[2] = ask->rd ? KB_RD : 0;
+	out[3] = ask->cd ? KB_CD : 0;
+	put16(out + 4, 1);
+	memcpy(out + KB_DNS_HDR, ask->question, ask->len);
+	if (udp_max) {
+		put16(out + 10, 1);
+		len += put_opt(out + len, udp_max, ask->dnssec_ok);
+	}
+	return len;
+}
+
+/* Offset behind the name at `off`, 0 if it is none. A pointer has to point back. */
+static size_t skip_name(const uint8_t *msg, size_t len, size_t off)
+{
+	size_t start = off;
+
+	while (off < len && off - start < NS_MAXCDNAME) {
+		uint8_t label = msg[off];
+
+		if (label == 0)
+			return off + 1;
+		if (label >= 0xc0) {
+			if (off + 2 > len || (size_t)(label & 0x3f) << 8 >= start ||
+			    ((size_t)(label & 0x3f) << 8 | msg[off + 1]) >= start)
+				return 0;
+			return off + 2;
+		}
+		if (label > 63)
+			return 0;
+		off += label + 1U;
+	}
+	return 0;
+}
+
+/* Walks the records; stops before the OPT record, behind which nothing is passed on. */
+static enum kb_relay_verdict read_records(const uint8_t *msg, size_t len, size_t off,
+					  struct kb_relay *r)
+{
+	uint32_t an = ns_get16(msg + 6), ns = ns_get16(msg + 8), ar = ns_get16(msg + 10);
+	uint16_t *count;
+
+	r->end = off;
+	for (uint32_t i = 0; i < an + ns + ar; i++) {
+		size_t owner = off, rdlen;
+
+		off = skip_name(msg, len, off);
+		if (!off || len - off < RR_FIXED)
+			return r->tc ? KB_RELAY_OK : KB_RELAY_BAD;
+		rdlen = ns_get16(msg + off + 8);
+		if (len - off - RR_FIXED < rdlen)
+			return r->tc ? KB_RELAY_OK : KB_RELAY_BAD;
+		if (ns_get16(msg + off) == KB_TYPE_OPT) {
+			if (i < an + ns || msg[owner] != 0)
+				return KB_RELAY_BAD;
+			r->has_opt = true;
+			r->rcode |= (uint16_t)(msg[off + 4] << 4);
+			return KB_RELAY_OK;
+		}
+		off += RR_FIXED + rdlen;
+		r->end = off;
+		count = i < an ? &r->an : i < an + ns ? &r->ns : &r->ar;
+		++*count;
+	}
+	return KB_RELAY_OK;
+}
+
+enum kb_relay_verdict kb_relay_read(const struct kb_ask *ask, uint16_t id, const uint8_t *msg,
+				    size_t len, struct kb_relay *ret_relay)
+{
+	struct kb_relay r = {0};
+	enum kb_relay_verdict verdict;
+
+	if (len < KB_DNS_HDR || ns_get16(msg) != id || !(msg[2] & KB_QR) || msg[2] & KB_OPCODE)
+		return KB_RELAY_FOREIGN;
+	r.flags2 = msg[2];
+	r.flags3 = msg[3];
+	r.rcode = msg[3] & 0x0f;
+	r.tc = msg[2] & KB_TC;
+	if (ns_get16(msg + 4) == 0 && len == KB_DNS_HDR &&
+	    (r.rcode == KB_RCODE_FORMERR || r.rcode == KB_RCODE_NOTIMP)) {
+		*ret_relay = r;
+		return KB_RELAY_BAD;
+	}
+	if (ns_get16(msg + 4) != 1 || len < KB_DNS_HDR + (size_t)ask->len ||
+	    !same_question(msg + KB_DNS_HDR, ask->question, ask->len))
+		return KB_RELAY_FOREIGN;
+	verdict = read_records(msg, len, KB_DNS_HDR + (size_t)ask->len, &r);
+	*ret_relay = r;
+	return verdict;
+}
+
+/* Header and question; the counts are the caller's. */
+static size_t begin(const struct kb_ask *ask, uint8_t flags2, uint8_t flags3, uint8_t *out)
+{
+	memset(out, 0, KB_DNS_HDR);
+	memcpy(out, ask->id, 2);
+	out[2] = (uint8_t)(KB_QR | flags2 | (ask->rd ? KB_RD : 0));
+	out[3] = (uint8_t)(RA | flags3 | (ask->cd ? KB_CD : 0));
+	put16(out + 4, 1);
+	memcpy(out + KB_DNS_HDR, ask->question, ask->len);
+	return KB_DNS_HDR + (size_t)ask->len;
+}
+
+size_t kb_relay_reply(const struct kb_ask *ask, const uint8_t *msg, const struct kb_relay *relay,
+		      uint16_t udp_max, uint8_t *out, size_t cap)
+{
+	size_t question_end = KB_DNS_HDR + (size_t)ask->len, body = relay->end - question_end;
+	size_t opt = ask->has_opt ? OPT_LEN : 0, limit = ask->limit < cap ? ask->limit : cap;
+	bool fits = relay->end + opt <= limit && !relay->tc;
+	size_t len;
+
+	assert(cap >= KB_RELAY_QUERY_MAX);
+	len = begin(ask, (uint8_t)((relay->flags2 & KB_AA) | (fits ? 0 : KB_TC)),
+		    (uint8_t)((ask->dnssec_ok ? relay->flags3 & AD : 0) | (relay->rcode & 0x0f)),
+		    out);
+	if (fits) {
+		put16(out + 6, relay->an);
+		put16(out + 8, relay->ns);
+		memcpy(out + len, msg + question_end, body);
+		len += body;
+	}
+	put16(out + 10, (fits ? relay->ar : 0U) + ask->has_opt);
+	if (opt)
+		len += put_opt(out + len, udp_max, ask->dnssec_ok);
+	return len;
+}
+
+size_t kb_relay_error(const struct kb_ask *ask, uint8_t rcode, uint16_t udp_max, uint8_t *out)
+{
+	size_t len = begin(ask, 0, rcode, out);
+
+	put16(out + 10, ask->has_opt);
+	if (ask->has_opt)
+		len += put_opt(out + len, udp_max, ask->dnssec_ok);
+	return len;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The messages of the forwarder: the query to an upstream, the check of what comes back, and
+ * the reply to each client made from it.
+ *
+ * A reply is passed on as it came, but for the header, the question (the client's, in its
+ * case) and the OPT record, which belongs to one hop only (RFC 6891 section 6.1.1). Since
+ * question and header keep their lengths, compression pointers stay right. No I/O, any
+ * thread.
+ */
+#ifndef KB_FORWARD_RELAY_H
+#define KB_FORWARD_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define KB_QUESTION_MAX	   (255 + 4)
+#define KB_RELAY_QUERY_MAX (12 + KB_QUESTION_MAX + 11)
+
+/* What was asked. Two questions that are the same by kb_ask_same have one answer. */
+struct kb_ask {
+	uint8_t question[KB_QUESTION_MAX]; /* name as it was written, type, class */
+	uint16_t len;			   /* of the question */
+	uint8_t id[2];
+	bool rd, cd, dnssec_ok;
+	bool has_opt;
+	uint16_t limit; /* bytes of the largest reply that the client takes */
+	uint64_t hash;	/* keyed, of the lower-cased name */
+};
+
+bool kb_ask_same(const struct kb_ask *a, const struct kb_ask *b);
+
+/* Writes the query to `out` (KB_RELAY_QUERY_MAX bytes) and returns its length. `udp_max`
+ * 0: without an OPT record. */
+size_t kb_relay_query(const struct kb_ask *ask, uint16_t id, uint16_t udp_max, uint8_t *out);
+
+/* What a reply is, as far as it is looked at. Offsets are into the message. */
+struct kb_relay {
+	uint16_t an, ns, ar; /* records up to the OPT record */
+	uint16_t rcode;	     /* with the OPT record's upper bits */
+	bool tc, has_opt;
+	uint8_t flags2, flags3; /* bytes 2 and 3 of the header */
+	size_t end;		/* behind the last record that is passed on */
+};
+
+enum kb_relay_verdict {
+	KB_RELAY_OK,
+	KB_RELAY_FOREIGN, /* no reply to this query: other ID or question, or not a reply */
+	KB_RELAY_BAD,	  /* a reply to this query that cannot be used */
+};
+
+/*
+ * Is this the reply to ask with this ID? The question has to be there and the same; an error
+ * of the header alone (FORMERR, NOTIMP) counts as BAD with its rcode. Every record up to the
+ * OPT record has to lie within the message, and its owner to be a well-formed name. ret_relay
+ * is filled unless the verdict is FOREIGN.
+ */
+enum kb_relay_verdict kb_relay_read(const struct kb_ask *ask, uint16_t id, const uint8_t *msg,
+				    size_t len, struct kb_relay *ret_relay);
+
+/* The reply to a client, at most ask->limit and cap bytes (at least KB_RELAY_QUERY_MAX):
+ * without records and with TC when it does not fit. `udp_max` is for our own OPT record. */
+size_t kb_relay_reply(const struct kb_ask *ask, const uint8_t *msg, const struct kb_relay *relay,
+		      uint16_t udp_max, uint8_t *out, size_t cap);
+/* The same with an rcode of our own and no records. */
+size_t kb_relay_error(const struct kb_ask *ask, uint8_t rcode, uint16_t udp_max, uint8_t *out);
+
+#endif

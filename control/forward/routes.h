@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which upstreams are asked for which names: a default group, and one for each stub domain;
+ * the longest domain that holds a name wins, and a name in a stub domain is never asked of
+ * another group.
+ *
+ * Routes are built by one thread and never change once kb_forward_set_routes has them;
+ * workers hold references. Upstreams are shared between the routes of before and after by
+ * their address, so that what is known of their health outlives a reload.
+ */
+#ifndef KB_FORWARD_ROUTES_H
+#define KB_FORWARD_ROUTES_H
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/config/upstreams.h"
+
+#define KB_UPSTREAMS_MAX 64		   /* in all */
+#define KB_GROUP_MAX	 KB_STUB_ADDRS_MAX /* CoreDNS's forward takes as many */
+#define KB_STUBS_MAX	 48
+
+/* Consecutive failures after which an upstream is avoided and probed (CoreDNS: 2). */
+#define KB_UPSTREAM_FAILS 2
+
+/* CoreDNS's buckets: 0.25 ms to 8 s. */
+#define KB_LATENCY_BUCKETS  16
+#define KB_LATENCY_FIRST_US 250
+
+union kb_sockaddr {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+/* Fills it and returns its length. */
+socklen_t kb_sockaddr_make(const struct kb_addr_port *at, union kb_sockaddr *ret);
+
+struct kb_upstream {
+	atomic_uint refs; /* of routes */
+	struct kb_addr_port at;
+	union kb_sockaddr addr;
+	socklen_t addr_len;
+	char text[KB_ADDR_TEXT_MAX];
+
+	atomic_uint fails; /* in a row */
+	/* Counts, any worker. */
+	atomic_uint_fast64_t queries, replies, timeouts, errors, rejected, tcp, probes,
+		probe_failures;
+	/* Of good replies: how many took up to KB_LATENCY_FIRST_US << i, the last one longer
+	 * than all of these; and their sum. */
+	atomic_uint_fast64_t latency[KB_LATENCY_BUCKETS + 1], latency_us;
+	/* When to probe it next; the first worker's alone. */
+	uint64_t probe_at_ms;
+	uint32_t probe_gap_ms;
+};
+
+static inline bool kb_upstream_is_up(struct kb_upstream *u)
+{
+	return atomic_load_explicit(&u->fails, memory_order_relaxed) < KB_UPSTREAM_FAILS;
+}
+
+/* uint64_t, since rows of them are shown by offset. */
+struct kb_upstream_stats {
+	uint64_t up, queries, replies, timeouts, errors, rejected, tcp, probes, probe_failures;
+};
+
+void kb_upstream_latency(struct kb_upstream *u, uint64_t us);
+void kb_upstream_stats(struct kb_upstream *u, struct kb_upstream_stats *ret_stats);
+
+struct kb_group {
+	struct kb_upstream *v[KB_GROUP_MAX]; /* borrowed from the routes */
+	size_t n;
+	atomic_uint turn; /* of round robin */
+};
+
+struct kb_stub_route {
+	uint8_t name[255]; /* wire form, lower case */
+	uint8_t len;
+	struct kb_group *group; /* borrowed */
+};
+
+struct kb_routes {
+	atomic_uint refs;
+	enum kb_policy policy;
+	struct kb_upstream *upstreams[KB_UPSTREAMS_MAX]; /* a reference each */
+	size_t n_upstreams;
+	struct kb_group groups[1 + KB_STUBS_MAX]; /* the first is the default */
+	struct kb_stub_route stubs[KB_STUBS_MAX]; /* by falling length */
+	size_t n_stubs;
+};
+
+/* Empty: no upstream for anything. 0 or -ENOMEM. */
+int kb_routes_new(enum kb_policy policy, struct kb_routes **ret_routes);
+/* Sets the default group, or with a domain (text, no final dot) a stub domain's. `before`,
+ * which may be NULL, gives upstreams of the same address. -E2BIG, -EEXIST (domain given
+ * twice), -ENOMEM. */
+int kb_routes_add(struct kb_routes *routes, const char *domain, const struct kb_addr_port *at,
+		  size_t n, struct kb_routes *before);
+struct kb_routes *kb_routes_ref(struct kb_routes *routes);
+void kb_routes_unref(struct kb_routes *routes);
+
+/* Is a name (wire form, any case) in a stub domain? */
+bool kb_routes_is_stub(const struct kb_routes *routes, const uint8_t *name, size_t len);
+/* The group to ask for a name; it may be empty. */
+struct kb_group *kb_routes_find(struct kb_routes *routes, const uint8_t *name, size_t len);
+
+/* The next upstream to try, by policy: one that is up and not in `tried` (bit i for v[i]),
+ * otherwise one not in `tried`, otherwise any. `random` is a random number. -1 if the
+ * group is empty. */
+int kb_routes_pick(const struct kb_routes *routes, struct kb_group *group, uint32_t tried,
+		   uint32_t random);
+
+#endif
