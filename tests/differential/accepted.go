@@ -14,6 +14,8 @@ const (
 	serialSlack = 30
 	// ownPayload is kbdnsd's default max-udp-size.
 	ownPayload = 1232
+	// chainMax is how many CNAMEs are followed.
+	chainMax = 11
 )
 
 // accepted is a difference from the reference that is meant. explains returns the parts of the
@@ -69,7 +71,34 @@ var acceptedList = []accepted{
 		}},
 	{"cname", "the CNAME, then what the name that it leads to has, for every type, and its rcode", "decision 7; RFC 1034 3.6.2, RFC 6604",
 		func(p *pair, d difference) difference {
-			return bit(p.ref.rcode == dns.RcodeSuccess && len(p.ref.m.Answer) == 0 && p.rightChain(), diffRcode|contents)
+			return bit(p.ref.rcode == dns.RcodeSuccess && subset(folded(p.ref.sections[0]), folded(p.our.sections[0])) &&
+				p.rightChain(), diffRcode|contents)
+		}},
+	{"cname-depth", "a chain of more than eleven CNAMEs ends there", "section 5, depth limit",
+		func(p *pair, d difference) difference {
+			chain, _ := p.cat.chase(p.q.name)
+			if len(chain) <= chainMax || len(p.our.m.Answer) != chainMax || p.our.rcode != dns.RcodeSuccess ||
+				len(p.our.m.Ns)+len(p.our.sections[2]) > 0 {
+				return 0
+			}
+			for i, rr := range p.our.m.Answer {
+				if c, ok := rr.(*dns.CNAME); !ok || !strings.EqualFold(c.Target, chain[i]) {
+					return 0
+				}
+			}
+			return contents
+		}},
+	{"fqdn-slice", "slices of address type FQDN are passed over; CoreDNS makes a CNAME beside other records", "section 3; RFC 1034 3.6.2",
+		func(p *pair, d difference) difference {
+			var keep []string
+			for _, rr := range p.ref.m.Answer {
+				if _, isCNAME := rr.(*dns.CNAME); !isCNAME || !p.cat.fqdn[strings.ToLower(rr.Header().Name)] {
+					keep = append(keep, rr.String())
+				}
+			}
+			right := len(keep) < len(p.ref.m.Answer) && equalSets(folded(keep), folded(p.our.sections[0]))
+			empty := len(keep) == 0 && (p.denied() || p.our.rcode == dns.RcodeSuccess && p.onlySOA())
+			return bit(right && len(keep) > 0, diffAnswer|bit(len(p.our.m.Ns) == 1, diffAuthority)) | bit(right && empty, diffAnswer|diffAuthority|diffRcode)
 		}},
 	{"cname-address", "an externalName that looks like an address is a CNAME all the same", "decision 8",
 		func(p *pair, d difference) difference {
@@ -109,12 +138,39 @@ var acceptedList = []accepted{
 		func(p *pair, d difference) difference {
 			var keep []string
 			for _, rr := range p.ref.m.Answer {
-				if t, ok := rr.(*dns.PTR); ok && p.cat.byName[strings.ToLower(t.Ptr)] != nil {
+				// Hidden by their labels, namespaces keep their PTRs (section 12).
+				if t, ok := rr.(*dns.PTR); ok && p.cat.all.find(strings.ToLower(t.Ptr)) != nil {
 					keep = append(keep, rr.String())
 				}
 			}
 			right := equalSets(sorted(keep), p.our.sections[0]) && len(keep) < len(p.ref.m.Answer)
 			return bit(p.q.qtype == dns.TypePTR && right && (len(keep) > 0 || p.denied()), denial)
+		}},
+	{"pod-srv", "Pods have no ports", "section 7, row Q",
+		func(p *pair, d difference) difference {
+			return bit(p.q.entry != nil && p.q.entry.kind == kindPod && p.q.qtype == dns.TypeSRV && p.our.rcode == dns.RcodeSuccess &&
+				p.onlySOA(), contents)
+		}},
+	{"pod-labels", "labels in front of a Pod's name are none of it", "decisions: quirks not copied",
+		func(p *pair, d difference) difference {
+			above := p.cat.find(parent(p.q.name))
+			if above == nil && strings.Count(p.q.name, ".") > 2 {
+				above = p.cat.find(parent(parent(p.q.name)))
+			}
+			return bit(p.q.entry == nil && above != nil && above.kind == kindPod && p.denied(), denial)
+		}},
+	{"no-endpoints-ns", "the cluster's DNS Service is known without its endpoints", "section 1, row of NS",
+		func(p *pair, d difference) difference {
+			if !p.cat.rules.noEndpoints || p.q.entry == nil || len(p.our.m.Answer) == 0 {
+				return 0
+			}
+			chain, _ := p.cat.chase(p.q.name)
+			if len(chain) > 0 && strings.HasPrefix(chain[len(chain)-1], "ns.dns.") {
+				return bit(p.rightChain(), contents)
+			}
+			ns, isNS := p.our.m.Answer[0].(*dns.NS)
+			return bit(isNS && p.q.entry.kind == kindApex && strings.HasPrefix(strings.ToLower(ns.Ns), "kube-dns.kube-system.svc.") ||
+				strings.HasPrefix(p.q.name, "ns.dns."), contents)
 		}},
 	{"port-address", "names of ports have no addresses", "section 4, row Q",
 		func(p *pair, d difference) difference {
@@ -127,7 +183,7 @@ var acceptedList = []accepted{
 			if len(l) < 3 || p.q.entry != nil {
 				return 0
 			}
-			above := p.cat.byName[parent(parent(p.q.name))]
+			above := p.cat.find(parent(parent(p.q.name)))
 			loose := func(s string) bool { return s == "_" || !strings.HasPrefix(s, "_") }
 			return bit(above != nil && (above.kind == kindService || above.kind == kindHeadless) && (loose(l[0]) || loose(l[1])) &&
 				p.denied() && p.ref.rcode == dns.RcodeSuccess, denial)
@@ -267,6 +323,13 @@ func (p *pair) rightChain() bool {
 		return p.our.rcode == dns.RcodeSuccess && len(records)+len(p.our.m.Ns)+len(p.our.sections[2]) == 0
 	case endMissing:
 		return p.our.rcode == dns.RcodeNameError && len(records)+len(p.our.sections[2]) == 0 && len(p.our.m.Ns) == 1
+	}
+	if e := p.cat.find(last); e.kind == kindPod && p.q.qtype == dns.TypeSRV {
+		// The same as for a Pod asked directly, see pod-srv.
+		return p.our.rcode == dns.RcodeSuccess && len(records) == 0 && len(p.our.m.Ns) == 1
+	}
+	if p.cat.rules.noEndpoints && strings.HasPrefix(last, "ns.dns.") {
+		return p.our.rcode == dns.RcodeSuccess && len(records) == 1 && len(p.our.m.Ns) == 0
 	}
 	there := p.askReference(last, p.q.qtype)
 	if p.our.rcode != dns.RcodeSuccess || there.m == nil || !equalSets(folded(records), folded(there.sections[0])) ||

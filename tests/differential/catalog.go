@@ -4,6 +4,7 @@ package main
 
 import (
 	"net/netip"
+	"slices"
 	"sort"
 	"strings"
 
@@ -28,6 +29,7 @@ const (
 	kindExternal
 	kindReverse
 	kindPod
+	kindPodNamespace
 	kindEmpty // exists only because of the names below it
 )
 
@@ -41,16 +43,39 @@ type entry struct {
 type catalog struct {
 	zones   []string
 	through map[string]bool // zones whose unknown names are somebody else's
+	rules   *rules
+	all     *catalog // the same without a filter by the namespaces' labels
 	st      *state
 	entries []entry
 	byKind  map[kind][]int
 	byName  map[string]*entry // also the empty ones
 	byIP    map[netip.Addr]bool
-	longest int // labels
+	fqdn    map[string]bool // Services with slices of the deprecated address type FQDN
 }
 
-func newCatalog(st *state, zones, through []string) *catalog {
-	c := &catalog{zones: zones, through: map[string]bool{}, st: st, byKind: map[kind][]int{}, byName: map[string]*entry{}, byIP: map[netip.Addr]bool{}}
+// rules are the options of the kubernetes block that both servers run with.
+type rules struct {
+	pods           string
+	podNames       bool     // endpoint_pod_names
+	namespaces     []string // only these
+	tier           string   // only namespaces with this label
+	onlyShown      bool     // only objects with the label shown=yes
+	noEndpoints    bool
+	ignoreEmpty    bool
+	zones, through string
+}
+
+func (r *rules) shown(labels map[string]string) bool { return !r.onlyShown || labels["shown"] == "yes" }
+
+func newCatalog(st *state, r *rules) *catalog {
+	zones, through := strings.Fields(r.zones), strings.Fields(r.through)
+	c := &catalog{zones: zones, through: map[string]bool{}, rules: r, st: st, byKind: map[kind][]int{}, byName: map[string]*entry{}, byIP: map[netip.Addr]bool{}, fqdn: map[string]bool{}}
+	c.all = c
+	if r.tier != "" {
+		whole := *r
+		whole.tier = ""
+		c.all = newCatalog(st, &whole)
+	}
 	for _, z := range through {
 		c.through[z] = true
 	}
@@ -98,22 +123,53 @@ func (c *catalog) add(name string, k kind, svc *corev1.Service, types ...uint16)
 func (c *catalog) forward(z string) {
 	c.add("svc."+z, kindFixed, nil)
 	c.add("pod."+z, kindFixed, nil)
+	c.pods(z)
 	c.add("dns-version."+z, kindFixed, nil, dns.TypeTXT)
 	c.add("ns.dns."+z, kindFixed, nil, dns.TypeA, dns.TypeAAAA)
 	for i := range c.st.namespaces {
+		if !c.exposed(c.st.namespaces[i].Name) {
+			continue
+		}
 		c.add(c.st.namespaces[i].Name+".svc."+z, kindNamespace, nil)
-		c.add(c.st.namespaces[i].Name+".pod."+z, kindPod, nil)
+		if c.rules.pods != podsDisabled {
+			c.add(c.st.namespaces[i].Name+".pod."+z, kindPodNamespace, nil)
+		}
 	}
-	slices := map[string][]*discoveryv1.EndpointSlice{}
+	bySvc := map[string][]*discoveryv1.EndpointSlice{}
 	for i := range c.st.slices {
 		sl := &c.st.slices[i]
+		if c.rules.noEndpoints || !c.rules.shown(sl.Labels) {
+			continue
+		}
+		if sl.AddressType == discoveryv1.AddressTypeFQDN {
+			c.fqdn[sl.Labels[discoveryv1.LabelServiceName]+"."+sl.Namespace+".svc."+z] = true
+			continue
+		}
 		k := sl.Namespace + "/" + sl.Labels[discoveryv1.LabelServiceName]
-		slices[k] = append(slices[k], sl)
+		bySvc[k] = append(bySvc[k], sl)
 	}
 	for i := range c.st.services {
 		s := &c.st.services[i]
-		c.service(z, s, slices[s.Namespace+"/"+s.Name])
+		if !c.exposed(s.Namespace) || !c.rules.shown(s.Labels) {
+			continue
+		}
+		c.service(z, s, bySvc[s.Namespace+"/"+s.Name])
 	}
+}
+
+func (c *catalog) exposed(ns string) bool {
+	if len(c.rules.namespaces) > 0 {
+		return slices.Contains(c.rules.namespaces, ns)
+	}
+	if c.rules.tier == "" {
+		return true
+	}
+	for i := range c.st.namespaces {
+		if c.st.namespaces[i].Name == ns {
+			return c.st.namespaces[i].Labels["tier"] == c.rules.tier
+		}
+	}
+	return false
 }
 
 func ready(e *discoveryv1.Endpoint) bool { return e.Conditions.Ready == nil || *e.Conditions.Ready }
@@ -127,7 +183,17 @@ func dashed(address string) string {
 	return s
 }
 
-func (c *catalog) service(z string, s *corev1.Service, slices []*discoveryv1.EndpointSlice) {
+func (c *catalog) endpointName(e *discoveryv1.Endpoint, address string) string {
+	if e.Hostname != nil && *e.Hostname != "" {
+		return *e.Hostname
+	}
+	if c.rules.podNames && e.TargetRef != nil && e.TargetRef.Name != "" && len(e.TargetRef.Name) < 64 {
+		return e.TargetRef.Name
+	}
+	return dashed(address)
+}
+
+func (c *catalog) service(z string, s *corev1.Service, held []*discoveryv1.EndpointSlice) {
 	base := s.Name + "." + s.Namespace + ".svc." + z
 	addrTypes := []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV}
 	if s.Spec.Type == corev1.ServiceTypeExternalName {
@@ -135,7 +201,7 @@ func (c *catalog) service(z string, s *corev1.Service, slices []*discoveryv1.End
 		return
 	}
 	endpoints, ports := map[string]bool{}, map[string]bool{}
-	for _, sl := range slices {
+	for _, sl := range held {
 		some := false
 		for i := range sl.Endpoints {
 			e := &sl.Endpoints[i]
@@ -144,11 +210,7 @@ func (c *catalog) service(z string, s *corev1.Service, slices []*discoveryv1.End
 			}
 			some = true
 			for _, a := range e.Addresses {
-				if e.Hostname != nil && *e.Hostname != "" {
-					endpoints[*e.Hostname] = true
-				} else {
-					endpoints[dashed(a)] = true
-				}
+				endpoints[c.endpointName(e, a)] = true
 			}
 		}
 		for _, p := range sl.Ports {
@@ -164,6 +226,9 @@ func (c *catalog) service(z string, s *corev1.Service, slices []*discoveryv1.End
 			ports["_"+p.Name+"._"+strings.ToLower(string(p.Protocol))] = true
 		}
 	} else if len(endpoints) == 0 {
+		return
+	}
+	if k == kindService && c.rules.ignoreEmpty && len(endpoints) == 0 {
 		return
 	}
 	c.add(base, k, s, addrTypes...)
@@ -196,6 +261,9 @@ func (c *catalog) reverse() {
 	services := map[string]bool{}
 	for i := range c.st.services {
 		s := &c.st.services[i]
+		if !c.exposed(s.Namespace) || !c.rules.shown(s.Labels) {
+			continue
+		}
 		services[s.Namespace+"/"+s.Name] = s.Spec.Type != corev1.ServiceTypeExternalName
 		for _, a := range s.Spec.ClusterIPs {
 			add(a)
@@ -203,6 +271,9 @@ func (c *catalog) reverse() {
 	}
 	for i := range c.st.slices {
 		sl := &c.st.slices[i]
+		if c.rules.noEndpoints || !c.rules.shown(sl.Labels) {
+			continue
+		}
 		if !services[sl.Namespace+"/"+sl.Labels[discoveryv1.LabelServiceName]] {
 			continue
 		}
@@ -221,7 +292,9 @@ func (c *catalog) reverse() {
 	}
 	sort.Strings(names)
 	for _, n := range names {
-		c.add(n, kindReverse, nil, dns.TypePTR)
+		if c.zone(n) != "" {
+			c.add(n, kindReverse, nil, dns.TypePTR)
+		}
 	}
 }
 
@@ -239,7 +312,7 @@ func (c *catalog) chase(name string) ([]string, chainEnd) {
 	var chain []string
 	seen := map[string]bool{name: true}
 	for {
-		e := c.byName[name]
+		e := c.find(name)
 		if c.zone(name) == "" {
 			return chain, endOutside
 		}

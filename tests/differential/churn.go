@@ -58,7 +58,7 @@ func fixed(m *metav1.ObjectMeta) bool {
 func (ch *churn) step(ctx context.Context, st *state, n int) error {
 	r := ch.g.r
 	ch.used = map[string]bool{"default": true, checkNamespace: true}
-	svcs := r.Perm(len(st.services))
+	svcs, pods := r.Perm(len(st.services)), r.Perm(len(st.pods))
 	sls := r.Perm(len(st.slices))
 	for i := 0; i < n; i++ {
 		var svc *corev1.Service
@@ -86,8 +86,17 @@ func (ch *churn) step(ctx context.Context, st *state, n int) error {
 			err = ch.dropService(ctx, st, svc)
 		case k < 11:
 			err = ch.service(ctx, svc)
-		case k < 18:
+		case k < 16:
 			err = ch.slice(ctx, st, sl)
+		case k < 17:
+			ns := pick(r, ch.g.namespaces)
+			ch.used[ns] = true
+			err = ch.c.createPod(ctx, ch.g.pod(ns))
+		case k < 18 && len(pods) > 0:
+			if p := &st.pods[pods[0]]; !fixed(&p.ObjectMeta) {
+				err = ch.pod(ctx, p)
+			}
+			pods = pods[1:]
 		default:
 			err = ch.namespace(ctx, st)
 		}
@@ -193,7 +202,11 @@ func (ch *churn) slice(ctx context.Context, st *state, sl *discoveryv1.EndpointS
 	api := ch.c.api.DiscoveryV1().EndpointSlices(sl.Namespace)
 	v6 := sl.AddressType == discoveryv1.AddressTypeIPv6
 	n := len(sl.Endpoints)
-	switch k := g.r.Intn(12); {
+	k := g.r.Intn(12)
+	if sl.AddressType == discoveryv1.AddressTypeFQDN {
+		k = 0
+	}
+	switch {
 	case k == 0:
 		if err := api.Delete(ctx, sl.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("endpointslice %s/%s: %w", sl.Namespace, sl.Name, err)
@@ -235,6 +248,9 @@ func (ch *churn) namespace(ctx context.Context, st *state) error {
 	}
 	for i := range st.slices {
 		ch.used[st.slices[i].Namespace] = true
+	}
+	for i := range st.pods {
+		ch.used[st.pods[i].Namespace] = true
 	}
 	if ch.g.one(2) {
 		for _, i := range ch.g.r.Perm(len(st.namespaces)) {

@@ -99,21 +99,31 @@ func parallel(n int, f func(i int) error) error {
 	return first
 }
 
+// alwaysShown are namespaces that a filter lets through.
+var alwaysShown = []string{"visible-1", "visible-2", "visible-3"}
+
 // fill makes the first state of the cluster: `size` Services.
 func (c *cluster) fill(ctx context.Context, r *rand.Rand, size int) error {
 	g := newGenerator(r)
-	g.namespaces = []string{"default", "kube-system"}
+	g.namespaces = append([]string{"default", "kube-system"}, alwaysShown...)
 	var nss []*corev1.Namespace
+	for _, n := range alwaysShown {
+		nss = append(nss, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: n, Labels: map[string]string{"tier": "a"}}})
+	}
 	for i := 0; i < 8+size/20; i++ {
 		nss = append(nss, g.namespace())
 	}
 	// A third of the namespaces stays empty.
-	used := append([]string{"default", "kube-system"}, g.namespaces[2:2+len(nss)*2/3]...)
+	used := g.namespaces[:2+len(nss)*2/3]
 	if err := parallel(len(nss), func(i int) error { return c.createNamespace(ctx, nss[i]) }); err != nil {
+		return err
+	}
+	if err := c.labelDefaults(ctx); err != nil {
 		return err
 	}
 	svc, slices := dnsService()
 	svcs := []*corev1.Service{svc}
+	svcs = append(svcs, g.chain(alwaysShown[0])...)
 	for i := 0; i < size; i++ {
 		s := g.service(pick(r, used))
 		svcs = append(svcs, s)
@@ -127,6 +137,13 @@ func (c *cluster) fill(ctx context.Context, r *rand.Rand, size int) error {
 		}
 		slices = append(slices, g.slices(s)...)
 	}
+	var pods []*corev1.Pod
+	for i := 0; i < size/3; i++ {
+		pods = append(pods, g.pod(pick(r, used)))
+	}
+	if err := parallel(len(pods), func(i int) error { return c.createPod(ctx, pods[i]) }); err != nil {
+		return err
+	}
 	// Slices come first for some of their Services.
 	half := len(slices) / 2
 	if err := parallel(half, func(i int) error { return c.createSlice(ctx, slices[i]) }); err != nil {
@@ -138,11 +155,33 @@ func (c *cluster) fill(ctx context.Context, r *rand.Rand, size int) error {
 	return parallel(len(slices)-half, func(i int) error { return c.createSlice(ctx, slices[half+i]) })
 }
 
+// labelDefaults shows what the API server itself makes to every filter.
+func (c *cluster) labelDefaults(ctx context.Context) error {
+	for _, name := range []string{"default", "kube-system"} {
+		ns, err := c.api.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		ns.Labels["tier"] = "a"
+		if _, err := c.api.CoreV1().Namespaces().Update(ctx, ns, metav1.UpdateOptions{}); err != nil {
+			return err
+		}
+	}
+	svc, err := c.api.CoreV1().Services("default").Get(ctx, "kubernetes", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	svc.Labels["shown"] = "yes"
+	_, err = c.api.CoreV1().Services("default").Update(ctx, svc, metav1.UpdateOptions{})
+	return err
+}
+
 // state is a copy of what the API server holds, in a fixed order.
 type state struct {
 	namespaces []corev1.Namespace
 	services   []corev1.Service
 	slices     []discoveryv1.EndpointSlice
+	pods       []corev1.Pod
 }
 
 func (c *cluster) read(ctx context.Context) (*state, error) {
@@ -159,7 +198,12 @@ func (c *cluster) read(ctx context.Context) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &state{ns.Items, svc.Items, sl.Items}
+	pods, err := c.api.CoreV1().Pods("").List(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	s := &state{ns.Items, svc.Items, sl.Items, pods.Items}
+	sort.Slice(s.pods, func(i, j int) bool { return less(&s.pods[i].ObjectMeta, &s.pods[j].ObjectMeta) })
 	sort.Slice(s.namespaces, func(i, j int) bool { return s.namespaces[i].Name < s.namespaces[j].Name })
 	sort.Slice(s.services, func(i, j int) bool { return less(&s.services[i].ObjectMeta, &s.services[j].ObjectMeta) })
 	sort.Slice(s.slices, func(i, j int) bool { return less(&s.slices[i].ObjectMeta, &s.slices[j].ObjectMeta) })

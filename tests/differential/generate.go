@@ -156,7 +156,8 @@ func (g *generator) externalName() string {
 	case 2:
 		return pick(g.r, []string{z, "svc." + z, "dns." + z, "ns.dns." + z, "dns-version." + z + ".",
 			pick(g.r, g.namespaces) + ".svc." + z, "absent.svc." + z, "a.b.c.d.e.svc." + z, "nothing." + z,
-			"kubernetes.default.svc." + z, "kubernetes.default.svc." + z + "."})
+			"kubernetes.default.svc." + z, "kubernetes.default.svc." + z + ".", "10-240-0-1.default.pod." + z,
+			longLabel + "." + longLabel + "." + longLabel + ".svc." + z, longLabel + "." + longLabel + "." + longLabel + ".example.com"})
 	case 3:
 		if g.one(2) {
 			return pick(g.r, []string{"10.1.2.3", "192.0.2.1", "1.2.3", "10.96.0.1."})
@@ -277,6 +278,10 @@ func (g *generator) slices(s *corev1.Service) []*discoveryv1.EndpointSlice {
 		var earlier []discoveryv1.Endpoint
 		for n := g.r.Intn(4); n > 0; n-- {
 			sl := g.slice(s, f == corev1.IPv6Protocol)
+			if sl.AddressType == discoveryv1.AddressTypeFQDN {
+				out = append(out, sl)
+				continue
+			}
 			if len(earlier) > 0 && g.one(3) {
 				sl.Endpoints = append(sl.Endpoints, pick(g.r, earlier))
 			}
@@ -293,12 +298,19 @@ func (g *generator) slice(s *corev1.Service, v6 bool) *discoveryv1.EndpointSlice
 	if v6 {
 		sl.AddressType = discoveryv1.AddressTypeIPv6
 	}
+	if g.one(40) {
+		sl.AddressType = discoveryv1.AddressTypeFQDN
+	}
 	base := s.Name
 	sl.ObjectMeta = metav1.ObjectMeta{Namespace: s.Namespace, Name: fmt.Sprintf("%s-s%d", base, g.serial),
 		Labels: map[string]string{discoveryv1.LabelServiceName: s.Name, "shown": s.Labels["shown"]}}
 	n := g.r.Intn(6)
 	if g.one(15) {
 		n = 20 + g.r.Intn(70) // more than fits a datagram
+	}
+	if sl.AddressType == discoveryv1.AddressTypeFQDN {
+		sl.Endpoints = []discoveryv1.Endpoint{{Addresses: []string{"www.example.com"}}}
+		n = 0
 	}
 	for ; n > 0; n-- {
 		sl.Endpoints = append(sl.Endpoints, g.endpoint(v6))
@@ -314,6 +326,21 @@ func (g *generator) slice(s *corev1.Service, v6 bool) *discoveryv1.EndpointSlice
 		sl.Ports = append(sl.Ports, port)
 	}
 	return sl
+}
+
+// chain of ExternalNames, longer than CoreDNS follows.
+func (g *generator) chain(ns string) []*corev1.Service {
+	const length = 14
+	var out []*corev1.Service
+	for i := 0; i < length; i++ {
+		target := "kubernetes.default.svc.cluster.local"
+		if i > 0 {
+			target = out[i-1].Name + "." + ns + ".svc.cluster.local"
+		}
+		out = append(out, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("chain-%d", i), Namespace: ns,
+			Labels: map[string]string{"shown": "yes"}}, Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: target}})
+	}
+	return out
 }
 
 // dnsService is the cluster DNS itself: the addresses that clients ask, and CoreDNS's own.

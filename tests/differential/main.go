@@ -58,7 +58,8 @@ type options struct {
 	reference, socket                              string
 	ctl                                            string
 	xdpPin, xdpIf, xdpNetns, xdpPeer, answers      string
-	zones, through                                 string
+	rules                                          rules
+	namespaces                                     string
 	seed                                           int64
 	n, batch, show, changes, replace, part, sample int
 }
@@ -78,8 +79,15 @@ func cmdCompare(ctx context.Context, args []string) error {
 	fs.StringVar(&o.xdpPeer, "xdp-peer", "eth0", "the interface there")
 	fs.StringVar(&o.answers, "answers", "", "file for kbdns's answers, each behind its length in two bytes")
 	fs.IntVar(&o.sample, "sample", 10, "write only one in so many there")
-	fs.StringVar(&o.zones, "zones", "cluster.local. in-addr.arpa. ip6.arpa.", "what both answer for")
-	fs.StringVar(&o.through, "fallthrough", "", "zones whose unknown names both leave to others, and there are none")
+	fs.StringVar(&o.rules.zones, "zones", "cluster.local. in-addr.arpa. ip6.arpa.", "what both answer for")
+	fs.StringVar(&o.rules.through, "fallthrough", "", "zones whose unknown names both leave to others, and there are none")
+	fs.StringVar(&o.rules.pods, "pods", podsDisabled, "as in both Corefiles: disabled, insecure or verified")
+	fs.BoolVar(&o.rules.podNames, "endpoint-pod-names", false, "as in both Corefiles")
+	fs.StringVar(&o.namespaces, "namespaces", "", "those that both show, if not all")
+	fs.StringVar(&o.rules.tier, "tier", "", "both show only namespaces with this label tier")
+	fs.BoolVar(&o.rules.onlyShown, "only-shown", false, "both show only objects with the label shown=yes")
+	fs.BoolVar(&o.rules.noEndpoints, "noendpoints", false, "as in both Corefiles")
+	fs.BoolVar(&o.rules.ignoreEmpty, "ignore-empty", false, "as in both Corefiles: ignore empty_service")
 	fs.Int64Var(&o.seed, "seed", 1, "decides what is asked")
 	fs.IntVar(&o.n, "n", 50000, "how many comparisons at least")
 	fs.IntVar(&o.batch, "batch", 2000, "questions at once")
@@ -88,6 +96,7 @@ func cmdCompare(ctx context.Context, args []string) error {
 	fs.IntVar(&o.part, "part", 1, "which run on this cluster it is, 1 to 15")
 	fs.IntVar(&o.show, "show", 10, "kinds of differences to show in full")
 	_ = fs.Parse(args)
+	o.rules.namespaces = strings.Fields(o.namespaces)
 	r, err := newRun(ctx, &o)
 	if err != nil {
 		return err
@@ -107,5 +116,3 @@ func cmdCompare(ctx context.Context, args []string) error {
 	}
 	return r.report()
 }
-
-func fields(s string) []string { return strings.Fields(s) }

@@ -62,9 +62,8 @@ func typeName(t uint16) string {
 }
 
 type questioner struct {
-	r    *rand.Rand
-	cat  *catalog
-	pods bool
+	r   *rand.Rand
+	cat *catalog
 }
 
 var otherTypes = []uint16{dns.TypeTXT, dns.TypeMX, dns.TypeHTTPS, dns.TypeSVCB, dns.TypeANY, dns.TypeDS, dns.TypeNS,
@@ -78,18 +77,15 @@ func (qr *questioner) entryOf(k kind) *entry {
 	return &qr.cat.entries[list[qr.r.Intn(len(list))]]
 }
 
+var addressed = []uint16{dns.TypeA, dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT}
+
 // addressed kinds, by how often they are asked.
 var hostKinds = []kind{kindService, kindService, kindHeadless, kindHeadless, kindEndpoint}
 
-// next never asks for what lies below pod.Z while kbdnsd does not serve that.
 func (qr *questioner) next() *question {
-	for {
-		q := qr.draw()
-		q.tcp = qr.r.Intn(4) == 0
-		if qr.pods || !strings.Contains("."+q.name, ".pod."+qr.cat.zones[0]) {
-			return q
-		}
-	}
+	q := qr.draw()
+	q.tcp = qr.r.Intn(4) == 0
+	return q
 }
 
 func (qr *questioner) draw() *question {
@@ -107,6 +103,16 @@ func (qr *questioner) draw() *question {
 		return qr.ask(qr.entryOf(kindExternal).name, pick(r, []uint16{dns.TypeA, dns.TypeA, dns.TypeAAAA, dns.TypeCNAME}))
 	case n < 840:
 		return qr.ask(qr.neighbour(), pick(r, []uint16{dns.TypeA, dns.TypeA, dns.TypeAAAA, dns.TypeAAAA, dns.TypeSRV, dns.TypePTR, pick(r, otherTypes)}))
+	case n < 870:
+		e := qr.entryOf(kindPod)
+		if r.Intn(2) == 0 {
+			l := qr.podLabel()
+			if r.Intn(8) == 0 {
+				l = "x." + l
+			}
+			return qr.ask(l+"."+pick(r, qr.cat.st.namespaces).Name+".pod."+qr.cat.zones[0], pick(r, addressed))
+		}
+		return qr.ask(e.name, pick(r, addressed))
 	case n < 940:
 		return qr.ask(qr.cat.entries[r.Intn(len(qr.cat.entries))].name, pick(r, otherTypes))
 	case n < 970:
@@ -222,7 +228,7 @@ func (qr *questioner) finish(q *question) {
 	}
 	q.wire = b
 	q.name = strings.ToLower(strings.Join(q.labels, ".")) + "."
-	q.entry = qr.cat.byName[q.name]
+	q.entry = qr.cat.find(q.name)
 	q.zone = qr.cat.zone(q.name)
 }
 

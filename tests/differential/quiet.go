@@ -23,11 +23,13 @@ const checkNamespace = "kbdiff"
 type sentinel struct {
 	c     *cluster
 	round int
+	rules *rules
 	late  time.Duration // the longest that kbdnsd took
 }
 
-func newSentinel(ctx context.Context, c *cluster) (*sentinel, error) {
-	return &sentinel{c: c}, c.createNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: checkNamespace,
+func newSentinel(ctx context.Context, c *cluster, r *rules, part int) (*sentinel, error) {
+	// Every run on one cluster has names and addresses of its own.
+	return &sentinel{c: c, rules: r, round: part * 200}, c.createNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: checkNamespace,
 		Labels: map[string]string{"tier": "a"}}})
 }
 
@@ -60,6 +62,7 @@ func (s *sentinel) wait(ctx context.Context, servers map[string]*udpClient) erro
 	s.round++
 	name := fmt.Sprintf("round-%d", s.round)
 	svc := headless(name)
+	svc.Spec.ClusterIP = fmt.Sprintf("10.96.%d.%d", 240+s.round>>8, s.round&255)
 	if err := s.c.createService(ctx, svc); err != nil {
 		return err
 	}
@@ -70,9 +73,27 @@ func (s *sentinel) wait(ctx context.Context, servers map[string]*udpClient) erro
 	if err := s.c.createNamespace(ctx, ns); err != nil {
 		return err
 	}
+	pod := newPod(checkNamespace, name, corev1.PodRunning)
+	pod.Labels["shown"] = "yes"
+	pod.Status.PodIP = fmt.Sprintf("10.251.%d.%d", s.round>>8, s.round&255)
+	pod.Status.PodIPs = []corev1.PodIP{{IP: pod.Status.PodIP}}
+	if err := s.c.createPod(ctx, pod); err != nil {
+		return err
+	}
+	names := []string{name + "." + checkNamespace + ".svc."}
+	if !s.rules.noEndpoints {
+		names = append(names, name+"."+names[0])
+	}
+	if len(s.rules.namespaces) == 0 {
+		names = append(names, ns.Name+".svc.")
+	}
+	if s.rules.pods == podsVerified {
+		names = append(names, dashed(pod.Status.PodIP)+"."+checkNamespace+".pod.")
+	}
 	start := time.Now()
 	for who, u := range servers {
-		for _, n := range []string{name + "." + name + "." + checkNamespace + ".svc.cluster.local.", ns.Name + ".svc.cluster.local."} {
+		for _, n := range names {
+			n += "cluster.local."
 			for {
 				m, err := askOne(u, n, dns.TypeA)
 				if err != nil {
@@ -95,6 +116,9 @@ func (s *sentinel) wait(ctx context.Context, servers map[string]*udpClient) erro
 		return err
 	}
 	if err := s.c.api.CoreV1().Services(checkNamespace).Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+		return err
+	}
+	if err := s.c.api.CoreV1().Pods(checkNamespace).Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: ptr(int64(0))}); err != nil {
 		return err
 	}
 	// Names that go may follow those that come, within one batch of events.

@@ -100,7 +100,7 @@ func newRun(ctx context.Context, o *options) (*run, error) {
 	if r.start, err = readCounters(o.ctl); err != nil {
 		return nil, err
 	}
-	if r.sentinel, err = newSentinel(ctx, r.cluster); err != nil {
+	if r.sentinel, err = newSentinel(ctx, r.cluster, &o.rules, o.part); err != nil {
 		return nil, err
 	}
 	if r.st, err = r.cluster.read(ctx); err != nil {
@@ -126,7 +126,7 @@ func (r *run) settle(ctx context.Context) (err error) {
 	if r.st, err = r.cluster.read(ctx); err != nil {
 		return err
 	}
-	r.qr.cat = newCatalog(r.st, fields(r.o.zones), fields(r.o.through))
+	r.qr.cat = newCatalog(r.st, &r.o.rules)
 	return nil
 }
 
