@@ -324,6 +324,25 @@ static size_t count_names(const struct kb_svcview *v)
 	}
 }
 
+/* The PTR names of a Service, while it and the record that its endpoints share are in the CPU's
+ * caches: in the order of the reverse index they took nearly twice as long. An address of several
+ * Services comes with the first of its entries. */
+static void put_addresses(struct kb_records *r, uint32_t svc)
+{
+	size_t i;
+
+	kb_ptr_list(r, svc, &r->revs_after);
+	for (i = 0; i < r->revs_after.n; i++) {
+		const struct kb_rev *e = &r->revs_after.rev[i];
+		bool v6 = (e->svc & KB_REV_V6) != 0;
+		uint32_t pos = 0;
+
+		if (kb_rev_compare(e, kb_reverse_next(&r->reverse, e->addr, v6, &pos)) == 0)
+			kb_ptr_publish(r, e->addr, v6, false, false);
+	}
+	kb_ptr_drop(r, &r->revs_after);
+}
+
 void kb_publish_all(struct kb_records *r)
 {
 	size_t names = 64, i;
@@ -364,16 +383,9 @@ void kb_publish_all(struct kb_records *r)
 		s->left = has_leave(&r->after);
 		left_begin(r, false, s->left);
 		kb_publish_put_all(r, &r->after, &s->refused);
+		put_addresses(r, id);
 	}
 	kb_podnames_publish_all(r);
-	for (i = 0; r->reverse.slot && i <= r->reverse.mask; i++) {
-		const struct kb_rev *e = &r->reverse.slot[i];
-		uint32_t pos = 0;
-
-		/* Once for each address: at the first of its entries. */
-		if (e->svc && kb_reverse_next(&r->reverse, e->addr, e->svc & KB_REV_V6, &pos) == e)
-			kb_ptr_publish(r, e->addr, e->svc & KB_REV_V6, false, false);
-	}
 	r->built = true;
 	kb_publish_static(r);
 	kb_table_sweep(r->table);
