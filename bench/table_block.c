@@ -149,7 +149,7 @@ int main(int argc, char **argv)
 	uint32_t names = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 400000, first = 0, i;
 	struct kb_table_config config = {.replicas = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10)
 							      : 2};
-	struct kb_datapath_config datapath = {.skip_tc = true, .skip_xdp = true};
+	struct kb_datapath_config datapath = {0};
 	struct times events = {0}, turns = {0};
 	struct sched_param fifo = {.sched_priority = 1};
 	struct kb_table_stats st, before;

@@ -156,6 +156,36 @@ static int attach(struct kb_daemon *d, char *err, size_t err_size)
 	return 0;
 }
 
+static void programs_load(uv_work_t *work)
+{
+	struct kb_daemon *d = work->data;
+
+	d->programs_result = kb_datapath_load_programs(d->datapath, d->programs_error,
+						       sizeof(d->programs_error));
+}
+
+/* The last step of the start. */
+static void programs_loaded(uv_work_t *work, int status)
+{
+	struct kb_daemon *d = work->data;
+	int r = d->programs_result;
+
+	(void)status;
+	if (d->stopping)
+		return;
+	if (r == 0)
+		r = attach(d, d->programs_error, sizeof(d->programs_error));
+	if (r < 0) {
+		kb_log_error("%s", d->programs_error);
+		d->start_result = r;
+		uv_stop(d->loop);
+		return;
+	}
+	d->attached = true;
+	kb_daemon_state_update(d);
+	d->started();
+}
+
 static void table_work(uv_work_t *work)
 {
 	struct kb_daemon *d = work->data;
@@ -238,6 +268,7 @@ static int loop_start(struct kb_daemon *d)
 	return uv_prepare_start(&d->prepare, on_prepare);
 }
 
+/* All but the programs, which programs_loaded attaches when they are ready. */
 static int start(struct kb_daemon *d, char *err, size_t err_size)
 {
 	const struct kb_options *o = &d->options;
@@ -255,6 +286,12 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 	r = kb_datapath_open(&datapath, &d->datapath, err, err_size);
 	if (r < 0)
 		return r;
+	d->programs_work.data = d;
+	r = uv_queue_work(d->loop, &d->programs_work, programs_load, programs_loaded);
+	if (r < 0) {
+		snprintf(err, err_size, "main loop: %s", uv_strerror(r));
+		return r;
+	}
 	r = table_start(d, err, err_size);
 	if (r < 0)
 		return r;
@@ -265,9 +302,6 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 	if (r < 0)
 		return r;
 	r = kb_daemon_source_start(d, err, err_size);
-	if (r < 0)
-		return r;
-	r = attach(d, err, err_size);
 	if (r < 0)
 		return r;
 	r = loop_start(d);
@@ -287,6 +321,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 
 static void stop(struct kb_daemon *d, bool keep)
 {
+	d->stopping = true;
 	if (d->table && !keep)
 		kb_table_set_state(d->table, KB_OFF);
 	kb_ctl_server_free(d->ctl);
@@ -297,7 +332,7 @@ static void stop(struct kb_daemon *d, bool keep)
 	d->forward = NULL;
 	kb_server_free(d->server);
 	kb_source_free(d->source);
-	/* Lets libuv finish: closed handles, and the table's work under way. */
+	/* Lets libuv finish: closed handles, and the threads' work under way. */
 	uv_run(d->loop, UV_RUN_NOWAIT);
 	uv_walk(d->loop, close_handle, NULL);
 	uv_run(d->loop, UV_RUN_DEFAULT);
@@ -321,14 +356,18 @@ int kb_daemon_run(struct kb_daemon *d, void (*started)(void))
 	d->started_ms = uv_now(d->loop);
 	d->started_hr_ms = uv_hrtime() / 1000000;
 	d->state_reason = "starting";
+	d->started = started;
 	r = start(d, err, sizeof(err));
 	if (r < 0) {
 		kb_log_error("%s", err);
+	} else {
+		uv_run(d->loop, UV_RUN_DEFAULT);
+		r = d->start_result;
+	}
+	if (r < 0) {
 		stop(d, d->adopted);
 		return r;
 	}
-	started();
-	uv_run(d->loop, UV_RUN_DEFAULT);
 	kb_log_info("stopping");
 	stop(d, d->options.on_exit == KB_ON_EXIT_KEEP);
 	return 0;

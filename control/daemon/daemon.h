@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kbdnsd's parts and how they hang together. Everything runs on one libuv loop, but for
- * the table's works (grace periods, new maps), which a thread of libuv's pool does, and for
- * upstreams, which the forwarder's threads do.
+ * the table's works (grace periods, new maps) and the verification of the programs, which threads
+ * of libuv's pool do, and for upstreams, which the forwarder's threads do.
  *
  *   source --objects--> records --names--> table --maps--> datapath (BPF)
  *                                            \--> responder <-- server (sockets)
@@ -79,6 +79,7 @@ struct kb_daemon {
 	/* State, see state.c. */
 	enum kb_state state;
 	const char *state_reason; /* why it is not FULL, "" if it is; static */
+	bool attached;		  /* the programs, as the options say: started */
 	bool synced;
 	bool fresh; /* adopted while its last beat was within max_stale */
 	bool bypass;
@@ -89,6 +90,12 @@ struct kb_daemon {
 	uv_idle_t idle;	      /* runs while the table wants another turn at once */
 	uv_work_t table_work;
 	bool table_works;
+	/* The programs, loaded while the source already lists. */
+	uv_work_t programs_work;
+	int programs_result; /* the thread's, until it is done; so is the line */
+	char programs_error[512];
+	void (*started)(void);
+	int start_result; /* of the start's last step */
 	uv_signal_t signals[4];
 
 	struct kb_durations programming[KB_PROGRAMMING_MAX];

@@ -4,10 +4,12 @@
  *
  *   bypass on                                   OFF
  *   rules that cannot be followed               OFF
- *   synced, newest proof of life within max_age FULL
- *   synced, older                               OFF: alive but blind is worse than dead
- *   not synced, table adopted while fresh       HITS
- *   not synced otherwise                        OFF
+ *   up, newest proof of life within max_age     FULL
+ *   up, older                                   OFF: alive but blind is worse than dead
+ *   not up, table adopted while fresh           HITS
+ *   not up otherwise                            OFF
+ *
+ * Up means synced, and the programs attached as the options say.
  *
  * The beat is written here, on the loop that applies events, so that a loop that hangs lets
  * the deadline pass. Bypass is kept in a file in the run directory and so survives
@@ -58,8 +60,8 @@ static enum kb_state state_wanted(const struct kb_daemon *d, const char **ret_re
 		*ret_reason = d->rules.off;
 		return KB_OFF;
 	}
-	if (!d->synced) {
-		*ret_reason = "not synced yet";
+	if (!d->attached || !d->synced) {
+		*ret_reason = d->synced ? "the programs are not attached yet" : "not synced yet";
 		return d->fresh ? KB_HITS : KB_OFF;
 	}
 	age = kb_daemon_age_ms(d);

@@ -99,6 +99,8 @@ int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath
 	for (size_t i = 0; i < KB_PROG_COUNT; i++)
 		dp->prog_fd[i] = -1;
 	dp->grace_outer_fd = dp->grace_inner_fd = -1;
+	dp->skip_tc = config->skip_tc;
+	dp->skip_xdp = config->skip_xdp;
 	dp->generic_xdp = config->generic_xdp;
 	dp->clsact = config->clsact;
 	dp->hz = kernel_hz();
@@ -108,7 +110,7 @@ int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath
 		return r;
 	}
 	snprintf(dp->dir, sizeof(dp->dir), "%s", config->dir);
-	r = kb_datapath_load(dp, config, err, err_size);
+	r = kb_load_maps(dp, err, err_size);
 	if (r < 0)
 		goto err;
 	r = kb_backing_open(dp);

@@ -11,7 +11,8 @@
  *   DIR/prog_tc prog_xdp prog_beat      the programs, for bpftool
  *
  * kb_header is pinned last and so marks a complete set; whatever else a crash has left
- * behind is replaced. Main thread only, but for the functions of kb_backing.
+ * behind is replaced. Main thread only, but for kb_datapath_load_programs and the functions of
+ * kb_backing.
  */
 #ifndef KB_DATAPATH_DATAPATH_H
 #define KB_DATAPATH_DATAPATH_H
@@ -33,12 +34,19 @@ struct kb_datapath_config {
 };
 
 /*
- * Loads the programs over the maps pinned in config->dir, or over new ones that are then
- * pinned there. Returns 0, or -errno with one line in err that names the thing and the
- * cure; then nothing has changed but that an incomplete set of pins may have gone.
+ * Takes over the maps pinned in config->dir, or makes new ones and pins them there; with the
+ * heartbeat's program, but not those that answer. Returns 0, or -errno with one line in err that
+ * names the thing and the cure; then nothing has changed but that an incomplete set of pins may
+ * have gone.
  */
 int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath **ret_datapath,
 		     char *err, size_t err_size);
+/*
+ * Loads the programs that answer, over the same maps, and pins them. The verifier takes 0.1 to
+ * 0.3 s for them, so that any thread may do it while the main one does all but what needs a
+ * program: attach, prog_fd, close. 0, or -errno with one line in err.
+ */
+int kb_datapath_load_programs(struct kb_datapath *dp, char *err, size_t err_size);
 /* Closes. `keep` leaves pins and attachments as they are, and they go on working; without
  * it everything is detached and removed. Takes NULL. The backing's memory is unmapped. */
 void kb_datapath_close(struct kb_datapath *dp, bool keep);

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Loads the BPF object over pinned or new maps, and pins what is new. */
+/*
+ * Loads the BPF object over pinned or new maps, and pins what is new. Twice: with the heartbeat
+ * alone, which gives the table its maps within milliseconds, and over these with the programs
+ * that answer, which the verifier takes its time for.
+ */
 #include "control/datapath/private.h"
 
 #include <bpf/bpf.h>
@@ -135,7 +139,19 @@ static int keep_fd(int fd, int *ret_fd)
 	return *ret_fd < 0 ? -errno : 0;
 }
 
-static int pin_all(struct kb_datapath *dp)
+static int pin_programs(const struct kb_datapath *dp, const bool wanted[KB_PROG_COUNT])
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < KB_PROG_COUNT; i++) {
+		if (wanted[i])
+			r = kb_pin_put(dp->dir, prog_pins[i], dp->prog_fd[i]);
+	}
+	return r;
+}
+
+/* What the table needs: the maps and the heartbeat. */
+static int pin_table(const struct kb_datapath *dp, const bool wanted[KB_PROG_COUNT])
 {
 	int r;
 
@@ -144,19 +160,15 @@ static int pin_all(struct kb_datapath *dp)
 		kb_pin_remove_like(dp->dir, "index_");
 		kb_pin_remove_like(dp->dir, "page_");
 	}
-	for (size_t i = 0; i < KB_PROG_COUNT; i++) {
-		if (dp->prog_fd[i] < 0)
-			continue;
-		r = kb_pin_put(dp->dir, prog_pins[i], dp->prog_fd[i]);
-		if (r < 0)
-			return r;
-	}
-	for (size_t i = 0; i < KB_MAP_COUNT; i++) {
+	r = pin_programs(dp, wanted);
+	for (size_t i = 0; r == 0 && i < KB_MAP_COUNT; i++)
 		r = kb_pin_put(dp->dir, map_names[i], dp->map_fd[i]);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return r;
+}
+
+static int pin_error(const struct kb_datapath *dp, int r, char *err, size_t err_size)
+{
+	return kb_datapath_error(err, err_size, r, "%s: cannot pin: %s", dp->dir, strerror(-r));
 }
 
 static int load_error(int r, char *err, size_t err_size)
@@ -172,24 +184,54 @@ static int load_error(int r, char *err, size_t err_size)
 				 cure);
 }
 
-static struct kbdns_bpf *open_skel(const struct kb_datapath_config *config)
+/* The object file's parts. */
+struct object {
+	struct kbdns_bpf *skel; /* owned */
+	struct bpf_map *map[KB_MAP_COUNT];
+	struct bpf_program *prog[KB_PROG_COUNT];
+};
+
+static int object_open(struct object *o)
 {
 	struct kbdns_bpf *skel = kbdns_bpf__open();
 
 	if (!skel)
-		return NULL;
-	if (config->skip_tc)
-		bpf_program__set_autoload(skel->progs.kbdns_tc, false);
-	if (config->skip_xdp)
-		bpf_program__set_autoload(skel->progs.kbdns_xdp, false);
-	return skel;
+		return -errno;
+	*o = (struct object){
+		.skel = skel,
+		.map = {[KB_MAP_ICEPT] = skel->maps.kb_icept,
+			[KB_MAP_INDEX] = skel->maps.kb_index,
+			[KB_MAP_ARENA] = skel->maps.kb_arena,
+			[KB_MAP_PERCPU] = skel->maps.kb_percpu,
+			[KB_MAP_PORTS] = skel->maps.kb_ports,
+			[KB_MAP_HEADER] = skel->maps.kb_header},
+		.prog = {[KB_PROG_TC] = skel->progs.kbdns_tc,
+			 [KB_PROG_XDP] = skel->progs.kbdns_xdp,
+			 [KB_PROG_BEAT] = skel->progs.kbdns_beat},
+	};
+	return 0;
 }
 
-int kb_datapath_load(struct kb_datapath *dp, const struct kb_datapath_config *config, char *err,
-		     size_t err_size)
+/* Loads those programs of the object that are wanted, and keeps their descriptors. */
+static int object_load(struct object *o, const bool wanted[KB_PROG_COUNT], struct kb_datapath *dp)
 {
+	int r;
+
+	for (size_t i = 0; i < KB_PROG_COUNT; i++)
+		bpf_program__set_autoload(o->prog[i], wanted[i]);
+	r = kbdns_bpf__load(o->skel);
+	for (size_t i = 0; r == 0 && i < KB_PROG_COUNT; i++) {
+		if (wanted[i])
+			r = keep_fd(bpf_program__fd(o->prog[i]), &dp->prog_fd[i]);
+	}
+	return r;
+}
+
+int kb_load_maps(struct kb_datapath *dp, char *err, size_t err_size)
+{
+	static const bool wanted[KB_PROG_COUNT] = {[KB_PROG_BEAT] = true};
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
-	struct kbdns_bpf *skel = NULL;
+	struct object o;
 	int r, found;
 
 	libbpf_set_print(on_libbpf);
@@ -198,48 +240,46 @@ int kb_datapath_load(struct kb_datapath *dp, const struct kb_datapath_config *co
 	found = find_table(dp->dir, err, err_size);
 	if (found < 0)
 		return found;
-	for (;;) {
-		struct bpf_map *maps[KB_MAP_COUNT];
-		struct bpf_program *progs[KB_PROG_COUNT];
-
-		skel = open_skel(config);
-		if (!skel)
-			return load_error(-errno, err, err_size);
-		maps[KB_MAP_ICEPT] = skel->maps.kb_icept;
-		maps[KB_MAP_INDEX] = skel->maps.kb_index;
-		maps[KB_MAP_ARENA] = skel->maps.kb_arena;
-		maps[KB_MAP_PERCPU] = skel->maps.kb_percpu;
-		maps[KB_MAP_PORTS] = skel->maps.kb_ports;
-		maps[KB_MAP_HEADER] = skel->maps.kb_header;
-		progs[KB_PROG_TC] = skel->progs.kbdns_tc;
-		progs[KB_PROG_XDP] = skel->progs.kbdns_xdp;
-		progs[KB_PROG_BEAT] = skel->progs.kbdns_beat;
-		if (found && !reuse_maps(maps, dp->dir)) {
-			/* Some maps have been taken over already: begin again without. */
-			found = 0;
-			kbdns_bpf__destroy(skel);
-			continue;
-		}
-		r = kbdns_bpf__load(skel);
-		if (r < 0) {
-			load_error(r, err, err_size);
-			break;
-		}
-		for (size_t i = 0; r == 0 && i < KB_MAP_COUNT; i++)
-			r = keep_fd(bpf_map__fd(maps[i]), &dp->map_fd[i]);
-		for (size_t i = 0; r == 0 && i < KB_PROG_COUNT; i++) {
-			if (bpf_program__fd(progs[i]) >= 0)
-				r = keep_fd(bpf_program__fd(progs[i]), &dp->prog_fd[i]);
-		}
-		dp->adopted = found;
-		if (r == 0)
-			r = pin_all(dp);
-		if (r < 0)
-			kb_datapath_error(err, err_size, r, "%s: cannot pin: %s", dp->dir,
-					  strerror(-r));
-		break;
+	r = object_open(&o);
+	if (r == 0 && found && !reuse_maps(o.map, dp->dir)) {
+		/* Some maps have been taken over already: begin again without. */
+		found = 0;
+		kbdns_bpf__destroy(o.skel);
+		r = object_open(&o);
 	}
+	if (r < 0)
+		return load_error(r, err, err_size);
+	r = object_load(&o, wanted, dp);
+	for (size_t i = 0; r == 0 && i < KB_MAP_COUNT; i++)
+		r = keep_fd(bpf_map__fd(o.map[i]), &dp->map_fd[i]);
 	/* Descriptors are kept, libbpf's megabytes are not. */
-	kbdns_bpf__destroy(skel);
-	return r;
+	kbdns_bpf__destroy(o.skel);
+	if (r < 0)
+		return load_error(r, err, err_size);
+	dp->adopted = found;
+	r = pin_table(dp, wanted);
+	return r < 0 ? pin_error(dp, r, err, err_size) : 0;
+}
+
+int kb_datapath_load_programs(struct kb_datapath *dp, char *err, size_t err_size)
+{
+	const bool wanted[KB_PROG_COUNT] = {
+		[KB_PROG_TC] = !dp->skip_tc, [KB_PROG_XDP] = !dp->skip_xdp};
+	struct object o;
+	int r;
+
+	if (dp->skip_tc && dp->skip_xdp)
+		return 0;
+	r = object_open(&o);
+	if (r < 0)
+		return load_error(r, err, err_size);
+	for (size_t i = 0; r == 0 && i < KB_MAP_COUNT; i++)
+		r = bpf_map__reuse_fd(o.map[i], dp->map_fd[i]);
+	if (r == 0)
+		r = object_load(&o, wanted, dp);
+	kbdns_bpf__destroy(o.skel);
+	if (r < 0)
+		return load_error(r, err, err_size);
+	r = pin_programs(dp, wanted);
+	return r < 0 ? pin_error(dp, r, err, err_size) : 0;
 }

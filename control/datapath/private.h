@@ -29,6 +29,7 @@ struct kb_datapath {
 	char dir[PATH_MAX - 64];
 	int dir_fd; /* owned, -1 before; holds the lock */
 	bool adopted;
+	bool skip_tc, skip_xdp;
 	bool generic_xdp;
 	bool clsact;
 
@@ -65,8 +66,7 @@ int kb_pin_each(const char *dir, int (*fn)(const char *dir, const char *name, vo
 void kb_pin_remove_like(const char *dir, const char *prefix);
 
 /* load.c */
-int kb_datapath_load(struct kb_datapath *dp, const struct kb_datapath_config *config, char *err,
-		     size_t err_size);
+int kb_load_maps(struct kb_datapath *dp, char *err, size_t err_size);
 
 /* backing.c */
 int kb_backing_open(struct kb_datapath *dp);

@@ -18,6 +18,8 @@ static struct kb_datapath *open_with(struct kb_datapath_config config)
 	config.dir = world_dir;
 	err[0] = 0;
 	r = kb_datapath_open(&config, &dp, err, sizeof(err));
+	if (r == 0)
+		r = kb_datapath_load_programs(dp, err, sizeof(err));
 	if (r < 0)
 		fail_msg("open: %s (%s)", err, strerror(-r));
 	return dp;

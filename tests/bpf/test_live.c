@@ -100,7 +100,8 @@ static void live(bool clsact, bool bridge)
 		table = NULL;
 		kb_datapath_close(dp, true);
 		dp = NULL;
-		if (kb_datapath_open(&config, &dp, err, sizeof(err)) < 0)
+		if (kb_datapath_open(&config, &dp, err, sizeof(err)) < 0 ||
+		    kb_datapath_load_programs(dp, err, sizeof(err)) < 0)
 			fail_msg("%s", err);
 		dp_clsact = clsact;
 		assert_true(kb_datapath_adopted(dp));
