@@ -189,26 +189,23 @@ func exchangeTCP(netns string, to netip.AddrPort, queries [][]byte) ([]reply, er
 		if err != nil {
 			return nil, err
 		}
-		done, err := talkTCP(conn, queries[next:], out)
+		done := talkTCP(conn, queries, next, out)
 		conn.Close()
-		if err != nil {
-			return nil, err
-		}
-		next += done
 		// A connection may end for reasons of the server's own, between two queries.
-		if done > 0 {
+		if done > next {
 			strikes = 0
 		} else if strikes++; strikes == attempts {
-			next, strikes = next+1, 0
+			done, strikes = next+1, 0
 		}
+		next = done
 	}
 	return out, nil
 }
 
-// talkTCP returns how many queries from the front have their replies.
-func talkTCP(conn net.Conn, queries [][]byte, out []reply) (int, error) {
+// talkTCP asks from query `done` on, and returns which one comes next when the connection has
+// ended. Replies may come in any order (RFC 7766 section 6.2.1.1).
+func talkTCP(conn net.Conn, queries [][]byte, done int, out []reply) int {
 	const burst = 8
-	done := 0
 	for done < len(queries) {
 		n := min(burst, len(queries)-done)
 		var msg []byte
@@ -218,23 +215,27 @@ func talkTCP(conn net.Conn, queries [][]byte, out []reply) (int, error) {
 		}
 		_ = conn.SetDeadline(time.Now().Add(time.Second))
 		if _, err := conn.Write(msg); err != nil {
-			return done, nil
+			return done
 		}
 		for i := 0; i < n; i++ {
 			var head [2]byte
 			if _, err := io.ReadFull(conn, head[:]); err != nil {
-				return done, nil
+				break
 			}
 			b := make([]byte, binary.BigEndian.Uint16(head[:]))
-			if _, err := io.ReadFull(conn, b); err != nil {
-				return done, nil
+			if _, err := io.ReadFull(conn, b); err != nil || len(b) < 2 {
+				break
 			}
-			if len(b) < 2 || string(b[:2]) != string(queries[done][:2]) {
-				return done, fmt.Errorf("TCP: replies out of order")
+			if id := int(binary.BigEndian.Uint16(b)); id >= done && id < done+n {
+				out[id] = reply{wire: b}
 			}
-			out[binary.BigEndian.Uint16(b)] = reply{wire: b}
+		}
+		for i := 0; i < n; i++ {
+			if out[done].wire == nil {
+				return done
+			}
 			done++
 		}
 	}
-	return done, nil
+	return done
 }
