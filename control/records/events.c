@@ -10,6 +10,9 @@
 #include <string.h>
 #include <time.h>
 
+/* How many objects an event looks at for one that lacks a name. */
+#define RETRY_LOOKS 1024
+
 static uint32_t now(const struct kb_records *r)
 {
 	return r->now_s ? r->now_s(r->arg) : (uint32_t)time(NULL);
@@ -21,7 +24,7 @@ static void publish_done(struct kb_records *r, enum kb_kind kind)
 		return;
 	if (kind != KB_NAMESPACE)
 		kb_table_set_serial(r->table, now(r));
-	kb_publish_retry(r, 1);
+	kb_publish_retry(r, 1, RETRY_LOOKS);
 }
 
 /* Tells how long it took to publish this slice, if its Service is known. */

@@ -93,9 +93,10 @@ struct kb_records {
 	uint64_t n_lost;	    /* bad Services and slices: addresses unknown */
 	uint64_t n_lost_pods;	    /* namespaces that have bad Pods */
 	uint64_t n_refused, n_warnings;
-	bool incomplete;     /* the table may lack a name: see kb_publish_retry */
-	bool static_refused; /* one of those that belong to no Service or namespace */
-	uint32_t retry_from; /* the Service or namespace that was tried last */
+	bool incomplete;      /* the table may lack a name: see kb_publish_retry */
+	bool static_refused;  /* one of those that belong to no Service or namespace */
+	uint32_t retry_from;  /* the Service, namespace or address of Pods that was tried last */
+	uint32_t retry_clean; /* of them, how many in a row lack no name */
 
 	struct kb_icept_want *icepts; /* owned, sorted */
 	size_t n_icepts;
@@ -269,9 +270,10 @@ void kb_publish_followers(struct kb_records *r, uint32_t svc);
 void kb_publish_ns_names(struct kb_records *r, uint32_t ns, const struct kb_ns *old);
 /* What misses mean in each zone now. */
 void kb_publish_zone_flags(struct kb_records *r);
-/* Tries again what the table refused, of at most `max` Services and namespaces. When everything
- * is stored, misses in the zones concerned mean again what they meant. */
-void kb_publish_retry(struct kb_records *r, uint32_t max);
+/* Tries again what the table refused: at most `max` Services, namespaces and addresses of Pods
+ * among the next `looks` of them. When everything is stored, misses in the zones concerned mean
+ * again what they meant. */
+void kb_publish_retry(struct kb_records *r, uint32_t max, uint32_t looks);
 void kb_publish_all(struct kb_records *r);
 
 #endif

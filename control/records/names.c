@@ -110,6 +110,13 @@ void kb_names_cname(const struct kb_records *r, const struct kb_svc *svc, struct
 	kb_render_end(out, rr);
 }
 
+/* Names of Pods and addresses come and go without a look at who leads to them: the socket engine
+ * follows such a CNAME each time it is asked. */
+static bool is_unwatched(const struct kb_node *end)
+{
+	return end->below_pod || (end->zone && end->zone->role == KB_ZONE_REVERSE);
+}
+
 /* ExternalName: the CNAME, and for each type of its target the whole chain (RFC 6604
  * for the rcode of one that leads nowhere). */
 static void want_external(struct kb_records *r, const struct kb_wire *name, uint8_t zone,
@@ -126,7 +133,7 @@ static void want_external(struct kb_records *r, const struct kb_wire *name, uint
 	kb_recbuf_start(&r->recbuf);
 	kb_render_start(out, name, r->body, sizeof(r->body));
 	owner = kb_resolve_chain(r, svc, &r->target, out, &end);
-	if (svc->far || end.kind == KB_NODE_OUT || end.below_pod) {
+	if (svc->far || end.kind == KB_NODE_OUT || is_unwatched(&end)) {
 		r->recbuf.flags = KB_REC_OTHER_LEAVE;
 	} else {
 		if (end.kind == KB_NODE_NONE) {

@@ -33,6 +33,7 @@ void kb_publish_put(struct kb_records *r, const struct kb_list *l, const struct 
 	if (err) {
 		r->n_refused++;
 		r->incomplete = true;
+		r->retry_clean = 0;
 		*ret_refused = true;
 	}
 }
@@ -288,25 +289,26 @@ static bool retry(struct kb_records *r, uint32_t at)
 	return true;
 }
 
-void kb_publish_retry(struct kb_records *r, uint32_t max)
+void kb_publish_retry(struct kb_records *r, uint32_t max, uint32_t looks)
 {
-	uint32_t total = r->store.svc.top + r->store.ns.top + r->pods.addrs.top, looked;
+	uint32_t total = r->store.svc.top + r->store.ns.top + r->pods.addrs.top;
 
 	if (!r->incomplete)
 		return;
 	if (r->static_refused)
 		kb_publish_static(r);
-	r->incomplete = r->static_refused;
-	for (looked = 0; looked < total; looked++) {
+	for (; max && looks && r->retry_clean < total; looks--) {
 		r->retry_from = r->retry_from + 1 < total ? r->retry_from + 1 : 0;
-		if (retry(r, r->retry_from) && --max == 0) {
-			r->incomplete = true;
-			return;
-		}
+		/* Counted first: one that is refused again begins anew. */
+		r->retry_clean++;
+		if (retry(r, r->retry_from))
+			max--;
 	}
-	/* Nobody was found who lacks a name, or all of them have theirs now. */
-	if (!r->incomplete)
-		kb_table_refusals_clear(r->table);
+	if (r->retry_clean < total || r->static_refused)
+		return;
+	/* Nobody lacks a name. */
+	r->incomplete = false;
+	kb_table_refusals_clear(r->table);
 }
 
 /* How many names a Service has in one domain, without rendering them. */

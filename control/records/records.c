@@ -159,7 +159,7 @@ bool kb_records_rezoned(const struct kb_records *r)
 void kb_records_retry(struct kb_records *r)
 {
 	if (r->built)
-		kb_publish_retry(r, RETRIES);
+		kb_publish_retry(r, RETRIES, UINT32_MAX);
 }
 
 void kb_records_stats(const struct kb_records *r, struct kb_records_stats *ret_stats)

@@ -201,16 +201,11 @@ static void resolve_reverse(struct kb_records *r, const struct kb_wire *name, co
 		ret->kind = KB_NODE_PTR;
 }
 
-/* What the table says about a name that is not there: the same as the readers. */
+/* Is a name that no object has absent, or somebody else's? The table may lack names for want of
+ * room; the objects do not. Addresses of bad ones are not known. */
 static bool zone_denies(const struct kb_records *r, const struct kb_zone_def *def)
 {
-	const struct kb_header *hdr = kb_table_header(r->table);
-	size_t i;
-
-	for (i = 0; i < hdr->n_zones && i < KB_ZONES_MAX; i++)
-		if (hdr->zone[i].id == def->id)
-			return (hdr->zone[i].flags & KB_ZONE_ANSWER) != 0;
-	return false;
+	return !def->leave_misses && (def->role == KB_ZONE_CLUSTER || r->n_lost == 0);
 }
 
 void kb_resolve(struct kb_records *r, const struct kb_wire *name, struct kb_svcview *view,
@@ -282,10 +277,8 @@ uint32_t kb_resolve_target(struct kb_records *r, const char *external)
 	if (kb_wire_parse(external, true, &name))
 		return 0;
 	zone = kb_zones_find(&r->zones, &name, &end);
-	if (!zone || zone->role == KB_ZONE_FOREIGN)
+	if (!zone || zone->role != KB_ZONE_CLUSTER)
 		return 0;
-	if (zone->role == KB_ZONE_REVERSE)
-		return r->misc;
 	n = split(&name, end, labels);
 	if (n < 3 || n > 5 || !label_is(&labels[n - 1], "svc"))
 		return r->misc;

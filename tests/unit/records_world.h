@@ -98,7 +98,7 @@ static inline void records_new(struct world *w, const char *zones, struct kb_rul
 	char err[256] = "";
 
 	fixture_zones(&rules, zones);
-	rules.ttl_s = 5;
+	rules.ttl_s = rules.ttl_s ? rules.ttl_s : 5;
 	assert_int_equal(kb_records_new(&config, w->table, &w->records, err, sizeof(err)), 0);
 	kb_records_sink(w->records, &w->sink);
 }

@@ -190,7 +190,10 @@ static void random_service(char *out, size_t size, const char *name)
 		break;
 	case 3:
 	case 4:
-		switch (rnd(9)) {
+		switch (rnd(10)) {
+		case 9:
+			snprintf(target, sizeof(target), "1.0.0.10.in-addr.arpa");
+			break;
 		case 8:
 			snprintf(target, sizeof(target), "10-0-0-1.n%u.pod.cluster.local",
 				 rnd(NAMESPACES));
@@ -571,6 +574,15 @@ static void test_model(void **state)
 				for (i = rnd(10); i > 0; i--)
 					random_event(inc, true);
 				list_all(inc);
+			}
+			/* A table without room for a while. */
+			if (rnd(4) == 0) {
+				fake_table_refuse_after(inc->table, rnd(12));
+				for (i = rnd(20); i > 0; i--)
+					random_event(inc, false);
+				fake_table_refuse_after(inc->table, UINT64_MAX);
+				for (i = 0; i < 3; i++)
+					kb_records_retry(inc->records);
 			}
 			/* Other rules, over what the table has. */
 			if (rnd(8) == 0) {

@@ -547,6 +547,36 @@ static void test_ignore_empty(void **state)
 	world_free(w);
 }
 
+#define SOA_3600                                                                            \
+	"cluster.local. 300 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. SERIAL " \
+	"7200 1800 86400 3600\n"
+
+/* One TTL for all records and for how long a denial counts; an SOA itself lives 300 s at most. */
+static void test_ttl(void **state)
+{
+	struct world *w = world_with(nothing, ZONES, (struct kb_rules){.ttl_s = 3600});
+
+	(void)state;
+	ev(w, "ns a");
+	ev(w, "svc a/x cluster 10.0.0.1 web:tcp:80");
+	ev(w, "svc a/e external x.a.svc.cluster.local");
+	expect(w, "x.a.svc.cluster.local", "A", "NOERROR",
+	       "x.a.svc.cluster.local. 3600 IN A 10.0.0.1\n", "", "");
+	expect(w, "x.a.svc.cluster.local", "SRV", "NOERROR",
+	       "x.a.svc.cluster.local. 3600 IN SRV 0 100 80 x.a.svc.cluster.local.\n", "",
+	       "x.a.svc.cluster.local. 3600 IN A 10.0.0.1\n");
+	expect(w, "e.a.svc.cluster.local", "A", "NOERROR",
+	       "e.a.svc.cluster.local. 3600 IN CNAME x.a.svc.cluster.local.\n"
+	       "x.a.svc.cluster.local. 3600 IN A 10.0.0.1\n",
+	       "", "");
+	expect(w, "x.a.svc.cluster.local", "AAAA", "NOERROR", "", SOA_3600, "");
+	expect(w, "y.a.svc.cluster.local", "A", "NXDOMAIN", "", SOA_3600, "");
+	expect(w, "cluster.local", "SOA", "NOERROR", SOA_3600, "", "");
+	expect(w, "dns-version.cluster.local", "TXT", "NOERROR",
+	       "dns-version.cluster.local. 28800 IN TXT \"1.1.0\"\n", "", "");
+	world_free(w);
+}
+
 /* A headless cluster DNS Service is named by its endpoints. */
 static void test_headless_dns(void **state)
 {
@@ -573,13 +603,21 @@ static void test_headless_dns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dashed),	       cmocka_unit_test(test_dashed_parse),
-		cmocka_unit_test(test_pods_disabled),  cmocka_unit_test(test_pods_insecure),
-		cmocka_unit_test(test_pods_verified),  cmocka_unit_test(test_pods_bad),
-		cmocka_unit_test(test_pods_sync),      cmocka_unit_test(test_pods_refused),
-		cmocka_unit_test(test_endpoint_names), cmocka_unit_test(test_replaced_pod),
-		cmocka_unit_test(test_namespaces),     cmocka_unit_test(test_namespace_labels),
-		cmocka_unit_test(test_no_endpoints),   cmocka_unit_test(test_ignore_empty),
+		cmocka_unit_test(test_dashed),
+		cmocka_unit_test(test_dashed_parse),
+		cmocka_unit_test(test_pods_disabled),
+		cmocka_unit_test(test_pods_insecure),
+		cmocka_unit_test(test_pods_verified),
+		cmocka_unit_test(test_pods_bad),
+		cmocka_unit_test(test_pods_sync),
+		cmocka_unit_test(test_pods_refused),
+		cmocka_unit_test(test_endpoint_names),
+		cmocka_unit_test(test_replaced_pod),
+		cmocka_unit_test(test_namespaces),
+		cmocka_unit_test(test_namespace_labels),
+		cmocka_unit_test(test_no_endpoints),
+		cmocka_unit_test(test_ignore_empty),
+		cmocka_unit_test(test_ttl),
 		cmocka_unit_test(test_headless_dns),
 	};
 
