@@ -85,16 +85,21 @@ static inline void store_index_drop(void *arg, uint32_t slot)
 	bpf_map_delete_elem(bpf_map__fd(s->skel->maps.kb_index), &slot);
 }
 
-static inline int store_page_new(void *arg, uint32_t n, struct kb_page **ret_page)
+static inline int store_page_new(void *arg, uint32_t n, uint32_t count, struct kb_page *ret_pages[])
 {
 	struct store *s = arg;
-	void *map;
-	int fd = map_new("page", sizeof(struct kb_page), 1, 0, &map);
+	int r = 0;
 
-	if (fd < 0)
-		return fd;
-	*ret_page = map;
-	return put_inner(s->skel->maps.kb_arena, n, fd);
+	for (uint32_t i = 0; r == 0 && i < count; i++) {
+		void *map;
+		int fd = map_new("page", sizeof(struct kb_page), 1, 0, &map);
+
+		if (fd < 0)
+			return fd;
+		ret_pages[i] = map;
+		r = put_inner(s->skel->maps.kb_arena, n + i, fd);
+	}
+	return r;
 }
 
 static inline int store_page_get(void *arg, uint32_t n, struct kb_page **ret_page)

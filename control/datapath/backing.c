@@ -51,13 +51,12 @@ static void mapping_free(struct kb_mapping *m)
 	m->at = NULL;
 }
 
-/* Creates an array of n values, maps it, and puts it into `slot` of an outer map and into
- * bpffs under `name`. */
-static int inner_new(struct kb_datapath *dp, enum kb_map_id outer, uint32_t slot, const char *name,
-		     uint32_t value_size, uint32_t n, uint32_t flags, struct kb_mapping *ret)
+/* Creates an array of n values, maps it, and puts it into bpffs under `name`. Returns its file
+ * descriptor. */
+static int inner_make(const struct kb_datapath *dp, const char *name, uint32_t value_size,
+		      uint32_t n, uint32_t flags, struct kb_mapping *ret)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE | flags);
-	struct kb_mapping m = {0};
 	char map_name[24];
 	int fd, r;
 
@@ -66,20 +65,15 @@ static int inner_new(struct kb_datapath *dp, enum kb_map_id outer, uint32_t slot
 	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, map_name, sizeof(uint32_t), value_size, n, &opts);
 	if (fd < 0)
 		return -errno;
-	r = mapping_new(fd, (size_t)n * value_size, &m);
-	if (r == 0 && bpf_map_update_elem(dp->map_fd[outer], &slot, &fd, BPF_ANY) < 0)
-		r = -errno;
+	r = mapping_new(fd, (size_t)n * value_size, ret);
 	if (r == 0)
 		r = kb_pin_put(dp->dir, name, fd);
-	close(fd);
 	if (r < 0) {
-		bpf_map_delete_elem(dp->map_fd[outer], &slot);
-		mapping_free(&m);
+		mapping_free(ret);
+		close(fd);
 		return r;
 	}
-	mapping_free(ret);
-	*ret = m;
-	return 0;
+	return fd;
 }
 
 /* Maps an inner map that is there. */
@@ -109,16 +103,27 @@ static int inner_get(struct kb_datapath *dp, enum kb_map_id outer, uint32_t slot
 static int index_new(void *arg, uint32_t slot, uint32_t n, struct kb_bucket **ret_index)
 {
 	struct kb_datapath *dp = arg;
+	struct kb_mapping m = {0};
 	char name[INDEX_NAME];
-	int r;
+	int fd, r = 0;
 
 	slot &= 1;
 	snprintf(name, sizeof(name), "index_%u", slot);
-	r = inner_new(dp, KB_MAP_INDEX, slot, name, sizeof(struct kb_bucket), n, BPF_F_INNER_MAP,
-		      &dp->index[slot]);
-	if (r == 0)
-		*ret_index = dp->index[slot].at;
-	return r;
+	fd = inner_make(dp, name, sizeof(struct kb_bucket), n, BPF_F_INNER_MAP, &m);
+	if (fd < 0)
+		return fd;
+	if (bpf_map_update_elem(dp->map_fd[KB_MAP_INDEX], &slot, &fd, BPF_ANY) < 0)
+		r = -errno;
+	close(fd);
+	if (r < 0) {
+		kb_pin_remove(dp->dir, name);
+		mapping_free(&m);
+		return r;
+	}
+	mapping_free(&dp->index[slot]);
+	dp->index[slot] = m;
+	*ret_index = m.at;
+	return 0;
 }
 
 static int index_get(void *arg, uint32_t slot, uint32_t *ret_n, struct kb_bucket **ret_index)
@@ -150,18 +155,59 @@ static void index_drop(void *arg, uint32_t slot)
 	mapping_free(&dp->index[slot]);
 }
 
-static int page_new(void *arg, uint32_t n, struct kb_page **ret_page)
+static void page_name(char name[INDEX_NAME], uint32_t n)
 {
-	struct kb_datapath *dp = arg;
-	char name[INDEX_NAME];
-	int r;
+	snprintf(name, INDEX_NAME, "page_%04u", n);
+}
 
-	if (n >= KB_PAGES_MAX)
+/* Enters pages into the arena's map: at once, so that the kernel waits for readers once and not
+ * once for each; kernels before 5.13 know no such call. */
+static int pages_enter(const struct kb_datapath *dp, const uint32_t *slots, const int *fds,
+		       uint32_t count)
+{
+	int map = dp->map_fd[KB_MAP_ARENA];
+	uint32_t n = count;
+
+	if (count > 1 && bpf_map_update_batch(map, slots, fds, &n, NULL) == 0)
+		return 0;
+	for (uint32_t i = 0; i < count; i++) {
+		if (bpf_map_update_elem(map, &slots[i], &fds[i], BPF_ANY) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int page_new(void *arg, uint32_t first, uint32_t count, struct kb_page *ret_pages[])
+{
+	struct kb_mapping m[KB_PAGES_STEP] = {0};
+	uint32_t slots[KB_PAGES_STEP], made;
+	struct kb_datapath *dp = arg;
+	int fds[KB_PAGES_STEP], r = 0;
+	char name[INDEX_NAME];
+
+	if (first + count > KB_PAGES_MAX)
 		return -ENOSPC;
-	snprintf(name, sizeof(name), "page_%04u", n);
-	r = inner_new(dp, KB_MAP_ARENA, n, name, sizeof(struct kb_page), 1, 0, &dp->page[n]);
-	if (r == 0)
-		*ret_page = dp->page[n].at;
+	for (made = 0; made < count; made++) {
+		slots[made] = first + made;
+		page_name(name, first + made);
+		r = inner_make(dp, name, sizeof(struct kb_page), 1, 0, &m[made]);
+		if (r < 0)
+			break;
+		fds[made] = r;
+	}
+	r = r < 0 ? r : pages_enter(dp, slots, fds, count);
+	for (uint32_t i = 0; i < made; i++) {
+		close(fds[i]);
+		if (r < 0) {
+			page_name(name, first + i);
+			kb_pin_remove(dp->dir, name);
+			mapping_free(&m[i]);
+			continue;
+		}
+		mapping_free(&dp->page[first + i]);
+		dp->page[first + i] = m[i];
+		ret_pages[i] = m[i].at;
+	}
 	return r;
 }
 
@@ -174,7 +220,7 @@ static int page_get(void *arg, uint32_t n, struct kb_page **ret_page)
 
 	if (n >= KB_PAGES_MAX)
 		return -ENOENT;
-	snprintf(name, sizeof(name), "page_%04u", n);
+	page_name(name, n);
 	r = inner_get(dp, KB_MAP_ARENA, n, name, sizeof(struct kb_page), &entries, &dp->page[n]);
 	if (r == 0)
 		*ret_page = dp->page[n].at;

@@ -157,9 +157,10 @@ static void page_units(uint32_t n, uint32_t *ret_first, uint32_t *ret_end)
 	*ret_end = (n + 1) * KB_PAGE_UNITS;
 }
 
-int kb_arena_reserve(struct kb_arena *arena)
+int kb_arena_reserve(struct kb_arena *arena, uint32_t pages)
 {
-	return arena->n_pages < KB_PAGES_MAX ? pages_reserve(arena, arena->n_pages + 1) : -ENOSPC;
+	pages += arena->n_pages;
+	return pages <= KB_PAGES_MAX ? pages_reserve(arena, pages) : -ENOSPC;
 }
 
 void kb_arena_add(struct kb_arena *arena, struct kb_page *page)

@@ -48,9 +48,9 @@ struct kb_arena {
 
 void kb_arena_init(struct kb_arena *arena, const struct kb_backing *backing);
 void kb_arena_fini(struct kb_arena *arena);
-/* Room for the bookkeeping of one more page, -ENOMEM, or -ENOSPC if there are KB_PAGES_MAX; then
+/* Room for the bookkeeping of that many more pages, -ENOMEM, or -ENOSPC above KB_PAGES_MAX; then
  * kb_arena_add cannot fail. */
-int kb_arena_reserve(struct kb_arena *arena);
+int kb_arena_reserve(struct kb_arena *arena, uint32_t pages);
 /* Adds a page that the backing has made for number n_pages. */
 void kb_arena_add(struct kb_arena *arena, struct kb_page *page);
 /* True when less than half a page, or no long run, is free: a page should be made now, so

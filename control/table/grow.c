@@ -106,6 +106,7 @@ int kb_index_grow(struct kb_table *t, uint32_t n)
 
 bool kb_table_step(struct kb_table *t)
 {
+	t->reserved = 0;
 	if (t->next.bucket)
 		fill(t, t->slice);
 	if (!t->work.runs)

@@ -385,6 +385,7 @@ int kb_table_reserve(struct kb_table *t, size_t names)
 
 	if (n > UINT32_MAX / KB_REPLICAS_MAX)
 		return -ENOSPC;
+	t->reserved = names;
 	/* The first step may end a growth to less that has begun. */
 	while (t->cur.n < n) {
 		int r = kb_index_grow(t, (uint32_t)n);

@@ -49,10 +49,12 @@ struct kb_work {
 	bool page_refused; /* main thread: not asked for again until an update needs it */
 	bool dropping;	   /* main thread: this work removes the retired index */
 	pthread_mutex_t lock;
-	bool page_wanted, index_wanted, drop_wanted; /* and not done by anybody yet */
-	uint32_t page_n;
+	bool index_wanted, drop_wanted; /* and not done by anybody yet */
+	uint32_t pages_wanted, page_n;	/* likewise; the first one's number */
 	uint32_t index_gen, index_n, drop_gen;
-	struct kb_page *page; /* made and not added to the arena yet: the spare one */
+	/* Made and not added to the arena yet: the spare one, or several for an update. */
+	struct kb_page *page[KB_PAGES_STEP];
+	uint32_t pages;
 	struct kb_bucket *index;
 	int page_result, index_result;
 };
@@ -71,6 +73,7 @@ struct kb_table {
 	uint32_t retired_buckets;
 	uint32_t growth_failures; /* since the last growth */
 	uint64_t growth_from;	  /* names from which growth is tried again */
+	uint64_t reserved;	  /* names that will come before the next kb_table_step, or 0 */
 	uint64_t check_key[2];
 	struct kb_work work;
 
@@ -110,15 +113,16 @@ void kb_growth_abandon(struct kb_table *t);
 int kb_index_grow(struct kb_table *t, uint32_t n);
 
 /* work.c */
-/* Adds a page to the arena, the spare one if there is one. 0 or -errno. */
+/* Adds a page to the arena, the spare one if there is one, or as many as what was reserved is
+ * expected to need. 0 or -errno. */
 int kb_work_page_now(struct kb_table *t);
 /* Makes the memory of next. 0, or -errno and next is abandoned. */
 int kb_work_index_now(struct kb_table *t);
 
 /* table.c */
 uint64_t kb_arena_bytes(const struct kb_table *t);
-/* Is there room for another page within mem_max? */
-bool kb_may_add_page(const struct kb_table *t);
+/* How many more pages there may be within mem_max. */
+uint64_t kb_pages_allowed(const struct kb_table *t);
 
 /* settings.c: makes a zone's flags in the header what is asked for and allowed. */
 void kb_zone_publish(struct kb_table *t, uint8_t id);

@@ -163,17 +163,20 @@ uint64_t kb_arena_bytes(const struct kb_table *t)
 	return ((uint64_t)t->arena.n_pages + t->work.spare) * sizeof(struct kb_page);
 }
 
-bool kb_may_add_page(const struct kb_table *t)
+uint64_t kb_pages_allowed(const struct kb_table *t)
 {
-	return !t->mem_max ||
-	       index_bytes(t) + kb_arena_bytes(t) + sizeof(struct kb_page) <= t->mem_max;
+	uint64_t used = index_bytes(t) + kb_arena_bytes(t);
+
+	if (!t->mem_max)
+		return KB_PAGES_MAX;
+	return used < t->mem_max ? (t->mem_max - used) / sizeof(struct kb_page) : 0;
 }
 
 int kb_table_intern(struct kb_table *t, const void *rec, size_t len, uint32_t *ret_ref)
 {
 	int r = kb_arena_intern(&t->arena, rec, len, ret_ref);
 
-	if (r != -ENOSPC || !(t->work.spare || kb_may_add_page(t)))
+	if (r != -ENOSPC || !(t->work.spare || kb_pages_allowed(t)))
 		return r;
 	r = kb_work_page_now(t);
 	return r < 0 ? r : kb_arena_intern(&t->arena, rec, len, ret_ref);

@@ -29,6 +29,8 @@
 
 struct kb_table;
 
+#define KB_PAGES_STEP 16 /* pages that are made at once at most */
+
 struct kb_backing {
 	void *arg;
 	/* The header and the intercept buckets: zeroed when new, mapped for good. */
@@ -42,8 +44,9 @@ struct kb_backing {
 	int (*index_get)(void *arg, uint32_t slot, uint32_t *ret_n, struct kb_bucket **ret_index);
 	/* There may be none. */
 	void (*index_drop)(void *arg, uint32_t slot);
-	/* Creates arena page n; -errno. */
-	int (*page_new)(void *arg, uint32_t n, struct kb_page **ret_page);
+	/* Creates arena pages n to n + count - 1, all of them or none; -errno. count is at most
+	 * KB_PAGES_STEP. */
+	int (*page_new)(void *arg, uint32_t n, uint32_t count, struct kb_page *ret_pages[]);
 	int (*page_get)(void *arg, uint32_t n, struct kb_page **ret_page);
 	/* Returns when every reader that could see the past has gone. Any thread, also while
 	 * another is in one of the other functions. */
@@ -111,7 +114,8 @@ int kb_table_del(struct kb_table *t, const uint8_t *name, size_t len);
 /* What stands at a name now: the raw value, 0 if nothing; where: bucket and slot. */
 uint64_t kb_table_get(const struct kb_table *t, const uint8_t *name, size_t len,
 		      uint32_t *ret_bucket, uint32_t *ret_slot);
-/* Room for about this many names, in one step, instead of growing to it. */
+/* Room for about this many names, in one step, instead of growing to it. Until the next
+ * kb_table_step, pages for their records are made several at a time too. */
 int kb_table_reserve(struct kb_table *t, size_t names);
 
 void kb_table_set_state(struct kb_table *t, enum kb_state state);

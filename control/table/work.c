@@ -11,14 +11,17 @@
 #include <errno.h>
 
 /* With the lock held. */
-static void make_page(struct kb_table *t)
+static void make_pages(struct kb_table *t)
 {
 	struct kb_work *w = &t->work;
+	uint32_t n = w->pages_wanted;
 
-	if (!w->page_wanted)
+	if (!n)
 		return;
-	w->page_wanted = false;
-	w->page_result = t->backing.page_new(t->backing.arg, w->page_n, &w->page);
+	w->pages_wanted = 0;
+	w->page_result = t->backing.page_new(t->backing.arg, w->page_n, n, w->page);
+	if (w->page_result == 0)
+		w->pages = n;
 }
 
 static void make_index(struct kb_table *t)
@@ -42,26 +45,44 @@ static void drop_index(struct kb_table *t)
 	t->backing.index_drop(t->backing.arg, w->drop_gen & 1);
 }
 
+/* As many as what was reserved and has not come yet will need if it is like what has: the wait
+ * for readers is one for all that are made at once. */
+static uint32_t pages_expected(const struct kb_table *t)
+{
+	uint64_t names = t->stats.names, allowed = kb_pages_allowed(t), n = 0;
+
+	if (names && names < t->reserved)
+		n = (t->reserved - names) * t->arena.n_pages / names;
+	if (n > KB_PAGES_STEP)
+		n = KB_PAGES_STEP;
+	if (n > allowed)
+		n = allowed;
+	if (n > KB_PAGES_MAX - t->arena.n_pages)
+		n = KB_PAGES_MAX - t->arena.n_pages;
+	return n ? (uint32_t)n : 1;
+}
+
 int kb_work_page_now(struct kb_table *t)
 {
 	struct kb_work *w = &t->work;
+	uint32_t n = pages_expected(t);
 	int r;
 
-	r = kb_arena_reserve(&t->arena);
+	r = kb_arena_reserve(&t->arena, n);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&w->lock);
-	if (!w->page) {
-		w->page_wanted = true;
+	if (!w->pages) {
+		w->pages_wanted = n;
 		w->page_n = t->arena.n_pages;
-		make_page(t);
+		make_pages(t);
 		r = w->page_result;
 	}
-	if (r == 0) {
-		kb_arena_add(&t->arena, w->page);
+	for (uint32_t i = 0; i < w->pages; i++)
+		kb_arena_add(&t->arena, w->page[i]);
+	if (r == 0)
 		w->page_refused = false;
-	}
-	w->page = NULL;
+	w->pages = 0;
 	w->spare = false;
 	pthread_mutex_unlock(&w->lock);
 	return r;
@@ -119,15 +140,15 @@ bool kb_table_work_begin(struct kb_table *t)
 	/* What the last grace period has freed comes back first. */
 	if (w->runs || t->waiting.n)
 		return false;
-	w->page_wanted =
-		!w->spare && !w->page_refused && kb_arena_is_low(&t->arena) && kb_may_add_page(t);
+	w->pages_wanted =
+		!w->spare && !w->page_refused && kb_arena_is_low(&t->arena) && kb_pages_allowed(t);
 	w->page_n = t->arena.n_pages;
 	w->drop_wanted = w->dropping = t->retired;
 	w->drop_gen = t->cur.gen + 1;
 	w->index_wanted = t->next.n && !t->next.bucket && !t->retired;
 	w->index_gen = t->next.gen;
 	w->index_n = t->next.n * t->replicas;
-	if (!w->page_wanted && !w->drop_wanted && !w->index_wanted && t->pending.n == 0)
+	if (!w->pages_wanted && !w->drop_wanted && !w->index_wanted && t->pending.n == 0)
 		return false;
 	t->waiting = t->pending;
 	t->pending = swap;
@@ -140,7 +161,7 @@ void kb_table_work_run(struct kb_table *t)
 	struct kb_work *w = &t->work;
 
 	pthread_mutex_lock(&w->lock);
-	make_page(t);
+	make_pages(t);
 	make_index(t);
 	pthread_mutex_unlock(&w->lock);
 	t->backing.grace(t->backing.arg);
@@ -154,7 +175,7 @@ void kb_table_work_end(struct kb_table *t)
 	struct kb_work *w = &t->work;
 
 	w->runs = false;
-	w->spare = w->page != NULL;
+	w->spare = w->pages != 0;
 	w->page_refused = w->page_result < 0;
 	if (w->dropping)
 		t->retired = false;

@@ -171,11 +171,33 @@ static struct kb_table *table_adopted(struct kb_datapath *dp)
 	return t;
 }
 
+/* Names with a record each; put again they change nothing. Returns the number of pages then. */
+static uint32_t put_many(struct kb_table *t, uint32_t n)
+{
+	struct {
+		struct kb_rec head;
+		uint8_t b[104];
+	} rec = {0};
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct kb_entry entry = {.kind = KB_VALUE_REC, .zone = 1};
+		uint8_t name[] = "\4xxxx\7cluster\5local";
+
+		for (uint32_t k = 0; k < 4; k++)
+			name[1 + k] = (uint8_t)('a' + (i >> 4 * k) % 16);
+		memcpy(rec.b, &i, sizeof(i));
+		assert_int_equal(kb_table_intern(t, &rec, sizeof(rec), &entry.ref), 0);
+		assert_int_equal(kb_table_put(t, name, sizeof(name), &entry), 0);
+	}
+	return kb_table_header(t)->arena_pages;
+}
+
 static void test_open_adopt_uninstall(void **state)
 {
 	struct kb_datapath *dp = open_with((struct kb_datapath_config){0});
 	struct kb_table *t;
 	struct ids ids;
+	uint32_t pages;
 
 	(void)state;
 	assert_false(kb_datapath_adopted(dp));
@@ -187,8 +209,10 @@ static void test_open_adopt_uninstall(void **state)
 	dp = open_with((struct kb_datapath_config){0});
 	assert_true(kb_datapath_adopted(dp));
 	t = table_adopted(dp);
-	/* Growth and its end leave no pins behind. */
+	/* Growth and its end leave no pins behind. Pages made together are found again. */
 	assert_int_equal(kb_table_reserve(t, 100000), 0);
+	pages = put_many(t, 10000);
+	assert_true(pages > 3);
 	kb_table_settle(t);
 	assert_true(is_pinned("index_1"));
 	assert_false(is_pinned("index_0"));
@@ -197,6 +221,8 @@ static void test_open_adopt_uninstall(void **state)
 
 	dp = open_with((struct kb_datapath_config){0});
 	t = table_adopted(dp);
+	assert_int_equal(kb_table_header(t)->arena_pages, pages);
+	assert_int_equal(put_many(t, 10000), pages);
 	kb_table_free(t);
 	ids_of_pins(&ids);
 	assert_int_equal(ids.n[PROG], 3);

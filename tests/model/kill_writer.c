@@ -99,14 +99,15 @@ static void index_drop(void *arg, uint32_t slot)
 	shm->slot[slot] = 0;
 }
 
-static int page_new(void *arg, uint32_t n, struct kb_page **ret_page)
+static int page_new(void *arg, uint32_t n, uint32_t count, struct kb_page *ret_pages[])
 {
 	(void)arg;
-	if (n >= PAGES)
+	if (n + count > PAGES)
 		return -ENOSPC;
-	if (shm->pages <= n)
-		shm->pages = n + 1;
-	*ret_page = &shm->page[n];
+	if (shm->pages < n + count)
+		shm->pages = n + count;
+	for (uint32_t i = 0; i < count; i++)
+		ret_pages[i] = &shm->page[n + i];
 	return 0;
 }
 

@@ -170,11 +170,13 @@ static void index_drop(void *arg, uint32_t slot)
 				      kb_value(KB_VALUE_A, 1, 0, POISON));
 }
 
-static int page_new(void *arg, uint32_t n, struct kb_page **ret_page)
+static int page_new(void *arg, uint32_t n, uint32_t count, struct kb_page *ret_pages[])
 {
 	(void)arg;
-	*ret_page = pages(sizeof(**ret_page));
-	__atomic_store_n(&mem.page[n], *ret_page, __ATOMIC_RELEASE);
+	for (uint32_t i = 0; i < count; i++) {
+		ret_pages[i] = pages(sizeof(*ret_pages[i]));
+		__atomic_store_n(&mem.page[n + i], ret_pages[i], __ATOMIC_RELEASE);
+	}
 	return 0;
 }
 

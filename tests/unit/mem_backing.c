@@ -62,15 +62,17 @@ static void index_drop(void *arg, uint32_t slot)
 	mem->index[slot] = NULL;
 }
 
-static int page_new(void *arg, uint32_t n, struct kb_page **ret_page)
+static int page_new(void *arg, uint32_t n, uint32_t count, struct kb_page *ret_pages[])
 {
 	struct kb_mem *mem = arg;
 
-	if (!mem->page[n])
-		mem->page[n] = zeroed(mem, sizeof(struct kb_page));
-	if (!mem->page[n])
-		return -ENOMEM;
-	*ret_page = mem->page[n];
+	for (uint32_t i = n; i < n + count; i++) {
+		if (!mem->page[i])
+			mem->page[i] = zeroed(mem, sizeof(struct kb_page));
+		if (!mem->page[i])
+			return -ENOMEM;
+		ret_pages[i - n] = mem->page[i];
+	}
 	return 0;
 }
 

@@ -360,10 +360,10 @@ static void watched_index_drop(void *arg, uint32_t slot)
 	watched.real.index_drop(arg, slot);
 }
 
-static int watched_page_new(void *arg, uint32_t n, struct kb_page **ret_page)
+static int watched_page_new(void *arg, uint32_t n, uint32_t count, struct kb_page *ret_pages[])
 {
 	watched.waits += watched.updating;
-	return watched.real.page_new(arg, n, ret_page);
+	return watched.real.page_new(arg, n, count, ret_pages);
 }
 
 static void watched_grace(void *arg)
@@ -406,6 +406,47 @@ static void updates_do_not_wait(void **state)
 	}
 	assert_int_equal(watched.waits, 0);
 	assert_true(f->t->stats.growths > 10 && f->t->arena.n_pages > pages + 10);
+	check_table(f);
+	stop(f);
+	free(f);
+}
+
+/* Names that were reserved get their pages many at a time, not many too many, and those behind
+ * them one at a time again. */
+static void reserved_pages_come_together(void **state)
+{
+	const uint32_t names = 50000;
+	struct kb_table_config config = {.replicas = 1};
+	struct fixture *f = calloc(1, sizeof(*f));
+	uint32_t pages = 0;
+
+	(void)state;
+	f->rng = 7;
+	f->mem = kb_mem_new(count_grace, f);
+	kb_mem_backing(f->mem, &watched.real);
+	f->backing = watched.real;
+	f->backing.page_new = watched_page_new;
+	assert_int_equal(kb_table_new(&f->backing, &config, &f->t), 0);
+	assert_int_equal(kb_table_reserve(f->t, names), 0);
+	watched.waits = 0;
+	watched.updating = true;
+	for (uint32_t i = 0; i < names + 2000; i++) {
+		struct kb_entry e = {.kind = KB_VALUE_REC, .zone = 1};
+		uint8_t name[KB_NAME_MAX], rec[REC_MAX];
+
+		if (i == names) {
+			pages = f->t->arena.n_pages;
+			assert_true(pages > 40 && watched.waits <= 5);
+			assert_true(pages - 2 <= f->t->arena.used_units / KB_PAGE_UNITS);
+			kb_table_step(f->t);
+			watched.waits = 0;
+		}
+		assert_int_equal(kb_table_intern(f->t, rec, rec_bytes(i, rec), &e.ref), 0);
+		assert_int_equal(kb_table_put(f->t, name, name_wire(i, name), &e), 0);
+	}
+	watched.updating = false;
+	assert_true(watched.waits > 0);
+	assert_int_equal(f->t->arena.n_pages, pages + watched.waits);
 	check_table(f);
 	stop(f);
 	free(f);
@@ -898,6 +939,7 @@ int main(void)
 		cmocka_unit_test(one_bucket),
 		cmocka_unit_test(reserve_is_one_step),
 		cmocka_unit_test(updates_do_not_wait),
+		cmocka_unit_test(reserved_pages_come_together),
 		cmocka_unit_test(backing_fails),
 		cmocka_unit_test(new_fails),
 		cmocka_unit_test(limit_is_kept),
