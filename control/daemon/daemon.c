@@ -232,6 +232,8 @@ static void on_signal(uv_signal_t *handle, int signum)
 	struct kb_daemon *d = handle->data;
 	char err[512];
 
+	if (d->stopping)
+		return;
 	if (signum == SIGHUP || signum == SIGUSR1) {
 		kb_daemon_rules_reload(d);
 		if (kb_source_reload(d->source, err, sizeof(err)) < 0)

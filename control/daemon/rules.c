@@ -163,7 +163,10 @@ void kb_daemon_rules_reload(struct kb_daemon *d)
 
 static void on_timer(uv_timer_t *timer)
 {
-	kb_daemon_rules_reload(timer->data);
+	struct kb_daemon *d = timer->data;
+
+	if (!d->stopping)
+		kb_daemon_rules_reload(d);
 }
 
 /* From within the source, which may have to be made anew: only notes it. */

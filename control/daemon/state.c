@@ -136,6 +136,8 @@ static void tick(uv_timer_t *timer)
 	struct timespec ts;
 	int r;
 
+	if (d->stopping)
+		return;
 	kb_daemon_state_update(d);
 	kb_datapath_refresh(d->datapath);
 	kb_records_retry(d->records);
