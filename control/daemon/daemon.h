@@ -61,7 +61,7 @@ struct kb_daemon {
 	uv_loop_t *loop;
 	uint64_t started_ms;	/* uv_now() */
 	uint64_t started_hr_ms; /* uv_hrtime() */
-	bool stopping; /* from here on events find parts gone, and do nothing */
+	bool stopping;		/* from here on events find parts gone, and do nothing */
 
 	struct kb_ctl_server *ctl;
 	struct kb_datapath *datapath;
