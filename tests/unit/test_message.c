@@ -230,6 +230,13 @@ static void bad_names(void **state)
 	raw_owner(name, 2);
 	refused(); /* forward */
 	begin_a(0);
+	name[1] = (uint8_t)(at + 2 + 14);
+	raw_owner(name, 2);
+	raw_owner("\1x\0", 3);
+	refused(); /* forward, to a name */
+	d.b[at + 1] = KB_DNS_HDR;
+	assert_int_equal(read_guarded(d.b, d.len), 0);
+	begin_a(0);
 	memcpy(name, "\1a", 2);
 	name[2] = (uint8_t)(0xc0 | at >> 8);
 	name[3] = (uint8_t)at;
