@@ -324,8 +324,6 @@ static void close_handle(uv_handle_t *handle, void *arg)
 static void stop(struct kb_daemon *d, bool keep)
 {
 	d->stopping = true;
-	/* It looks at the source, and the loop runs once more after that has gone. */
-	uv_timer_stop(&d->tick);
 	if (d->table && !keep)
 		kb_table_set_state(d->table, KB_OFF);
 	kb_ctl_server_free(d->ctl);

@@ -61,7 +61,9 @@ struct kb_daemon {
 	uv_loop_t *loop;
 	uint64_t started_ms;	/* uv_now() */
 	uint64_t started_hr_ms; /* uv_hrtime() */
-	bool stopping;		/* from here on events find parts gone, and do nothing */
+	/* The loop runs once more after the source has gone: no timer, signal or thread's result
+	 * does anything from here on. */
+	bool stopping;
 
 	struct kb_ctl_server *ctl;
 	struct kb_datapath *datapath;
