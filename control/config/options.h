@@ -67,6 +67,10 @@ struct kb_options {
 	unsigned int upstream_policy;  /* enum kb_policy */
 	uint64_t forward_threads;
 	uint64_t max_concurrent;
+	uint64_t cache_size; /* bytes; 0: off */
+	uint64_t cache_max_ttl_s, cache_max_negative_ttl_s;
+	uint64_t serve_stale_s; /* 0: off */
+	bool prefetch;
 
 	/* The daemon. */
 	unsigned int on_exit;	  /* enum kb_on_exit */

@@ -162,6 +162,7 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m);
 void kb_daemon_programmed(void *arg, enum kb_service_type type, bool selector,
 			  double trigger_time_s);
 void kb_daemon_forward(const struct kb_daemon *d, struct kb_forward_stats *ret);
+void kb_daemon_cache(const struct kb_daemon *d, struct kb_cache_stats *ret);
 void kb_daemon_engines(const struct kb_daemon *d, struct kb_engine_stats ret[KB_ENGINE_MAX]);
 /* Zeros when there is no --listen. */
 void kb_daemon_sockets(const struct kb_daemon *d, struct kb_server_stats *ret);

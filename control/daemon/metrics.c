@@ -21,6 +21,13 @@ void kb_daemon_forward(const struct kb_daemon *d, struct kb_forward_stats *ret)
 		kb_forward_stats(d->forward, ret);
 }
 
+void kb_daemon_cache(const struct kb_daemon *d, struct kb_cache_stats *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (d->forward)
+		kb_forward_cache_stats(d->forward, ret);
+}
+
 static void put_latency(struct kb_metrics *m, const struct kb_upstream *u)
 {
 	uint64_t counts[KB_LATENCY_BUCKETS + 1];
@@ -43,10 +50,13 @@ static void forward_metrics(struct kb_metrics *m, const struct kb_daemon *d)
 	const char *names[KB_UPSTREAMS_MAX];
 	const void *stats[KB_UPSTREAMS_MAX];
 	struct kb_forward_stats forward;
+	struct kb_cache_stats cache;
 	size_t n = 0;
 
 	kb_daemon_forward(d, &forward);
 	kb_rows_export(m, KB_ROWS_FORWARD, (const void *[]){&forward}, 1, NULL, NULL);
+	kb_daemon_cache(d, &cache);
+	kb_rows_export(m, KB_ROWS_CACHE, (const void *[]){&cache}, 1, NULL, NULL);
 	for (; routes && n < routes->n_upstreams; n++) {
 		kb_upstream_stats(routes->upstreams[n], &s[n]);
 		stats[n] = &s[n];

@@ -159,6 +159,33 @@ static const struct row upstream[] = {
 	 NULL, UPSTREAM(probe_failures)},
 };
 
+#define CACHE(member) offsetof(struct kb_cache_stats, member)
+static const struct row cache[] = {
+	{"requests", "coredns_cache_requests_total", "Questions looked up in the cache", NULL, NULL,
+	 CACHE(requests)},
+	{"hits_success", "coredns_cache_hits_total", "Questions answered from the cache", "type",
+	 "success", CACHE(hits_success)},
+	{"hits_denial", "coredns_cache_hits_total", NULL, "type", "denial", CACHE(hits_denial)},
+	{"misses", "coredns_cache_misses_total", "Questions that the cache had no answer for", NULL,
+	 NULL, CACHE(misses)},
+	{"served_stale", "coredns_cache_served_stale_total", "Expired answers given", NULL, NULL,
+	 CACHE(served_stale)},
+	{"prefetch", "coredns_cache_prefetch_total", "Answers asked for again before they expired",
+	 NULL, NULL, CACHE(prefetch)},
+	{"drops", "coredns_cache_drops_total", "Replies that were not kept", NULL, NULL,
+	 CACHE(drops)},
+	{"insertions", "kbdns_cache_insertions_total", "Replies kept", NULL, NULL,
+	 CACHE(insertions)},
+	{"evictions_success", "coredns_cache_evictions_total", "Answers that made room for others",
+	 "type", "success", CACHE(evictions_success)},
+	{"evictions_denial", "coredns_cache_evictions_total", NULL, "type", "denial",
+	 CACHE(evictions_denial)},
+	{"entries_success", "coredns_cache_entries", "Answers in the cache", "type", "success",
+	 CACHE(entries_success)},
+	{"entries_denial", "coredns_cache_entries", NULL, "type", "denial", CACHE(entries_denial)},
+	{"bytes", "kbdns_cache_bytes", "Memory of the cache", NULL, NULL, CACHE(bytes)},
+};
+
 #define ROWS(array)                                     \
 	{                                               \
 		array, sizeof(array) / sizeof(*(array)) \
@@ -170,7 +197,7 @@ static const struct {
 	[KB_ROWS_OBJECTS] = ROWS(objects),   [KB_ROWS_TABLE] = ROWS(table),
 	[KB_ROWS_SOURCE] = ROWS(source),     [KB_ROWS_SOCKETS] = ROWS(sockets),
 	[KB_ROWS_RULES] = ROWS(rules),	     [KB_ROWS_FORWARD] = ROWS(forward),
-	[KB_ROWS_UPSTREAM] = ROWS(upstream),
+	[KB_ROWS_UPSTREAM] = ROWS(upstream), [KB_ROWS_CACHE] = ROWS(cache),
 };
 
 static uint64_t value_of(const struct row *row, const void *stats)

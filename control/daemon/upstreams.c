@@ -182,13 +182,28 @@ static int read_resolv_conf(struct kb_daemon *d)
 	return r;
 }
 
+static struct kb_cache_config cache_config(const struct kb_options *o)
+{
+	struct kb_cache_config c = KB_CACHE_DEFAULTS;
+
+	c.bytes = (size_t)o->cache_size;
+	c.ttl_max_s = (uint32_t)o->cache_max_ttl_s;
+	c.negative_max_s = (uint32_t)o->cache_max_negative_ttl_s;
+	c.stale_max_s = (uint32_t)o->serve_stale_s;
+	if (!o->prefetch)
+		c.prefetch_hits = 0;
+	return c;
+}
+
 int kb_daemon_forward_start(struct kb_daemon *d, char *err, size_t err_size)
 {
 	const struct kb_options *o = &d->options;
+	struct kb_cache_config cache = cache_config(o);
 	struct kb_forward_config config = {
 		.threads = (unsigned int)o->forward_threads,
 		.max_concurrent = (unsigned int)o->max_concurrent,
 		.udp_max = (uint16_t)o->max_udp_size,
+		.cache = o->cache_size ? &cache : NULL,
 		.deliver = deliver,
 		.arg = d,
 	};
@@ -196,6 +211,10 @@ int kb_daemon_forward_start(struct kb_daemon *d, char *err, size_t err_size)
 
 	if (!o->forward)
 		return 0;
+	if (o->cache_size && o->cache_size < KB_CACHE_BYTES_MIN) {
+		snprintf(err, err_size, "--cache-size: give at least 256K, or 0 for no cache");
+		return -EINVAL;
+	}
 	if (!o->upstream.n)
 		read_resolv_conf(d);
 	r = kb_forward_new(d->loop, &config, &d->forward, err, err_size);

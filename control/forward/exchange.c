@@ -62,6 +62,8 @@ static void send_client(struct kb_worker *w, const struct kb_client *c, size_t l
 
 static void send_error(struct kb_worker *w, const struct kb_client *c, uint8_t rcode)
 {
+	if (c->fd == KB_CLIENT_NONE)
+		return;
 	send_client(w, c, kb_relay_error(&c->ask, rcode, kb_forward_udp_max(w->forward), w->out));
 }
 
@@ -161,11 +163,16 @@ static const struct kb_client *take_waiter(struct kb_worker *w, struct kb_exchan
 	return &waiter->client;
 }
 
-static void finish(struct kb_worker *w, struct kb_exchange *x, const uint8_t *msg,
+static void finish(struct kb_worker *w, struct kb_exchange *x, const uint8_t *msg, size_t len,
 		   const struct kb_relay *relay)
 {
+	struct kb_cache *cache = kb_forward_cache(w->forward);
 	uint16_t udp_max = kb_forward_udp_max(w->forward);
 	const struct kb_client *c;
+
+	/* Not from upstreams that are not in force any more. */
+	if (cache && x->routes == w->routes)
+		kb_cache_put(cache, &x->ask, msg, len, w->now_ms);
 
 	while ((c = take_waiter(w, x)))
 		send_client(w, c,
@@ -173,13 +180,35 @@ static void finish(struct kb_worker *w, struct kb_exchange *x, const uint8_t *ms
 	exchange_free(w, x);
 }
 
+/* What is known of earlier, if anything is, goes to all who wait. */
+static void serve_stale(struct kb_worker *w, struct kb_exchange *x)
+{
+	struct kb_cache *cache = kb_forward_cache(w->forward);
+	uint16_t udp_max = kb_forward_udp_max(w->forward);
+
+	while (cache && x->waiters) {
+		const struct kb_client *c = &x->waiters->client;
+		size_t len = kb_cache_get_stale(cache, &c->ask, w->now_ms, udp_max, w->out,
+						sizeof(w->out));
+
+		if (!len)
+			return;
+		send_client(w, c, len);
+		take_waiter(w, x);
+	}
+}
+
 /* Nobody could be asked, or all that were asked failed. */
 static void give_up(struct kb_worker *w, struct kb_exchange *x)
 {
 	const struct kb_client *c;
 
-	if (x->group)
-		kb_count(&w->stats.failed);
+	struct kb_cache *cache = kb_forward_cache(w->forward);
+
+	kb_count(&w->stats.failed);
+	serve_stale(w, x);
+	if (cache && x->routes == w->routes)
+		kb_cache_put_failure(cache, &x->ask, x->rcode, w->now_ms);
 	while ((c = take_waiter(w, x)))
 		send_error(w, c, x->rcode);
 	exchange_free(w, x);
@@ -268,6 +297,7 @@ void kb_exchange_failed(struct kb_worker *w, struct kb_exchange *x, bool timeout
 	attempt_end(w, x);
 	upstream_failed(u, timeout ? &u->timeouts : &u->errors);
 	if (x->group) {
+		serve_stale(w, x);
 		attempt(w, x);
 	} else {
 		kb_count_shared(&u->probe_failures);
@@ -330,7 +360,7 @@ void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t
 			attempt(w, x);
 			return;
 		}
-		finish(w, x, msg, &relay);
+		finish(w, x, msg, len, &relay);
 	}
 }
 
@@ -342,6 +372,8 @@ void kb_exchange_start(struct kb_worker *w, const struct kb_client *client)
 	struct kb_exchange *x = find(w, ask);
 	struct kb_group *group;
 
+	if (x && client->fd == KB_CLIENT_NONE)
+		return;
 	if (x && add_waiter(w, x, client)) {
 		kb_count(&w->stats.shared);
 		return;
@@ -353,7 +385,7 @@ void kb_exchange_start(struct kb_worker *w, const struct kb_client *client)
 		return;
 	}
 	x = x ? NULL : exchange_new(w); /* one that is there had no room for this client */
-	if (!x || !add_waiter(w, x, client)) {
+	if (!x || (client->fd != KB_CLIENT_NONE && !add_waiter(w, x, client))) {
 		if (x)
 			exchange_free(w, x);
 		kb_count(&w->stats.rejected);

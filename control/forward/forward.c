@@ -19,6 +19,8 @@ struct out {
 
 struct kb_forward {
 	struct kb_forward_config config;
+	uv_loop_t *loop;	    /* borrowed */
+	struct kb_cache *cache;	    /* owned, NULL: none */
 	struct kb_worker **workers; /* owned, each of them */
 	unsigned int n_workers;
 
@@ -32,11 +34,17 @@ struct kb_forward {
 	size_t out_bytes;
 
 	uint64_t asked, rejected;
+	struct kb_client prefetch; /* of the question at hand */
 };
 
 uint16_t kb_forward_udp_max(const struct kb_forward *f)
 {
 	return f->config.udp_max;
+}
+
+struct kb_cache *kb_forward_cache(const struct kb_forward *f)
+{
+	return f->cache;
 }
 
 struct kb_routes *kb_forward_new_routes(struct kb_forward *f, unsigned int *version)
@@ -61,6 +69,9 @@ void kb_forward_set_routes(struct kb_forward *f, struct kb_routes *routes)
 	f->routes = routes;
 	atomic_fetch_add(&f->routes_version, 1);
 	pthread_mutex_unlock(&f->lock);
+	/* What the servers of before said is theirs to say. */
+	if (old && f->cache)
+		kb_cache_clear(f->cache);
 	kb_routes_unref(old);
 }
 
@@ -123,15 +134,44 @@ static void on_async(uv_async_t *async)
 
 /* --- from the main loop ------------------------------------------------------ */
 
-size_t kb_forward_ask(struct kb_forward *f, const struct kb_client *client, uint8_t *reply)
+static struct kb_worker *worker_of(const struct kb_forward *f, const struct kb_ask *ask)
 {
-	struct kb_worker *w = f->workers[(client->ask.hash >> 32) % f->n_workers];
+	return f->workers[(ask->hash >> 32) % f->n_workers];
+}
+
+/* Asks again for what is about to expire; if the inbox is full, then not. */
+static void refresh(struct kb_forward *f, const struct kb_client *client)
+{
+	f->prefetch = *client;
+	f->prefetch.fd = KB_CLIENT_NONE;
+	kb_worker_push(worker_of(f, &client->ask), &f->prefetch);
+}
+
+size_t kb_forward_ask(struct kb_forward *f, const struct kb_client *client, uint8_t *reply,
+		      size_t cap)
+{
+	enum kb_cache_found found = KB_CACHE_MISS;
+	size_t len = 0;
 
 	f->asked++;
-	if (kb_worker_push(w, client))
+	if (f->cache)
+		len = kb_cache_get(f->cache, &client->ask, uv_now(f->loop), f->config.udp_max,
+				   reply, cap, &found);
+	if (found == KB_CACHE_REFRESH)
+		refresh(f, client);
+	if (len)
+		return len;
+	if (kb_worker_push(worker_of(f, &client->ask), client))
 		return 0;
 	f->rejected++;
 	return kb_relay_error(&client->ask, KB_RCODE_SERVFAIL, f->config.udp_max, reply);
+}
+
+void kb_forward_cache_stats(const struct kb_forward *f, struct kb_cache_stats *ret_stats)
+{
+	memset(ret_stats, 0, sizeof(*ret_stats));
+	if (f->cache)
+		kb_cache_stats(f->cache, ret_stats);
 }
 
 void kb_forward_stats(const struct kb_forward *f, struct kb_forward_stats *ret_stats)
@@ -183,6 +223,7 @@ void kb_forward_free(struct kb_forward *f)
 		free(o);
 	}
 	kb_routes_unref(f->routes);
+	kb_cache_free(f->cache);
 	pthread_mutex_destroy(&f->lock);
 	pthread_mutex_destroy(&f->out_lock);
 	uv_close((uv_handle_t *)&f->async, on_closed);
@@ -215,6 +256,7 @@ int kb_forward_new(uv_loop_t *loop, const struct kb_forward_config *config,
 
 	if (f) {
 		f->config = *config;
+		f->loop = loop;
 		f->out_end = &f->out;
 		pthread_mutex_init(&f->lock, NULL);
 		pthread_mutex_init(&f->out_lock, NULL);
@@ -225,7 +267,9 @@ int kb_forward_new(uv_loop_t *loop, const struct kb_forward_config *config,
 			f = NULL;
 		}
 	}
-	if (f)
+	if (f && config->cache)
+		r = kb_cache_new(config->cache, &f->cache);
+	if (r == 0)
 		r = workers_start(f);
 	if (r < 0) {
 		snprintf(err, err_size, "forwarder: %s", strerror(-r));

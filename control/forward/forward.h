@@ -5,7 +5,10 @@
  *   main loop:  listen sockets -> responder --answers--> client
  *                                    | a name outside
  *                                    v
- *                               kb_forward_ask --inbox--> worker (by the name's hash)
+ *                               kb_forward_ask --cached--> client
+ *                                    | not in the cache
+ *                                    v
+ *                                  inbox --> worker (by the name's hash)
  *   worker:     inbox -> exchange -> upstream socket -> check -> client (UDP)
  *                                                           \-> outbox -> main loop -> client (TCP)
  *
@@ -26,6 +29,11 @@
  * SERVFAIL and REFUSED from one upstream make it try the others first. UDP, and TCP when the
  * reply is truncated.
  *
+ * The cache (cache.h) is looked up by the main loop and filled by workers; names of the cluster are
+ * never in it, the table has them. An expired answer is given when the first upstream has
+ * failed or been silent for KB_FORWARD_ATTEMPT_MS, and the search for a newer one goes on; a
+ * popular one that is about to expire is asked for again while it is still given.
+ *
  * Against forged replies: sockets are connected, so the kernel takes datagrams of the asked
  * address and port only; each upstream has a few sockets with ports of the kernel's choice,
  * one of which is drawn for each query, and which are replaced after some hundred queries; IDs are
@@ -40,6 +48,7 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+#include "control/forward/cache.h"
 #include "control/forward/relay.h"
 #include "control/forward/routes.h"
 
@@ -53,11 +62,14 @@
 
 struct kb_forward;
 
+#define KB_CLIENT_NONE (-2)
+
 /* Who asked, and where the reply goes. */
 struct kb_client {
 	struct kb_ask ask;
 	/* UDP: the listen socket (borrowed, open as long as the forwarder lives), the client's
-	 * address, and ancillary data for the source address. fd -1: TCP. */
+	 * address, and ancillary data for the source address. fd -1: TCP. KB_CLIENT_NONE: nobody
+	 * waits, the answer is for the cache. */
 	int fd;
 	socklen_t from_len;
 	union kb_sockaddr from;
@@ -69,7 +81,8 @@ struct kb_client {
 struct kb_forward_config {
 	unsigned int threads;
 	unsigned int max_concurrent;
-	uint16_t udp_max; /* of our own OPT record, to clients and upstreams */
+	uint16_t udp_max;		     /* of our own OPT record, to clients and upstreams */
+	const struct kb_cache_config *cache; /* copied; NULL: nothing is kept */
 	/* A reply for a TCP client; main loop's thread. */
 	void (*deliver)(void *arg, uint64_t conn, const uint8_t *msg, size_t len);
 	void *arg;
@@ -96,16 +109,19 @@ int kb_forward_new(uv_loop_t *loop, const struct kb_forward_config *config,
  * a handle. NULL is fine. */
 void kb_forward_free(struct kb_forward *f);
 
-/* From now on these are in force; takes over the caller's reference. Main loop's thread, as
- * are all below. */
+/* From now on these are in force, and the cache is empty; takes over the caller's reference. Main
+ * loop's thread, as are all below. */
 void kb_forward_set_routes(struct kb_forward *f, struct kb_routes *routes);
 /* Borrowed until the next kb_forward_set_routes. */
 struct kb_routes *kb_forward_routes(const struct kb_forward *f);
 
 /* Takes a question (copied). Returns 0 when the reply follows later, or the length of a reply
- * in `reply` (KB_RELAY_QUERY_MAX bytes) for the caller to send. */
-size_t kb_forward_ask(struct kb_forward *f, const struct kb_client *client, uint8_t *reply);
+ * in `reply` (cap bytes, at least KB_RELAY_QUERY_MAX) for the caller to send. */
+size_t kb_forward_ask(struct kb_forward *f, const struct kb_client *client, uint8_t *reply,
+		      size_t cap);
 
+/* All zero when nothing is kept. */
+void kb_forward_cache_stats(const struct kb_forward *f, struct kb_cache_stats *ret_stats);
 void kb_forward_stats(const struct kb_forward *f, struct kb_forward_stats *ret_stats);
 
 #endif

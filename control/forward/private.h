@@ -52,7 +52,7 @@ struct kb_server {
 /* The question that the responder has left to others goes to the forwarder, with what the caller
  * has put into s->client about the way back. Returns the length of a reply that is due at
  * once, or 0. */
-size_t kb_server_forward(struct kb_server *s, uint8_t *reply);
+size_t kb_server_forward(struct kb_server *s, uint8_t *reply, size_t cap);
 bool kb_server_allows(const struct kb_server *s, const struct sockaddr *from);
 /* Frees the server after its last handle. */
 void kb_server_put(struct kb_server *s);

@@ -37,14 +37,14 @@ bool kb_server_allows(const struct kb_server *s, const struct sockaddr *from)
 	return false;
 }
 
-size_t kb_server_forward(struct kb_server *s, uint8_t *reply)
+size_t kb_server_forward(struct kb_server *s, uint8_t *reply, size_t cap)
 {
 	const struct kb_ask *ask = kb_responder_outside(s->responder);
 
 	if (!ask || !s->forward)
 		return 0;
 	s->client.ask = *ask;
-	return kb_forward_ask(s->forward, &s->client, reply);
+	return kb_forward_ask(s->forward, &s->client, reply, cap);
 }
 
 static uint16_t bound_port(int fd)

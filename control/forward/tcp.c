@@ -229,7 +229,7 @@ static size_t answer_frames(struct kb_conn *c)
 		if (!n) {
 			s->client.fd = -1;
 			s->client.conn = c->number;
-			n = kb_server_forward(s, s->out + out + FRAME);
+			n = kb_server_forward(s, s->out + out + FRAME, KB_TCP_REPLY_MAX);
 		}
 		at += FRAME + have;
 		c->skip = (uint32_t)(len - have);

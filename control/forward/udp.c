@@ -84,7 +84,7 @@ static size_t forward(struct kb_listener *l, struct slot *slot, const struct msg
 	client->control_len = (uint32_t)out.msg_controllen;
 	if (out.msg_controllen)
 		memcpy(client->control, out.msg_control, out.msg_controllen);
-	return kb_server_forward(l->server, slot->out);
+	return kb_server_forward(l->server, slot->out, sizeof(slot->out));
 }
 
 /* Sends n replies; one that the kernel does not take is lost, as datagrams are. */

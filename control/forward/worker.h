@@ -43,7 +43,7 @@ struct kb_exchange {
 	struct kb_waiter *waiters;	/* owned; none: a probe */
 	struct kb_ask ask;
 	struct kb_routes *routes;     /* a reference */
-	struct kb_group *group;	      /* borrowed from it */
+	struct kb_group *group;	      /* borrowed from it; NULL: a probe */
 	struct kb_upstream *upstream; /* borrowed from it: the one being asked */
 	struct kb_upsock *sock;	      /* NULL: none, or TCP */
 	uint32_t tried;		      /* bits of the group's */
@@ -149,6 +149,8 @@ void kb_uptcp_done(struct kb_exchange *x);
 struct kb_routes *kb_forward_new_routes(struct kb_forward *f, unsigned int *version);
 /* A reply for a TCP client goes to the main loop. False if there is no room. */
 bool kb_forward_put_out(struct kb_forward *f, uint64_t conn, const uint8_t *msg, size_t len);
+/* NULL: nothing is kept. */
+struct kb_cache *kb_forward_cache(const struct kb_forward *f);
 uint16_t kb_forward_udp_max(const struct kb_forward *f);
 
 #endif

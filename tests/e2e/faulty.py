@@ -61,7 +61,7 @@ class _Server:
         self.answer(q, data, peer, self.mood or what)
 
     def answer(self, q, data, peer, what):
-        good = _reply(q).to_wire()
+        good = _reply(q, ttl={"short": 1, "brief": 3}.get(what, 60)).to_wire()
         if what in ("drop", "silent"):
             return
         if what == "slow":
