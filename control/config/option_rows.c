@@ -311,7 +311,8 @@ static const struct kb_option rows[] = {
 	 .def = "auto",
 	 .min = 1,
 	 .max = KB_REPLICAS_MAX,
-	 .help = "copies of the index, one for each NIC queue at best"},
+	 .help = "copies of the index for CPUs and NIC queues to share; auto is 1, since more "
+		 "showed no gain (bench/replicas)"},
 	{.name = "latency-histogram",
 	 .type = KB_OPT_BOOL,
 	 .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
