@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "control/forward/question.h"
 #include "dataplane/core/dns.h"
 
 #define NAME_MAX_WIRE  255
@@ -31,11 +32,6 @@ struct record {
 };
 
 /* --- names ------------------------------------------------------------------- */
-
-static uint8_t lower(uint8_t c)
-{
-	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
-}
 
 /*
  * Checks the name at `off` to its root label and returns the offset behind it, 0 if it is
@@ -99,7 +95,7 @@ static bool name_equal(const uint8_t *msg, size_t a, size_t b)
 		if (msg[a] == 0)
 			return true;
 		for (unsigned int i = 1; i <= msg[a]; i++) {
-			if (lower(msg[a + i]) != lower(msg[b + i]))
+			if (kb_ascii_lower(msg[a + i]) != kb_ascii_lower(msg[b + i]))
 				return false;
 		}
 	}
@@ -361,10 +357,6 @@ bool kb_message_is_for(const uint8_t *msg, const struct kb_message *message,
 
 	if (question_len != message->question_len)
 		return false;
-	/* Label lengths are below 64 and not changed by lower(). */
-	for (size_t i = 0; i < question_len - 4; i++) {
-		if (exact ? own[i] != question[i] : lower(own[i]) != lower(question[i]))
-			return false;
-	}
-	return memcmp(own + question_len - 4, question + question_len - 4, 4) == 0;
+	return exact ? memcmp(own, question, question_len) == 0
+		     : kb_question_same(own, question, question_len);
 }

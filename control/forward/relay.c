@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "control/forward/question.h"
 #include "dataplane/core/dns.h"
 
 #define OPT_LEN	 11
@@ -12,25 +13,10 @@
 #define AD	 0x20
 #define RR_FIXED 10 /* bytes between a record's owner and its data */
 
-static uint8_t lower(uint8_t c)
-{
-	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
-}
-
-/* Label lengths are below 64, so folding the bytes of a name as they lie leaves them be. */
-static bool same_question(const uint8_t *a, const uint8_t *b, size_t len)
-{
-	for (size_t i = 0; i < len - 4; i++) {
-		if (lower(a[i]) != lower(b[i]))
-			return false;
-	}
-	return memcmp(a + len - 4, b + len - 4, 4) == 0;
-}
-
 bool kb_ask_same(const struct kb_ask *a, const struct kb_ask *b)
 {
 	return a->hash == b->hash && a->len == b->len && a->rd == b->rd && a->cd == b->cd &&
-	       a->dnssec_ok == b->dnssec_ok && same_question(a->question, b->question, a->len);
+	       a->dnssec_ok == b->dnssec_ok && kb_question_same(a->question, b->question, a->len);
 }
 
 static void put16(uint8_t *p, unsigned int v)
@@ -138,7 +124,7 @@ enum kb_relay_verdict kb_relay_read(const struct kb_ask *ask, uint16_t id, const
 		return KB_RELAY_BAD;
 	}
 	if (ns_get16(msg + 4) != 1 || len < KB_DNS_HDR + (size_t)ask->len ||
-	    !same_question(msg + KB_DNS_HDR, ask->question, ask->len))
+	    !kb_question_same(msg + KB_DNS_HDR, ask->question, ask->len))
 		return KB_RELAY_FOREIGN;
 	verdict = read_records(msg, len, KB_DNS_HDR + (size_t)ask->len, &r);
 	*ret_relay = r;
