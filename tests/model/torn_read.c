@@ -92,6 +92,7 @@ static struct name {
 } names[NAMES];
 
 static uint32_t recent[RECENT]; /* names whose update has just begun */
+static uint32_t updates_begun;
 static int stop_all;
 static struct kb_table *work_wanted; /* by the writer from its worker */
 static uint64_t answers[READERS], positive[READERS], misses[READERS], left[READERS];
@@ -325,13 +326,24 @@ static void report(const char *what, uint32_t i, uint32_t type, uint32_t lo, uin
 	__atomic_store_n(&stop_all, 1, __ATOMIC_SEQ_CST);
 }
 
+/* Now and then as long as the writer takes for a number of updates, so that what a reader
+ * holds is reused under it if no grace period protects it. Bounded: the writer may be waiting. */
 static void dawdle(uint64_t *rng)
 {
-	uint64_t what = rnd(rng) & 255;
+	uint64_t what = rnd(rng) & 4095;
 
 	if (what == 0) {
+		uint32_t from = __atomic_load_n(&updates_begun, __ATOMIC_RELAXED);
+		uint32_t some = (uint32_t)rnd(rng) & 63;
+
+		for (int n = 0; n < 200; n++) {
+			if (__atomic_load_n(&updates_begun, __ATOMIC_RELAXED) - from > some)
+				break;
+			sched_yield();
+		}
+	} else if (what < 16) {
 		sched_yield();
-	} else if (what < 32) {
+	} else if (what < 512) {
 		for (uint64_t n = rnd(rng) & 511; n; n--)
 			__asm__ volatile("" ::: "memory");
 	}
@@ -590,14 +602,14 @@ static void name_init(uint32_t i)
 /* One update: the next stamp of a name. */
 static void update(struct kb_table *t, uint32_t i)
 {
-	static uint32_t turn;
 	uint32_t stamp = names[i].begun + 1;
+	uint32_t turn = __atomic_fetch_add(&updates_begun, 1, __ATOMIC_RELAXED);
 	uint8_t rec[1024];
 	struct kb_entry e;
 	size_t len;
 	int r;
 
-	__atomic_store_n(&recent[turn++ % RECENT], i, __ATOMIC_RELAXED);
+	__atomic_store_n(&recent[turn % RECENT], i, __ATOMIC_RELAXED);
 	__atomic_store_n(&names[i].begun, stamp, __ATOMIC_RELEASE);
 	/* Announced before any store of the update. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
