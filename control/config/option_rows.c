@@ -126,13 +126,13 @@ static const struct kb_option rows[] = {
 	 .help = "ask upstreams for names outside the cluster that come in at --listen; off: "
 		 "say REFUSED"},
 	{.name = "upstream",
-	 .type = KB_OPT_ADDR_PORTS,
+	 .type = KB_OPT_UPSTREAM,
 	 .flags = KB_OPT_REPEAT,
 	 .offset = AT(upstream),
-	 .arg = "ADDR[:PORT]",
+	 .arg = "ADDR[:PORT]|tls://ADDR[:PORT][#SERVERNAME]",
 	 .max = KB_STUB_ADDRS_MAX,
-	 .port = 53,
-	 .help = "server to ask; none given: the nameservers of --resolv-conf"},
+	 .help = "server to ask, with tls:// by DNS over TLS (port 853); none given: the "
+		 "nameservers of --resolv-conf"},
 	{.name = "resolv-conf",
 	 .type = KB_OPT_PATH,
 	 .offset = AT(resolv_conf),
@@ -143,10 +143,10 @@ static const struct kb_option rows[] = {
 	 .type = KB_OPT_STUB,
 	 .flags = KB_OPT_REPEAT,
 	 .offset = AT(stub_domain),
-	 .arg = "NAME=ADDR[,ADDR]",
+	 .arg = "NAME=SERVER[,SERVER]",
 	 .max = STUBS_MAX,
-	 .help = "ask these servers, and no others, for names in this domain; the longest "
-		 "domain wins"},
+	 .help = "ask these servers, given as with --upstream, and no others, for names in this "
+		 "domain; the longest domain wins"},
 	{.name = "upstream-policy",
 	 .type = KB_OPT_CHOICE,
 	 .offset = AT(upstream_policy),

@@ -89,6 +89,11 @@ void kb_options_expect(const struct kb_option *row, char *buf, size_t size)
 	case KB_OPT_CIDR:
 		snprintf(buf, size, "a range such as 10.0.0.0/8 or fd00::/8");
 		break;
+	case KB_OPT_UPSTREAM:
+		snprintf(buf, size,
+			 "a server such as 10.1.2.3, [fd00::3]:5353 or "
+			 "tls://9.9.9.9#dns.quad9.net");
+		break;
 	case KB_OPT_STUB:
 		snprintf(buf, size,
 			 "a domain and its servers, such as corp.example=10.1.2.3,[fd00::3]:5353");
@@ -148,8 +153,9 @@ static int store(void *dst, const struct kb_option *row, const char *text)
 {
 	struct kb_addr_port ap;
 	struct kb_cidr cidr;
+	struct kb_upstream_spec upstream;
 	struct kb_stub stub;
-	char name[254];
+	char name[254], server[KB_UPSTREAM_TEXT_MAX];
 	unsigned int word;
 	uint64_t v = 0;
 	bool b;
@@ -217,6 +223,11 @@ static int store(void *dst, const struct kb_option *row, const char *text)
 	case KB_OPT_CIDR:
 		r = kb_parse_cidr(text, &cidr);
 		return r < 0 || !dst ? r : append(dst, &cidr, sizeof(cidr), row->max);
+	case KB_OPT_UPSTREAM:
+		r = kb_parse_upstream(text, &upstream);
+		if (r < 0 || !dst)
+			return r;
+		return append_string(dst, kb_format_upstream(&upstream, server), row->max);
 	case KB_OPT_STUB:
 		r = kb_parse_stub(text, &stub);
 		if (r < 0)
@@ -282,6 +293,7 @@ void kb_option_clear(struct kb_options *o, const struct kb_option *row)
 	case KB_OPT_DOMAIN:
 	case KB_OPT_NS_NAME:
 	case KB_OPT_IFNAME:
+	case KB_OPT_UPSTREAM:
 	case KB_OPT_STUB:
 		for (size_t i = 0; i < strings->n; i++)
 			free(strings->v[i]);
@@ -346,6 +358,7 @@ void kb_options_format(const struct kb_options *o, const struct kb_option *row, 
 	case KB_OPT_DOMAIN:
 	case KB_OPT_NS_NAME:
 	case KB_OPT_IFNAME:
+	case KB_OPT_UPSTREAM:
 	case KB_OPT_STUB:
 		for (size_t i = 0; i < ((const struct kb_strings *)f)->n; i++)
 			add_element(buf, size, ((const struct kb_strings *)f)->v[i]);

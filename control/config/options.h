@@ -61,7 +61,7 @@ struct kb_options {
 
 	/* Names that are nobody's here. */
 	bool forward;
-	struct kb_addr_ports upstream; /* none: those of resolv_conf */
+	struct kb_strings upstream;    /* as kb_format_upstream writes them; none: resolv_conf's */
 	char *resolv_conf;	       /* owned */
 	struct kb_strings stub_domain; /* each one good for kb_parse_stub */
 	unsigned int upstream_policy;  /* enum kb_policy */
@@ -113,6 +113,7 @@ enum kb_option_type {
 	KB_OPT_ADDR_PORT,   /* struct kb_addr_port */
 	KB_OPT_ADDR_PORTS,  /* struct kb_addr_ports */
 	KB_OPT_CIDR,	    /* struct kb_cidrs */
+	KB_OPT_UPSTREAM,    /* struct kb_strings */
 	KB_OPT_STUB,	    /* struct kb_strings */
 };
 

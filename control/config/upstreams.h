@@ -10,13 +10,32 @@
 /* Which of several servers is asked first. */
 enum kb_policy { KB_POLICY_RANDOM, KB_POLICY_ROUND_ROBIN, KB_POLICY_SEQUENTIAL };
 
+/* A server to ask, and how. */
+struct kb_upstream_spec {
+	struct kb_addr_port at;
+	bool tls; /* DNS over TLS (RFC 7858) and nothing else; otherwise UDP and TCP */
+	/* TLS: the name that its certificate has to hold, lower case, no final dot. Empty: the
+	 * certificate has to hold the address. */
+	char server_name[254];
+};
+
+/* Room for the text of one, final NUL included. */
+#define KB_UPSTREAM_TEXT_MAX (KB_ADDR_TEXT_MAX + 6 + 1 + 254)
+
+/* ADDR[:PORT], port 53 unless one is given, or tls://ADDR[:PORT][#SERVERNAME], port 853.
+ * -EINVAL, and ret is left alone. */
+int kb_parse_upstream(const char *s, struct kb_upstream_spec *ret);
+/* The reverse, with the port; returns buf (KB_UPSTREAM_TEXT_MAX bytes). */
+const char *kb_format_upstream(const struct kb_upstream_spec *spec, char *buf);
+bool kb_upstream_spec_same(const struct kb_upstream_spec *a, const struct kb_upstream_spec *b);
+
 struct kb_stub {
 	char domain[254]; /* lower case, no final dot */
-	struct kb_addr_port at[KB_STUB_ADDRS_MAX];
+	struct kb_upstream_spec at[KB_STUB_ADDRS_MAX];
 	size_t n; /* at least one */
 };
 
-/* NAME=ADDR[:PORT][,ADDR[:PORT]...]. Port 53 unless one is given; a server given twice counts once.
+/* NAME=SERVER[,SERVER...], servers as kb_parse_upstream takes them; one given twice counts once.
  * -EINVAL or -E2BIG, and ret is left alone. */
 int kb_parse_stub(const char *s, struct kb_stub *ret);
 

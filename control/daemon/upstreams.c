@@ -2,6 +2,7 @@
 /* Which upstreams the forwarder asks: from options, or from resolv.conf as it is now. */
 #include "control/daemon/daemon.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <ifaddrs.h>
 #include <stdio.h>
@@ -60,26 +61,42 @@ static bool is_ourselves(const struct kb_daemon *d, const struct kb_addr_port *a
 }
 
 /* Servers that were given may not be ourselves; those of resolv.conf may, and are skipped. */
-static int check_given(const struct kb_daemon *d, const char *option, const struct kb_addr_port *at,
-		       size_t n, char *err, size_t err_size)
+static int check_given(const struct kb_daemon *d, const char *option,
+		       const struct kb_upstream_spec *specs, size_t n, char *err, size_t err_size)
 {
-	char text[KB_ADDR_TEXT_MAX];
+	char text[KB_UPSTREAM_TEXT_MAX];
 
 	for (size_t i = 0; i < n; i++) {
-		if (!is_ourselves(d, &at[i]))
-			continue;
-		snprintf(err, err_size,
-			 "%s %s: this is our own --listen address, name another server", option,
-			 kb_format_addr_port(&at[i], text));
-		return -ELOOP;
+		kb_format_upstream(&specs[i], text);
+		if (is_ourselves(d, &specs[i].at)) {
+			snprintf(err, err_size,
+				 "%s %s: this is our own --listen address, name another server",
+				 option, text);
+			return -ELOOP;
+		}
+		if (specs[i].tls) {
+			snprintf(err, err_size,
+				 "%s %s: this kbdnsd has no DNS over TLS, give a plain address",
+				 option, text);
+			return -EOPNOTSUPP;
+		}
 	}
 	return 0;
+}
+
+static struct kb_group_options group_options(const struct kb_options *o)
+{
+	struct kb_group_options g = KB_GROUP_DEFAULTS;
+
+	g.policy = (enum kb_policy)o->upstream_policy;
+	return g;
 }
 
 static int add_stubs(const struct kb_daemon *d, struct kb_routes *routes, struct kb_routes *before,
 		     char *err, size_t err_size)
 {
 	const struct kb_strings *list = &d->options.stub_domain;
+	struct kb_group_options group = group_options(&d->options);
 	struct kb_stub stub;
 	int r = 0;
 
@@ -89,7 +106,7 @@ static int add_stubs(const struct kb_daemon *d, struct kb_routes *routes, struct
 			r = check_given(d, "--stub-domain", stub.at, stub.n, err, err_size);
 		if (r < 0)
 			return r;
-		r = kb_routes_add(routes, stub.domain, stub.at, stub.n, before);
+		r = kb_routes_add(routes, stub.domain, stub.at, stub.n, &group, before);
 		if (r < 0)
 			snprintf(err, err_size, "--stub-domain %s: %s", stub.domain,
 				 r == -EEXIST  ? "given twice, name all its servers in one"
@@ -99,37 +116,52 @@ static int add_stubs(const struct kb_daemon *d, struct kb_routes *routes, struct
 	return r;
 }
 
-static int add_default(const struct kb_daemon *d, struct kb_routes *routes,
-		       struct kb_routes *before, char *err, size_t err_size)
+/* Those that --upstream names. */
+static int add_given(const struct kb_daemon *d, struct kb_routes *routes, struct kb_routes *before,
+		     char *err, size_t err_size)
 {
-	const struct kb_options *o = &d->options;
-	struct kb_addr_port at[KB_GROUP_MAX];
-	char text[KB_ADDR_TEXT_MAX];
-	size_t n = 0;
+	const struct kb_strings *list = &d->options.upstream;
+	struct kb_group_options group = group_options(&d->options);
+	struct kb_upstream_spec specs[KB_GROUP_MAX];
 	int r;
 
-	if (o->upstream.n) {
-		r = check_given(d, "--upstream", o->upstream.v, o->upstream.n, err, err_size);
-		if (r == 0)
-			r = kb_routes_add(routes, NULL, o->upstream.v, o->upstream.n, before);
-		if (r < 0 && r != -ELOOP)
-			snprintf(err, err_size, "--upstream: %s", strerror(-r));
-		return r;
+	assert(list->n <= KB_GROUP_MAX);
+	for (size_t i = 0; i < list->n; i++) {
+		r = kb_parse_upstream(list->v[i], &specs[i]);
+		assert(r == 0);
 	}
+	r = check_given(d, "--upstream", specs, list->n, err, err_size);
+	if (r < 0)
+		return r;
+	r = kb_routes_add(routes, NULL, specs, list->n, &group, before);
+	if (r < 0)
+		snprintf(err, err_size, "--upstream: %s", strerror(-r));
+	return r;
+}
+
+static int add_resolv_conf(const struct kb_daemon *d, struct kb_routes *routes,
+			   struct kb_routes *before)
+{
+	struct kb_group_options group = group_options(&d->options);
+	struct kb_upstream_spec specs[KB_GROUP_MAX] = {0};
+	char text[KB_ADDR_TEXT_MAX];
+	size_t n = 0;
+
 	for (size_t i = 0; i < d->resolv_conf.n; i++) {
 		if (is_ourselves(d, &d->resolv_conf.at[i]))
-			kb_log_warn("%s: %s is our own listen address, skipped", o->resolv_conf,
+			kb_log_warn("%s: %s is our own listen address, skipped",
+				    d->options.resolv_conf,
 				    kb_format_addr_port(&d->resolv_conf.at[i], text));
 		else
-			at[n++] = d->resolv_conf.at[i];
+			specs[n++].at = d->resolv_conf.at[i];
 	}
-	return kb_routes_add(routes, NULL, at, n, before);
+	return kb_routes_add(routes, NULL, specs, n, &group, before);
 }
 
 static void log_routes(const struct kb_daemon *d, const struct kb_routes *routes)
 {
 	const struct kb_group *group = &routes->groups[0];
-	char line[512] = "";
+	char line[1024] = "";
 	size_t len = 0;
 
 	for (size_t i = 0; i < group->n && len < sizeof(line) - 1; i++)
@@ -149,10 +181,11 @@ static void log_routes(const struct kb_daemon *d, const struct kb_routes *routes
 static int set_routes(struct kb_daemon *d, char *err, size_t err_size)
 {
 	struct kb_routes *routes = NULL, *before = kb_forward_routes(d->forward);
-	int r = kb_routes_new((enum kb_policy)d->options.upstream_policy, &routes);
+	int r = kb_routes_new(&routes);
 
 	if (r == 0)
-		r = add_default(d, routes, before, err, err_size);
+		r = d->options.upstream.n ? add_given(d, routes, before, err, err_size)
+					  : add_resolv_conf(d, routes, before);
 	if (r == 0)
 		r = add_stubs(d, routes, before, err, err_size);
 	if (r < 0) {

@@ -232,8 +232,10 @@ static void set_deadline(struct kb_worker *w, struct kb_exchange *x)
 
 static void upstream_failed(struct kb_upstream *u, atomic_uint_fast64_t *count)
 {
+	unsigned int fails = atomic_fetch_add_explicit(&u->fails, 1, memory_order_relaxed) + 1;
+
 	kb_count_shared(count);
-	if (atomic_fetch_add_explicit(&u->fails, 1, memory_order_relaxed) + 1 == KB_UPSTREAM_FAILS)
+	if (kb_upstream_too_many(u, fails) && !kb_upstream_too_many(u, fails - 1))
 		kb_log_limited(KB_LOG_WARN, 5,
 			       "upstream %s does not answer: it is probed, and used "
 			       "only when no other is left",
@@ -246,20 +248,22 @@ static void upstream_lives(struct kb_exchange *x)
 
 	kb_count_shared(&u->replies);
 	kb_upstream_latency(u, kb_worker_now_us() - x->sent_us);
-	if (atomic_exchange_explicit(&u->fails, 0, memory_order_relaxed) >= KB_UPSTREAM_FAILS)
+	if (kb_upstream_too_many(u, atomic_exchange_explicit(&u->fails, 0, memory_order_relaxed)))
 		kb_log_limited(KB_LOG_INFO, 5, "upstream %s answers again", u->text);
 }
 
-/* Asks x->upstream over UDP. 0 or -errno. */
+/* Asks x->upstream, over UDP unless its group is for TCP. 0 or -errno. */
 static int ask_upstream(struct kb_worker *w, struct kb_exchange *x)
 {
-	int r = kb_upsock_send(w, x);
+	bool tcp = x->group && x->group->options.force_tcp;
+	int r = tcp ? kb_uptcp_start(w, x) : kb_upsock_send(w, x);
 
 	if (r < 0) {
+		attempt_end(w, x);
 		upstream_failed(x->upstream, &x->upstream->errors);
 		return r;
 	}
-	kb_count_shared(&x->upstream->queries);
+	kb_count_shared(tcp ? &x->upstream->tcp : &x->upstream->queries);
 	x->sent_us = kb_worker_now_us();
 	set_deadline(w, x);
 	return 0;
@@ -280,7 +284,7 @@ static void attempt(struct kb_worker *w, struct kb_exchange *x)
 			give_up(w, x);
 			return;
 		}
-		i = kb_routes_pick(x->routes, x->group, x->tried, kb_worker_random(w));
+		i = kb_routes_pick(x->group, x->tried, kb_worker_random(w));
 		x->upstream = x->group->v[i];
 		x->tried |= 1U << i;
 		x->tries++;

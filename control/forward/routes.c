@@ -48,55 +48,71 @@ void kb_upstream_stats(struct kb_upstream *u, struct kb_upstream_stats *ret_stat
 #undef GET
 }
 
-int kb_routes_new(enum kb_policy policy, struct kb_routes **ret_routes)
+int kb_routes_new(struct kb_routes **ret_routes)
 {
 	struct kb_routes *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return -ENOMEM;
-	r->policy = policy;
 	atomic_store(&r->refs, 1);
 	*ret_routes = r;
 	return 0;
 }
 
-static bool same_at(const struct kb_addr_port *a, const struct kb_addr_port *b)
-{
-	return a->port == b->port && a->addr.family == b->addr.family &&
-	       memcmp(a->addr.b, b->addr.b, a->addr.family == 6 ? 16 : 4) == 0;
-}
-
-static struct kb_upstream *find_upstream(const struct kb_routes *r, const struct kb_addr_port *at)
+static struct kb_upstream *find_upstream(const struct kb_routes *r,
+					 const struct kb_upstream_spec *spec)
 {
 	for (size_t i = 0; r && i < r->n_upstreams; i++) {
-		if (same_at(&r->upstreams[i]->at, at))
+		if (kb_upstream_spec_same(&r->upstreams[i]->spec, spec))
 			return r->upstreams[i];
 	}
 	return NULL;
 }
 
-/* The routes' upstream of that address: its own, one of before, or a new one. */
-static int take_upstream(struct kb_routes *r, const struct kb_addr_port *at,
+/* A new one, or one of before, that goes by the routes' wishes from now on. */
+static int make_upstream(struct kb_routes *r, const struct kb_upstream_spec *spec,
 			 const struct kb_routes *before, struct kb_upstream **ret)
 {
-	struct kb_upstream *u = find_upstream(r, at);
+	struct kb_upstream *u = find_upstream(before, spec);
 
+	if (r->n_upstreams == KB_UPSTREAMS_MAX)
+		return -E2BIG;
 	if (!u) {
-		if (r->n_upstreams == KB_UPSTREAMS_MAX)
-			return -E2BIG;
-		u = find_upstream(before, at);
-		if (!u) {
-			u = calloc(1, sizeof(*u));
-			if (!u)
-				return -ENOMEM;
-			u->at = *at;
-			u->addr_len = kb_sockaddr_make(at, &u->addr);
-			kb_format_addr_port(at, u->text);
-		}
-		atomic_fetch_add(&u->refs, 1);
-		r->upstreams[r->n_upstreams++] = u;
+		u = calloc(1, sizeof(*u));
+		if (!u)
+			return -ENOMEM;
+		u->spec = *spec;
+		u->addr_len = kb_sockaddr_make(&spec->at, &u->addr);
+		kb_format_upstream(spec, u->text);
 	}
-	*ret = u;
+	atomic_store(&u->max_fails, 0);
+	atomic_fetch_add(&u->refs, 1);
+	*ret = r->upstreams[r->n_upstreams++] = u;
+	return 0;
+}
+
+static bool has(const struct kb_group *group, const struct kb_upstream *u)
+{
+	for (size_t i = 0; i < group->n; i++) {
+		if (group->v[i] == u)
+			return true;
+	}
+	return false;
+}
+
+static int add_upstream(struct kb_routes *r, struct kb_group *group,
+			const struct kb_upstream_spec *spec, const struct kb_routes *before)
+{
+	unsigned int max_fails = group->options.max_fails;
+	struct kb_upstream *u = find_upstream(r, spec);
+	int err = u ? 0 : make_upstream(r, spec, before, &u);
+
+	if (err < 0)
+		return err;
+	if (max_fails && (!u->max_fails || max_fails < u->max_fails))
+		atomic_store(&u->max_fails, max_fails);
+	if (!has(group, u))
+		group->v[group->n++] = u;
 	return 0;
 }
 
@@ -141,18 +157,19 @@ static int add_stub(struct kb_routes *r, const char *domain, struct kb_group **r
 	return 0;
 }
 
-int kb_routes_add(struct kb_routes *routes, const char *domain, const struct kb_addr_port *at,
-		  size_t n, struct kb_routes *before)
+int kb_routes_add(struct kb_routes *routes, const char *domain,
+		  const struct kb_upstream_spec *specs, size_t n,
+		  const struct kb_group_options *options, struct kb_routes *before)
 {
 	struct kb_group *group = &routes->groups[0];
 	int r = n > KB_GROUP_MAX ? -E2BIG : 0;
 
 	if (r == 0 && domain)
 		r = add_stub(routes, domain, &group);
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		r = take_upstream(routes, &at[i], before, &group->v[group->n]);
-		group->n += r == 0;
-	}
+	if (r == 0)
+		group->options = *options;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = add_upstream(routes, group, &specs[i], before);
 	return r;
 }
 
@@ -214,17 +231,16 @@ struct kb_group *kb_routes_find(struct kb_routes *routes, const uint8_t *name, s
 	return stub ? stub->group : &routes->groups[0];
 }
 
-int kb_routes_pick(const struct kb_routes *routes, struct kb_group *group, uint32_t tried,
-		   uint32_t random)
+int kb_routes_pick(struct kb_group *group, uint32_t tried, uint32_t random)
 {
 	uint32_t n = (uint32_t)group->n, first = 0;
 	int second = -1;
 
 	if (!n)
 		return -1;
-	if (routes->policy == KB_POLICY_RANDOM)
+	if (group->options.policy == KB_POLICY_RANDOM)
 		first = random % n;
-	else if (routes->policy == KB_POLICY_ROUND_ROBIN)
+	else if (group->options.policy == KB_POLICY_ROUND_ROBIN)
 		first = atomic_fetch_add_explicit(&group->turn, 1, memory_order_relaxed) % n;
 	for (uint32_t k = 0; k < n; k++) {
 		uint32_t i = (first + k) % n;

@@ -6,7 +6,8 @@
  *
  * Routes are built by one thread and never change once kb_forward_set_routes has them;
  * workers hold references. Upstreams are shared between the routes of before and after by
- * their address, so that what is known of their health outlives a reload.
+ * their address, transport and server name, so that what is known of their health outlives a
+ * reload.
  */
 #ifndef KB_FORWARD_ROUTES_H
 #define KB_FORWARD_ROUTES_H
@@ -23,8 +24,20 @@
 #define KB_GROUP_MAX	 KB_STUB_ADDRS_MAX /* CoreDNS's forward takes as many */
 #define KB_STUBS_MAX	 48
 
-/* Consecutive failures after which an upstream is avoided and probed (CoreDNS: 2). */
-#define KB_UPSTREAM_FAILS 2
+/* How the servers of a group are asked. */
+struct kb_group_options {
+	enum kb_policy policy;
+	bool force_tcp; /* never over UDP, which otherwise comes first */
+	/* Consecutive failures after which an upstream is avoided and probed; 0: it never is. An
+	 * upstream of several groups goes by the smallest that is not 0. */
+	unsigned int max_fails;
+};
+
+/* CoreDNS's. */
+#define KB_GROUP_DEFAULTS                                   \
+	{                                                   \
+		.policy = KB_POLICY_RANDOM, .max_fails = 2, \
+	}
 
 /* CoreDNS's buckets: 0.25 ms to 8 s. */
 #define KB_LATENCY_BUCKETS  16
@@ -41,12 +54,13 @@ socklen_t kb_sockaddr_make(const struct kb_addr_port *at, union kb_sockaddr *ret
 
 struct kb_upstream {
 	atomic_uint refs; /* of routes */
-	struct kb_addr_port at;
+	struct kb_upstream_spec spec;
 	union kb_sockaddr addr;
 	socklen_t addr_len;
-	char text[KB_ADDR_TEXT_MAX];
+	char text[KB_UPSTREAM_TEXT_MAX];
 
-	atomic_uint fails; /* in a row */
+	atomic_uint fails;     /* in a row */
+	atomic_uint max_fails; /* of the newest routes */
 	/* Counts, any worker. */
 	atomic_uint_fast64_t queries, replies, timeouts, errors, rejected, tcp, probes,
 		probe_failures;
@@ -58,9 +72,17 @@ struct kb_upstream {
 	uint32_t probe_gap_ms;
 };
 
+/* Is that many failures in a row too many? */
+static inline bool kb_upstream_too_many(struct kb_upstream *u, unsigned int fails)
+{
+	unsigned int max = atomic_load_explicit(&u->max_fails, memory_order_relaxed);
+
+	return max && fails >= max;
+}
+
 static inline bool kb_upstream_is_up(struct kb_upstream *u)
 {
-	return atomic_load_explicit(&u->fails, memory_order_relaxed) < KB_UPSTREAM_FAILS;
+	return !kb_upstream_too_many(u, atomic_load_explicit(&u->fails, memory_order_relaxed));
 }
 
 /* uint64_t, since rows of them are shown by offset. */
@@ -72,7 +94,8 @@ void kb_upstream_latency(struct kb_upstream *u, uint64_t us);
 void kb_upstream_stats(struct kb_upstream *u, struct kb_upstream_stats *ret_stats);
 
 struct kb_group {
-	struct kb_upstream *v[KB_GROUP_MAX]; /* borrowed from the routes */
+	struct kb_group_options options;
+	struct kb_upstream *v[KB_GROUP_MAX]; /* borrowed from the routes; each one once */
 	size_t n;
 	atomic_uint turn; /* of round robin */
 };
@@ -85,7 +108,6 @@ struct kb_stub_route {
 
 struct kb_routes {
 	atomic_uint refs;
-	enum kb_policy policy;
 	struct kb_upstream *upstreams[KB_UPSTREAMS_MAX]; /* a reference each */
 	size_t n_upstreams;
 	struct kb_group groups[1 + KB_STUBS_MAX]; /* the first is the default */
@@ -94,12 +116,13 @@ struct kb_routes {
 };
 
 /* Empty: no upstream for anything. 0 or -ENOMEM. */
-int kb_routes_new(enum kb_policy policy, struct kb_routes **ret_routes);
+int kb_routes_new(struct kb_routes **ret_routes);
 /* Sets the default group, or with a domain (text, no final dot) a stub domain's. `before`,
- * which may be NULL, gives upstreams of the same address. -E2BIG, -EEXIST (domain given
+ * which may be NULL, gives upstreams that are the same. -E2BIG, -EEXIST (domain given
  * twice), -ENOMEM. */
-int kb_routes_add(struct kb_routes *routes, const char *domain, const struct kb_addr_port *at,
-		  size_t n, struct kb_routes *before);
+int kb_routes_add(struct kb_routes *routes, const char *domain,
+		  const struct kb_upstream_spec *specs, size_t n,
+		  const struct kb_group_options *options, struct kb_routes *before);
 struct kb_routes *kb_routes_ref(struct kb_routes *routes);
 void kb_routes_unref(struct kb_routes *routes);
 
@@ -108,10 +131,9 @@ bool kb_routes_is_stub(const struct kb_routes *routes, const uint8_t *name, size
 /* The group to ask for a name; it may be empty. */
 struct kb_group *kb_routes_find(struct kb_routes *routes, const uint8_t *name, size_t len);
 
-/* The next upstream to try, by policy: one that is up and not in `tried` (bit i for v[i]),
- * otherwise one not in `tried`, otherwise any. `random` is a random number. -1 if the
- * group is empty. */
-int kb_routes_pick(const struct kb_routes *routes, struct kb_group *group, uint32_t tried,
-		   uint32_t random);
+/* The next upstream to try, by the group's policy: one that is up and not in `tried` (bit i for
+ * v[i]), otherwise one not in `tried`, otherwise any. `random` is a random number. -1 if the group
+ * is empty. */
+int kb_routes_pick(struct kb_group *group, uint32_t tried, uint32_t random);
 
 #endif

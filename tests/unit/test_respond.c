@@ -267,14 +267,16 @@ static size_t ask_outside(const char *qname, bool tcp, size_t *ret_len)
  * names, too, also before the first sync. Ours never are. */
 static void test_outside(void **state)
 {
-	struct kb_addr_port at = {.addr = {.family = 4, .b = {10, 0, 0, 1}}, .port = 53};
+	struct kb_upstream_spec server = {.at = {.addr = {.family = 4, .b = {10, 0, 0, 1}}}};
+	struct kb_group_options options = KB_GROUP_DEFAULTS;
 	const struct kb_ask *out;
 	struct kb_routes *routes;
 	size_t len;
 
 	(void)state;
-	assert_int_equal(kb_routes_new(KB_POLICY_RANDOM, &routes), 0);
-	assert_int_equal(kb_routes_add(routes, "corp.cluster.local", &at, 1, NULL), 0);
+	assert_int_equal(kb_routes_new(&routes), 0);
+	assert_int_equal(kb_routes_add(routes, "corp.cluster.local", &server, 1, &options, NULL),
+			 0);
 	assert_int_equal(kb_table_zone_add(w->table, (const uint8_t *)"\4corp\7cluster\5local\0",
 					   20, 0, 0),
 			 0);

@@ -15,13 +15,51 @@
 #include "control/forward/resolv_conf.h"
 #include "control/forward/routes.h"
 
-static struct kb_addr_port at(const char *text)
-{
-	struct kb_addr_port ap;
+static const struct kb_group_options defaults = KB_GROUP_DEFAULTS;
 
-	memset(&ap, 0, sizeof(ap));
-	assert_int_equal(kb_parse_addr_port(text, 53, &ap), 0);
-	return ap;
+static struct kb_upstream_spec at(const char *text)
+{
+	struct kb_upstream_spec spec;
+
+	assert_int_equal(kb_parse_upstream(text, &spec), 0);
+	return spec;
+}
+
+static void check_upstream_text(const char *text, const char *want)
+{
+	struct kb_upstream_spec spec = at(text);
+	char buf[KB_UPSTREAM_TEXT_MAX];
+
+	assert_string_equal(kb_format_upstream(&spec, buf), want);
+}
+
+static void test_upstream_text(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"tls://",
+		"tls://dns.example",
+		"tls://10.0.0.1#",
+		"tls://10.0.0.1#a..b",
+		"tls://10.0.0.1:0",
+		"tls://#dns.example",
+		"TLS://10.0.0.1",
+		"dns://10.0.0.1",
+		"10.0.0.1#dns.example",
+		"tls://10.0.0.1 #dns.example",
+	};
+	struct kb_upstream_spec spec = {.tls = true};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(kb_parse_upstream(bad[i], &spec), -EINVAL);
+	assert_true(spec.tls);
+	check_upstream_text("10.0.0.1", "10.0.0.1:53");
+	check_upstream_text("[fd00::1]:54", "[fd00::1]:54");
+	check_upstream_text("tls://10.0.0.1", "tls://10.0.0.1:853");
+	check_upstream_text("tls://10.0.0.1#DNS.Example.", "tls://10.0.0.1:853#dns.example");
+	check_upstream_text("tls://[fd00::1]:8853#a", "tls://[fd00::1]:8853#a");
+	check_upstream_text("tls://fd00::1#a", "tls://[fd00::1]:853#a");
 }
 
 static void test_stub_text(void **state)
@@ -47,9 +85,14 @@ static void test_stub_text(void **state)
 	assert_int_equal(kb_parse_stub("Corp.Example.=10.0.0.1,[fd00::3]:5353,10.0.0.1", &stub), 0);
 	assert_string_equal(stub.domain, "corp.example");
 	assert_int_equal(stub.n, 2);
-	assert_int_equal(stub.at[0].port, 53);
-	assert_int_equal(stub.at[1].port, 5353);
-	assert_int_equal(stub.at[1].addr.family, 6);
+	assert_int_equal(stub.at[0].at.port, 53);
+	assert_int_equal(stub.at[1].at.port, 5353);
+	assert_int_equal(stub.at[1].at.addr.family, 6);
+	assert_int_equal(
+		kb_parse_stub("corp=tls://10.0.0.1#dns.corp,10.0.0.1,tls://10.0.0.1", &stub), 0);
+	assert_int_equal(stub.n, 3);
+	assert_true(stub.at[0].tls && !stub.at[1].tls && stub.at[2].tls);
+	assert_string_equal(stub.at[0].server_name, "dns.corp");
 	assert_int_equal(kb_parse_stub("a=10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4,10.0.0.5,10.0.0.6,"
 				       "10.0.0.7,10.0.0.8,10.0.0.9,10.0.1.1,10.0.1.2,10.0.1.3,"
 				       "10.0.1.4,10.0.1.5,10.0.1.6,10.0.1.7",
@@ -59,14 +102,15 @@ static void test_stub_text(void **state)
 
 static struct kb_routes *routes_of(enum kb_policy policy)
 {
-	struct kb_addr_port up[] = {at("10.0.0.1"), at("10.0.0.2"), at("10.0.0.3")};
-	struct kb_addr_port corp = at("10.1.0.1"), lab = at("10.2.0.1");
+	struct kb_upstream_spec up[] = {at("10.0.0.1"), at("10.0.0.2"), at("10.0.0.3")};
+	struct kb_upstream_spec corp = at("10.1.0.1"), lab = at("10.2.0.1");
+	struct kb_group_options options = {.policy = policy, .max_fails = 2};
 	struct kb_routes *r;
 
-	assert_int_equal(kb_routes_new(policy, &r), 0);
-	assert_int_equal(kb_routes_add(r, NULL, up, 3, NULL), 0);
-	assert_int_equal(kb_routes_add(r, "corp.example", &corp, 1, NULL), 0);
-	assert_int_equal(kb_routes_add(r, "Lab.corp.example", &lab, 1, NULL), 0);
+	assert_int_equal(kb_routes_new(&r), 0);
+	assert_int_equal(kb_routes_add(r, NULL, up, 3, &options, NULL), 0);
+	assert_int_equal(kb_routes_add(r, "corp.example", &corp, 1, &options, NULL), 0);
+	assert_int_equal(kb_routes_add(r, "Lab.corp.example", &lab, 1, &options, NULL), 0);
 	return r;
 }
 
@@ -83,7 +127,7 @@ static void check_found(struct kb_routes *r, const char *name, size_t len, const
 static void test_longest_match(void **state)
 {
 	struct kb_routes *r = routes_of(KB_POLICY_SEQUENTIAL);
-	struct kb_addr_port other = at("10.3.0.1");
+	struct kb_upstream_spec other = at("10.3.0.1");
 
 	(void)state;
 	FOUND(r, "\3www\7example\3com", "10.0.0.1:53");
@@ -97,7 +141,7 @@ static void test_longest_match(void **state)
 	FOUND(r, "\4xlab\4corp\7example", "10.1.0.1:53");
 	/* A label that looks like the rest of a name. */
 	FOUND(r, "\16x\4corp\7example", "10.0.0.1:53");
-	assert_int_equal(kb_routes_add(r, "corp.example", &other, 1, NULL), -EEXIST);
+	assert_int_equal(kb_routes_add(r, "corp.example", &other, 1, &defaults, NULL), -EEXIST);
 	kb_routes_unref(r);
 }
 
@@ -112,74 +156,111 @@ static void test_policies(void **state)
 	struct kb_group *g = &r->groups[0], empty = {.n = 0};
 
 	(void)state;
-	assert_int_equal(kb_routes_pick(r, g, 0, 12345), 0);
-	assert_int_equal(kb_routes_pick(r, g, 1, 12345), 1);
-	fail_times(g->v[0], KB_UPSTREAM_FAILS - 1);
-	assert_int_equal(kb_routes_pick(r, g, 0, 0), 0);
-	fail_times(g->v[0], KB_UPSTREAM_FAILS);
-	assert_int_equal(kb_routes_pick(r, g, 0, 0), 1);
-	assert_int_equal(kb_routes_pick(r, g, 6, 0), 0); /* down, but not yet tried */
+	assert_int_equal(kb_routes_pick(g, 0, 12345), 0);
+	assert_int_equal(kb_routes_pick(g, 1, 12345), 1);
+	fail_times(g->v[0], 1);
+	assert_int_equal(kb_routes_pick(g, 0, 0), 0);
+	fail_times(g->v[0], 2);
+	assert_int_equal(kb_routes_pick(g, 0, 0), 1);
+	assert_int_equal(kb_routes_pick(g, 6, 0), 0); /* down, but not yet tried */
 	fail_times(g->v[1], 9);
 	fail_times(g->v[2], 9);
-	assert_int_equal(kb_routes_pick(r, g, 0, 0), 0);
-	assert_int_equal(kb_routes_pick(r, g, 7, 0), 0);
-	assert_int_equal(kb_routes_pick(r, &empty, 0, 0), -1);
+	assert_int_equal(kb_routes_pick(g, 0, 0), 0);
+	assert_int_equal(kb_routes_pick(g, 7, 0), 0);
+	assert_int_equal(kb_routes_pick(&empty, 0, 0), -1);
 	kb_routes_unref(r);
 
 	r = routes_of(KB_POLICY_ROUND_ROBIN);
 	g = &r->groups[0];
 	for (int i = 0; i < 7; i++)
-		assert_int_equal(kb_routes_pick(r, g, 0, 0), i % 3);
+		assert_int_equal(kb_routes_pick(g, 0, 0), i % 3);
 	kb_routes_unref(r);
 
 	r = routes_of(KB_POLICY_RANDOM);
 	g = &r->groups[0];
 	for (uint32_t i = 0; i < 7; i++)
-		assert_int_equal(kb_routes_pick(r, g, 0, i), i % 3);
+		assert_int_equal(kb_routes_pick(g, 0, i), i % 3);
 	fail_times(g->v[1], 2);
-	assert_int_equal(kb_routes_pick(r, g, 0, 1), 2);
+	assert_int_equal(kb_routes_pick(g, 0, 1), 2);
 	kb_routes_unref(r);
 }
 
-/* Upstreams of one address are one, within routes and from one reload to the next. */
+/* How many failures are too many is the groups' choice; the most careful one's. */
+static void test_max_fails(void **state)
+{
+	struct kb_upstream_spec a = at("10.0.0.1"), b = at("10.0.0.2");
+	struct kb_group_options never = defaults, five = defaults;
+	struct kb_routes *r, *next;
+
+	(void)state;
+	never.max_fails = 0;
+	five.max_fails = 5;
+	assert_int_equal(kb_routes_new(&r), 0);
+	assert_int_equal(kb_routes_add(r, NULL, &a, 1, &never, NULL), 0);
+	assert_int_equal(kb_routes_add(r, "one.example", &b, 1, &five, NULL), 0);
+	fail_times(r->upstreams[0], 1000);
+	assert_true(kb_upstream_is_up(r->upstreams[0]));
+	fail_times(r->upstreams[1], 4);
+	assert_true(kb_upstream_is_up(r->upstreams[1]));
+	assert_int_equal(kb_routes_add(r, "two.example", &b, 1, &defaults, NULL), 0);
+	assert_false(kb_upstream_is_up(r->upstreams[1]));
+	assert_int_equal(kb_routes_add(r, "three.example", &b, 1, &never, NULL), 0);
+	assert_false(kb_upstream_is_up(r->upstreams[1]));
+	/* New routes, new wishes. */
+	assert_int_equal(kb_routes_new(&next), 0);
+	assert_int_equal(kb_routes_add(next, NULL, &b, 1, &five, r), 0);
+	kb_routes_unref(r);
+	assert_true(kb_upstream_is_up(next->upstreams[0]));
+	fail_times(next->upstreams[0], 5);
+	assert_false(kb_upstream_is_up(next->upstreams[0]));
+	kb_routes_unref(next);
+}
+
+/* Upstreams that are the same are one, within routes and from one reload to the next. */
 static void test_sharing(void **state)
 {
-	struct kb_addr_port up[] = {at("10.0.0.2"), at("10.0.0.9")}, corp = at("10.0.0.9");
+	struct kb_upstream_spec up[] = {at("10.0.0.2"), at("10.0.0.9")}, corp = at("10.0.0.9");
+	struct kb_upstream_spec tls[] = {at("10.0.0.9:853"), at("tls://10.0.0.9"),
+					 at("tls://10.0.0.9#a"), at("tls://10.0.0.9#A")};
 	struct kb_routes *before = routes_of(KB_POLICY_RANDOM), *r;
 
 	(void)state;
 	fail_times(before->groups[0].v[1], 7);
-	assert_int_equal(kb_routes_new(KB_POLICY_RANDOM, &r), 0);
-	assert_int_equal(kb_routes_add(r, NULL, up, 2, before), 0);
-	assert_int_equal(kb_routes_add(r, "corp.example", &corp, 1, before), 0);
+	assert_int_equal(kb_routes_new(&r), 0);
+	assert_int_equal(kb_routes_add(r, NULL, up, 2, &defaults, before), 0);
+	assert_int_equal(kb_routes_add(r, "corp.example", &corp, 1, &defaults, before), 0);
 	kb_routes_unref(before);
 	assert_int_equal(r->n_upstreams, 2);
 	assert_int_equal(atomic_load(&r->groups[0].v[0]->fails), 7);
 	assert_ptr_equal(r->groups[0].v[1], r->groups[1].v[0]);
 	kb_routes_unref(kb_routes_ref(r));
 	assert_string_equal(r->upstreams[0]->text, "10.0.0.2:53");
+	/* The address is not all there is to an upstream; one given twice is asked once. */
+	assert_int_equal(kb_routes_add(r, "tls.example", tls, 4, &defaults, NULL), 0);
+	assert_int_equal(r->groups[2].n, 3);
+	assert_int_equal(r->n_upstreams, 5);
 	kb_routes_unref(r);
 	kb_routes_unref(NULL);
 }
 
 static void test_limits(void **state)
 {
-	struct kb_addr_port many[KB_GROUP_MAX + 1];
+	struct kb_upstream_spec many[KB_GROUP_MAX + 1];
 	struct kb_routes *r;
 	char name[32];
 
 	(void)state;
 	for (size_t i = 0; i < KB_GROUP_MAX + 1; i++) {
 		many[i] = at("10.0.0.1");
-		many[i].addr.b[3] = (uint8_t)i;
+		many[i].at.addr.b[3] = (uint8_t)i;
 	}
-	assert_int_equal(kb_routes_new(KB_POLICY_RANDOM, &r), 0);
-	assert_int_equal(kb_routes_add(r, NULL, many, KB_GROUP_MAX + 1, NULL), -E2BIG);
+	assert_int_equal(kb_routes_new(&r), 0);
+	assert_int_equal(kb_routes_add(r, NULL, many, KB_GROUP_MAX + 1, &defaults, NULL), -E2BIG);
 	for (int i = 0; i < KB_STUBS_MAX; i++) {
 		snprintf(name, sizeof(name), "z%d.example", i);
-		assert_int_equal(kb_routes_add(r, name, many, 1, NULL), 0);
+		assert_int_equal(kb_routes_add(r, name, many, 1, &defaults, NULL), 0);
 	}
-	assert_int_equal(kb_routes_add(r, "one.more", many, 1, NULL), -E2BIG);
+	assert_int_equal(kb_routes_add(r, "one.more", many, 1, &defaults, NULL), -E2BIG);
 	kb_routes_unref(r);
 }
 
@@ -218,9 +299,10 @@ static void test_resolv_conf(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stub_text), cmocka_unit_test(test_longest_match),
-		cmocka_unit_test(test_policies),  cmocka_unit_test(test_sharing),
-		cmocka_unit_test(test_limits),	  cmocka_unit_test(test_resolv_conf),
+		cmocka_unit_test(test_upstream_text), cmocka_unit_test(test_max_fails),
+		cmocka_unit_test(test_stub_text),     cmocka_unit_test(test_longest_match),
+		cmocka_unit_test(test_policies),      cmocka_unit_test(test_sharing),
+		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_resolv_conf),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
