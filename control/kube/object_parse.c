@@ -404,6 +404,12 @@ static void fill_object(struct kb_object_parser *p, enum kb_kind wanted, const c
 	enum kb_kind kind = kb_raw_kind(raw, wanted);
 
 	obj->kind = kind;
+	/* As in the server's own lists, where the list says what its items are. */
+	if (wanted == KB_KIND_MAX && !bad && !out->malformed && (!raw->kind || !raw->api_version)) {
+		unnamed(out,
+			"an object without kind or apiVersion, which kubectl get -o json writes");
+		return;
+	}
 	if (kind == KB_KIND_MAX && (!out->malformed || (wanted == KB_KIND_MAX && raw->kind))) {
 		out->result = KB_PARSE_IGNORED;
 		return;

@@ -455,8 +455,12 @@ static void kinds(void **state)
 				 .result,
 			 KB_PARSE_IGNORED);
 	assert_int_equal(
-		parse(KB_KIND_MAX, "{\"kind\":\"Foo\",\"spec\":7,\"endpoints\":\"no\"}").result,
+		parse(KB_KIND_MAX,
+		      "{\"kind\":\"Foo\",\"apiVersion\":\"v1\",\"spec\":7,\"endpoints\":\"no\"}")
+			.result,
 		KB_PARSE_IGNORED);
+	assert_int_equal(parse(KB_KIND_MAX, "{\"kind\":\"Foo\"," META "}").result,
+			 KB_PARSE_UNNAMED);
 	assert_int_equal(parse(KB_NAMESPACE, "{" META "}").result, KB_PARSE_OBJECT);
 	assert_string_equal(parse(KB_NAMESPACE, "{" META "}").obj.ns, "");
 }

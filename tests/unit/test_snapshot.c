@@ -150,6 +150,27 @@ static void good_files(void **state)
 			    "the object at byte 28 was skipped: an object without a name");
 }
 
+/* Items of a ServiceList have neither: better told than taken for a cluster without Services. */
+static void items_without_kind_are_told(void **state)
+{
+	static const char *const items[] = {
+		"{\"metadata\":{\"name\":\"a\",\"namespace\":\"x\"}}",
+		"{\"kind\":\"Service\",\"metadata\":{\"name\":\"a\",\"namespace\":\"x\"}}",
+		"{\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"namespace\":\"x\"}}",
+	};
+	struct kb_snapshot_counts counts;
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
+		snprintf(text, sizeof(text), "{\"items\":[%s," SVC("b") "]}", items[i]);
+		assert_int_equal(load(text, &counts), 0);
+		assert_string_equal(seen.log, BEGIN "+0:b " END);
+		assert_int_equal(counts.unnamed, 1);
+		assert_non_null(strstr(counts.note, "without kind or apiVersion"));
+	}
+}
+
 static void bad_files_hand_nothing_over(void **state)
 {
 	static const struct {
@@ -542,6 +563,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_files),
+		cmocka_unit_test(items_without_kind_are_told),
 		cmocka_unit_test(bad_files_hand_nothing_over),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(what_cannot_be_opened),
