@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reflector of watch.h. */
+/* The reflector of watch.h: requests, and what comes next. */
 #include "control/kube/watch.h"
 
 #include <errno.h>
@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/kube/json_split.h"
-#include "control/kube/pb_split.h"
+#include "control/kube/watch_private.h"
 
 enum {
 	PAGE_SIZE_OBJECTS = 500,
@@ -21,45 +20,6 @@ enum {
 	STEADY_MS = 5000,	   /* a watch that lasted that long was no failure */
 	CREDENTIALS_MAX_AGE_MS = 60000,
 	LIST_FOR_MS = 30 * 60 * 1000, /* how long a refusal of watch-list is believed */
-	ERROR_BODY_MAX = 4096,
-	VERSION_MAX = 128,
-};
-
-enum phase { IDLE, INITIAL, LIST, WATCH };
-
-/* Why the data callback ended a transfer. */
-enum stop { NOT_STOPPED, STOP_GONE, STOP_ERROR };
-
-struct kb_watch {
-	struct kb_watch_server *server; /* borrowed */
-	enum kb_kind kind;
-	char *resource; /* owned: path and selection */
-	uv_timer_t retry, silence;
-	unsigned handles;		 /* timers still to be closed */
-	struct kb_http_request *request; /* owned while it runs */
-	enum kb_encoding encoding;	 /* of the response, which says so */
-	struct kb_json_split *json;	 /* owned */
-	struct kb_pb_split *pb;		 /* owned */
-
-	enum phase phase;
-	bool in_list;	 /* relist_begin was called, its end was not */
-	bool whole_list; /* no pages: a continue token expired */
-	bool fresh;	 /* the next request needs its own connection */
-	bool retried_401;
-	bool has_items; /* the list's document came, and was a list */
-	bool watched;	/* a watch since the last list: the next reconnects */
-	enum stop stop;
-	char version[VERSION_MAX];	/* to resume from; "" means list first */
-	char list_version[VERSION_MAX]; /* of the list under way */
-	char *next_page;		/* owned: the continue token, NULL at the start */
-	uint64_t list_until_ms;		/* until then, lists instead of watch-lists */
-	uint64_t started_ms, last_item_ms, timeout_ms;
-	uint64_t events_before; /* status.events when this request was made */
-	unsigned failures;	/* in a row, for the back-off */
-
-	char body[ERROR_BODY_MAX]; /* of a response that is not 200 */
-	size_t body_len;
-	struct kb_source_kind_status status;
 };
 
 /* Protobuf costs the API server, and us, a third of what JSON does; a server or a proxy
@@ -69,11 +29,6 @@ struct kb_watch {
 
 static void attempt(struct kb_watch *w);
 
-static uint64_t now_ms(const struct kb_watch *w)
-{
-	return uv_now(w->server->loop);
-}
-
 static uint64_t random_between(uint64_t low, uint64_t high)
 {
 	uint32_t r = 0;
@@ -82,214 +37,6 @@ static uint64_t random_between(uint64_t low, uint64_t high)
 	uv_random(NULL, NULL, &r, sizeof(r), 0, NULL);
 	return low + r % (high - low + 1);
 }
-
-static void set_error(struct kb_watch *w, const char *what)
-{
-	snprintf(w->status.error, sizeof(w->status.error), "%s: %s", kb_source_kind_name(w->kind),
-		 what);
-}
-
-static void alive(struct kb_watch *w)
-{
-	struct kb_sink *sink = &w->server->sink;
-
-	w->status.last_alive_ms = now_ms(w);
-	if (sink->alive)
-		sink->alive(sink->arg, w->kind);
-}
-
-/* Lists */
-
-static void list_begin(struct kb_watch *w)
-{
-	if (w->in_list)
-		return;
-	w->in_list = true;
-	w->watched = false;
-	w->status.relists++;
-	w->server->sink.relist_begin(w->server->sink.arg, w->kind);
-}
-
-static void list_abort(struct kb_watch *w)
-{
-	free(w->next_page);
-	w->next_page = NULL;
-	if (!w->in_list)
-		return;
-	w->in_list = false;
-	w->server->sink.relist_abort(w->server->sink.arg, w->kind);
-}
-
-static void list_end(struct kb_watch *w, const char *version)
-{
-	list_begin(w); /* an empty list has had no reason to begin yet */
-	w->in_list = false;
-	w->whole_list = false;
-	w->failures = 0;
-	snprintf(w->version, sizeof(w->version), "%s", version);
-	w->status.synced = true;
-	w->server->sink.relist_end(w->server->sink.arg, w->kind);
-	alive(w);
-}
-
-/* Objects and events */
-
-static void hand_over(struct kb_watch *w, const struct kb_parsed *parsed)
-{
-	char what[200];
-
-	if (parsed->result == KB_PARSE_UNNAMED) {
-		snprintf(what, sizeof(what), "an object was skipped: %s", parsed->why);
-		set_error(w, what);
-		w->status.skipped++;
-	} else if (parsed->result == KB_PARSE_OBJECT) {
-		w->status.skipped += parsed->obj.bad != NULL;
-		if (parsed->obj.bad && w->kind == KB_CONFIGMAP)
-			set_error(w, parsed->obj.bad);
-		w->server->sink.apply(w->server->sink.arg, &parsed->obj);
-	}
-}
-
-static int on_error_event(struct kb_watch *w, const struct kb_parsed *parsed)
-{
-	char what[200];
-
-	snprintf(what, sizeof(what), "the watch reports an error: %d %s", parsed->status_code,
-		 parsed->status_message);
-	set_error(w, what);
-	w->stop = parsed->status_code == 410 ? STOP_GONE : STOP_ERROR;
-	return 1;
-}
-
-static void on_bookmark(struct kb_watch *w, const struct kb_parsed *parsed)
-{
-	if (w->phase == INITIAL && parsed->initial_events_end) {
-		list_end(w, parsed->resource_version);
-		w->phase = WATCH;
-		w->watched = true;
-	} else if (w->phase == WATCH) {
-		alive(w);
-	}
-}
-
-static int on_event(struct kb_watch *w, const struct kb_parsed *parsed)
-{
-	w->last_item_ms = now_ms(w);
-	if (parsed->event == KB_EVENT_ERROR)
-		return on_error_event(w, parsed);
-	if (parsed->event == KB_EVENT_BOOKMARK) {
-		on_bookmark(w, parsed);
-	} else if (parsed->event == KB_EVENT_DELETED && parsed->result == KB_PARSE_OBJECT) {
-		w->status.events++;
-		w->server->sink.gone(w->server->sink.arg, w->kind, parsed->obj.ns,
-				     parsed->obj.name);
-	} else {
-		w->status.events++;
-		if (parsed->event == KB_EVENT_UNKNOWN && !parsed->malformed) {
-			set_error(w, "an event of unknown type was skipped");
-			w->status.skipped++;
-		} else {
-			hand_over(w, parsed);
-		}
-	}
-	if (w->phase != WATCH)
-		return 0;
-	/* Versions of the initial events are not in order: only what follows counts. */
-	if (*parsed->resource_version)
-		snprintf(w->version, sizeof(w->version), "%s", parsed->resource_version);
-	w->failures = 0;
-	if (parsed->event != KB_EVENT_BOOKMARK)
-		alive(w);
-	return 0;
-}
-
-static int read_item(struct kb_watch *w, const char *text, size_t len, const char *bad)
-{
-	struct kb_parsed parsed;
-	int r;
-
-	if (w->phase == LIST) {
-		r = kb_object_parse(w->server->parser, w->encoding, w->kind, text, len, bad,
-				    &parsed);
-		if (r < 0)
-			return r;
-		w->last_item_ms = now_ms(w);
-		hand_over(w, &parsed);
-		return 0;
-	}
-	r = kb_object_parse_event(w->server->parser, w->encoding, w->kind, text, len, bad, &parsed);
-	return r < 0 ? r : on_event(w, &parsed);
-}
-
-static int on_item(void *arg, const char *text, size_t len, uint64_t offset)
-{
-	(void)offset;
-	return read_item(arg, text, len, NULL);
-}
-
-static int on_skipped(void *arg, const char *head, size_t len, uint64_t offset, const char *why)
-{
-	(void)offset;
-	return read_item(arg, head, len, why);
-}
-
-static int on_field(void *arg, const char *key, const char *text, size_t len, uint64_t offset)
-{
-	const char *version, *next;
-	struct kb_watch *w = arg;
-	int r;
-
-	(void)offset;
-	if (strcmp(key, "metadata") != 0)
-		return 0;
-	r = kb_object_parse_list_meta(w->server->parser, w->encoding, text, len, &version, &next);
-	if (r < 0)
-		return r;
-	snprintf(w->list_version, sizeof(w->list_version), "%s", version);
-	free(w->next_page);
-	w->next_page = *next ? strdup(next) : NULL;
-	return *next && !w->next_page ? -ENOMEM : 0;
-}
-
-static int on_document(void *arg, int has_items)
-{
-	struct kb_watch *w = arg;
-
-	w->has_items = has_items;
-	return 0;
-}
-
-static const struct kb_split_ops split_ops = {
-	.item = on_item,
-	.field = on_field,
-	.skipped = on_skipped,
-	.document = on_document,
-};
-
-static int split_feed(struct kb_watch *w, const char *bytes, size_t len)
-{
-	return w->encoding == KB_PROTOBUF ? kb_pb_split_feed(w->pb, bytes, len)
-					  : kb_json_split_feed(w->json, bytes, len);
-}
-
-static int split_finish(struct kb_watch *w)
-{
-	return w->encoding == KB_PROTOBUF ? kb_pb_split_finish(w->pb)
-					  : kb_json_split_finish(w->json);
-}
-
-static const char *split_error(const struct kb_watch *w)
-{
-	return w->encoding == KB_PROTOBUF ? kb_pb_split_error(w->pb) : kb_json_split_error(w->json);
-}
-
-static void split_reset(struct kb_watch *w, enum kb_split_mode mode)
-{
-	kb_pb_split_reset(w->pb, mode);
-	kb_json_split_reset(w->json, mode);
-}
-
-/* Transfers */
 
 static void on_retry(uv_timer_t *timer)
 {
@@ -323,13 +70,13 @@ static void on_silence(uv_timer_t *timer)
 	char what[64];
 
 	uv_update_time(w->server->loop);
-	silent_ms = now_ms(w) - w->last_item_ms;
+	silent_ms = kb_watch_now_ms(w) - w->last_item_ms;
 	if (silent_ms < w->server->silence_ms) {
 		uv_timer_start(&w->silence, on_silence, w->server->silence_ms - silent_ms, 0);
 		return;
 	}
 	snprintf(what, sizeof(what), "nothing heard for %llu ms", (unsigned long long)silent_ms);
-	set_error(w, what);
+	kb_watch_set_error(w, what);
 	w->status.failures++;
 	w->status.watching = false;
 	kb_http_cancel(w->request);
@@ -338,8 +85,8 @@ static void on_silence(uv_timer_t *timer)
 	w->fresh = true;
 	/* A server that takes no notice of sendInitialEvents never ends the list. */
 	if (w->phase == INITIAL)
-		w->list_until_ms = now_ms(w) + LIST_FOR_MS;
-	list_abort(w);
+		w->list_until_ms = kb_watch_now_ms(w) + LIST_FOR_MS;
+	kb_watch_list_abort(w);
 	wait_and_retry(w, backoff_ms(w));
 }
 
@@ -347,7 +94,7 @@ static void on_opened(void *arg, int status, const char *content_type)
 {
 	struct kb_watch *w = arg;
 
-	w->last_item_ms = now_ms(w);
+	w->last_item_ms = kb_watch_now_ms(w);
 	w->encoding = strncmp(content_type, PROTO_TYPE, strlen(PROTO_TYPE)) ? KB_JSON : KB_PROTOBUF;
 	if (status != 200)
 		return;
@@ -355,7 +102,7 @@ static void on_opened(void *arg, int status, const char *content_type)
 	w->status.error[0] = 0;
 	w->retried_401 = false;
 	if (w->phase == INITIAL || w->phase == LIST)
-		list_begin(w);
+		kb_watch_list_begin(w);
 }
 
 static int on_data(void *arg, int status, const char *bytes, size_t len)
@@ -371,9 +118,11 @@ static int on_data(void *arg, int status, const char *bytes, size_t len)
 		w->body_len += len;
 		return 0;
 	}
-	r = split_feed(w, bytes, len);
+	r = kb_watch_read_feed(w, bytes, len);
 	if (r < 0) {
-		set_error(w, r == -EBADMSG && *split_error(w) ? split_error(w) : strerror(-r));
+		kb_watch_set_error(w, r == -EBADMSG && *kb_watch_read_error(w)
+					      ? kb_watch_read_error(w)
+					      : strerror(-r));
 		w->stop = STOP_ERROR;
 	}
 	return r;
@@ -382,7 +131,7 @@ static int on_data(void *arg, int status, const char *bytes, size_t len)
 static uint64_t list_again(struct kb_watch *w)
 {
 	w->version[0] = 0;
-	list_abort(w);
+	kb_watch_list_abort(w);
 	return backoff_ms(w);
 }
 
@@ -412,10 +161,10 @@ static uint64_t on_refusal(struct kb_watch *w, const struct kb_http_result *resu
 	kb_object_parse(w->server->parser, w->encoding, KB_KIND_MAX, w->body, w->body_len, NULL,
 			&parsed);
 	snprintf(what, sizeof(what), "HTTP %d %s", result->status, parsed.status_message);
-	set_error(w, what);
+	kb_watch_set_error(w, what);
 
 	if (w->phase == INITIAL && refuses_watch_list(result->status)) {
-		w->list_until_ms = now_ms(w) + LIST_FOR_MS;
+		w->list_until_ms = kb_watch_now_ms(w) + LIST_FOR_MS;
 		return 0;
 	}
 	w->status.failures++;
@@ -423,7 +172,7 @@ static uint64_t on_refusal(struct kb_watch *w, const struct kb_http_result *resu
 		w->server->access->read_ms = 0; /* the token may have rotated */
 	if (result->status == 401 && !w->retried_401) {
 		w->retried_401 = true;
-		list_abort(w);
+		kb_watch_list_abort(w);
 		return random_between(0, BACKOFF_MIN_MS);
 	}
 	if (result->status == 410 && w->phase == LIST)
@@ -432,7 +181,7 @@ static uint64_t on_refusal(struct kb_watch *w, const struct kb_http_result *resu
 	    strstr(parsed.status_message, "Too large resource version"))
 		return list_again(w);
 
-	list_abort(w);
+	kb_watch_list_abort(w);
 	delay = backoff_ms(w);
 	if (asked > RETRY_AFTER_MAX_MS)
 		asked = RETRY_AFTER_MAX_MS;
@@ -442,26 +191,26 @@ static uint64_t on_refusal(struct kb_watch *w, const struct kb_http_result *resu
 /* The response came to its end in good order. */
 static uint64_t on_end(struct kb_watch *w)
 {
-	bool steady = now_ms(w) - w->started_ms >= STEADY_MS;
+	bool steady = kb_watch_now_ms(w) - w->started_ms >= STEADY_MS;
 
 	/* An answer that is no list must not pass for an empty one. */
 	if (w->phase == LIST && (!w->has_items || !w->list_version[0])) {
-		set_error(w, "the server's list has no items or no resourceVersion");
+		kb_watch_set_error(w, "the server's list has no items or no resourceVersion");
 	} else if (w->phase == INITIAL) {
-		set_error(w, "the initial list broke off");
+		kb_watch_set_error(w, "the initial list broke off");
 	} else if (w->phase == LIST) {
 		if (!w->next_page)
-			list_end(w, w->list_version);
+			kb_watch_list_end(w, w->list_version);
 		return 0;
 	}
 	if (w->phase != WATCH) {
 		w->status.failures++;
-		list_abort(w);
+		kb_watch_list_abort(w);
 		return backoff_ms(w);
 	}
 	/* The time we asked for is up: go on without a gap. Otherwise the server may
 	 * be shutting down, and every node has just lost its watch. */
-	if (now_ms(w) - w->started_ms + 1000 >= w->timeout_ms)
+	if (kb_watch_now_ms(w) - w->started_ms + 1000 >= w->timeout_ms)
 		return 0;
 	if (steady)
 		w->failures = 0;
@@ -483,18 +232,18 @@ static void on_done(void *arg, const struct kb_http_result *result)
 	w->status.watching = false;
 	if (!result->error && !w->stop && result->status != 200) {
 		delay = on_refusal(w, result);
-	} else if (!result->error && !w->stop && split_finish(w) == 0) {
+	} else if (!result->error && !w->stop && kb_watch_read_finish(w) == 0) {
 		delay = on_end(w);
 	} else {
 		if (result->error)
-			set_error(w, result->error);
+			kb_watch_set_error(w, result->error);
 		else if (!w->stop)
-			set_error(w, split_error(w));
+			kb_watch_set_error(w, kb_watch_read_error(w));
 		w->status.failures++;
 		if (w->stop == STOP_GONE) {
 			delay = list_again(w);
 		} else {
-			list_abort(w);
+			kb_watch_list_abort(w);
 			delay = backoff_ms(w);
 		}
 	}
@@ -553,7 +302,7 @@ static void choose_phase(struct kb_watch *w)
 		w->phase = LIST;
 	else if (w->version[0])
 		w->phase = WATCH;
-	else if (now_ms(w) < w->list_until_ms)
+	else if (kb_watch_now_ms(w) < w->list_until_ms)
 		w->phase = LIST;
 	else
 		w->phase = INITIAL;
@@ -564,10 +313,10 @@ static void refresh_credentials(struct kb_watch *w)
 	struct kb_access *a = w->server->access;
 	char err[200];
 
-	if (a->read_ms && now_ms(w) - a->read_ms < CREDENTIALS_MAX_AGE_MS)
+	if (a->read_ms && kb_watch_now_ms(w) - a->read_ms < CREDENTIALS_MAX_AGE_MS)
 		return;
-	if (kb_access_refresh(a, now_ms(w), err, sizeof(err)) < 0)
-		set_error(w, err);
+	if (kb_access_refresh(a, kb_watch_now_ms(w), err, sizeof(err)) < 0)
+		kb_watch_set_error(w, err);
 }
 
 /* Makes the next request, whichever it is. */
@@ -587,18 +336,18 @@ static void attempt(struct kb_watch *w)
 	w->list_version[0] = 0;
 	w->stop = NOT_STOPPED;
 	w->body_len = 0;
-	w->started_ms = w->last_item_ms = now_ms(w);
+	w->started_ms = w->last_item_ms = kb_watch_now_ms(w);
 	w->events_before = w->status.events;
-	split_reset(w, w->phase == LIST ? KB_SPLIT_LIST : KB_SPLIT_EVENTS);
+	kb_watch_read_reset(w, w->phase == LIST ? KB_SPLIT_LIST : KB_SPLIT_EVENTS);
 	path = w->phase == LIST ? list_path(w) : watch_path(w);
 	r = path ? kb_http_get(w->server->http, w->server->access, path, ACCEPT, w->fresh,
 			       &http_ops, w, &w->request)
 		 : -ENOMEM;
 	free(path);
 	if (r < 0) {
-		set_error(w, strerror(-r));
+		kb_watch_set_error(w, strerror(-r));
 		w->status.failures++;
-		list_abort(w);
+		kb_watch_list_abort(w);
 		wait_and_retry(w, backoff_ms(w));
 		return;
 	}
@@ -618,11 +367,9 @@ int kb_watch_new(struct kb_watch_server *server, enum kb_kind kind, const char *
 	w->kind = kind;
 	w->resource = strdup(resource);
 	if (w->resource)
-		r = kb_json_split_new(KB_SPLIT_EVENTS, 0, &split_ops, w, &w->json);
-	if (!r)
-		r = kb_pb_split_new(KB_SPLIT_EVENTS, 0, &split_ops, w, &w->pb);
+		r = kb_watch_read_new(w);
 	if (r < 0) {
-		kb_json_split_free(w->json);
+		kb_watch_read_free(w);
 		free(w->resource);
 		free(w);
 		return r;
@@ -649,7 +396,7 @@ void kb_watch_reload(struct kb_watch *w, bool relist)
 		w->status.watching = false;
 		w->list_until_ms = 0;
 		w->version[0] = 0;
-		list_abort(w);
+		kb_watch_list_abort(w);
 	}
 	if (!w->request) {
 		w->failures = 0;
@@ -675,8 +422,7 @@ void kb_watch_free(struct kb_watch *w)
 	if (!w)
 		return;
 	kb_http_cancel(w->request);
-	kb_json_split_free(w->json);
-	kb_pb_split_free(w->pb);
+	kb_watch_read_free(w);
 	free(w->next_page);
 	free(w->resource);
 	uv_close((uv_handle_t *)&w->retry, on_timer_closed);
