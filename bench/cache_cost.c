@@ -64,7 +64,7 @@ static void get(struct work *w, uint32_t name)
 static void put(struct work *w, uint32_t name)
 {
 	set_name(w, name);
-	kb_cache_put(w->cache, &w->ask, w->reply.b, w->reply.len, 1000);
+	dns_keep(w->cache, &w->ask, &w->reply, 1000);
 }
 
 /* Of this thread: other processes' turns on the CPU are no part of the cost. */

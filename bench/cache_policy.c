@@ -232,7 +232,7 @@ static bool ask_cache(struct kb_cache *cache, uint32_t name)
 		return true;
 	dns_begin(&d, text, KB_TYPE_A, 0);
 	dns_rr(&d, DNS_ANSWER, NULL, KB_TYPE_A, 3600, &name, 4);
-	kb_cache_put(cache, &ask, d.b, d.len, 1000);
+	dns_keep(cache, &ask, &d, 1000);
 	return false;
 }
 

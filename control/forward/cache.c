@@ -6,7 +6,6 @@
 #include <sys/random.h>
 
 #include "control/forward/cache_private.h"
-#include "control/forward/message.h"
 #include "dataplane/core/dns.h"
 
 #define SHARDS_MAX     64
@@ -207,39 +206,33 @@ static void drop(struct kb_cache *cache, const struct kb_cache_key *k)
 	pthread_mutex_unlock(&s->lock);
 }
 
-void kb_cache_put(struct kb_cache *cache, const struct kb_ask *ask, const uint8_t *msg, size_t len,
-		  uint64_t now_ms)
+void kb_cache_put(struct kb_cache *cache, const struct kb_ask *ask, const uint8_t *msg,
+		  const struct kb_message *m, uint64_t now_ms)
 {
-	struct kb_message m;
 	struct kb_cache_entry *e;
 	struct kb_cache_key k;
 	uint32_t life;
 
 	kb_cache_key_init(cache, ask, &k);
-	if (kb_message_read(msg, len, &m) < 0 || !(m.flags2 & KB_RD) || !ask->rd ||
-	    m.kind == KB_MESSAGE_OTHER || m.end > KB_CACHE_MESSAGE_MAX ||
-	    !kb_message_is_for(msg, &m, ask->question, ask->len, false)) {
+	if (!(m->flags2 & KB_RD) || !ask->rd || m->kind == KB_MESSAGE_OTHER ||
+	    m->end > KB_CACHE_MESSAGE_MAX ||
+	    !kb_message_is_for(msg, m, ask->question, ask->len, false)) {
 		drop(cache, &k);
 		return;
 	}
-	if (m.kind == KB_MESSAGE_FAILURE) {
+	if (m->kind == KB_MESSAGE_FAILURE) {
 		kb_cache_put_failure(cache, ask, KB_RCODE_SERVFAIL, now_ms);
 		return;
 	}
-	e = kb_cache_entry_new(&k, (unsigned int)m.an + m.ns + m.ar, m.end);
+	e = kb_cache_entry_new(&k, (unsigned int)m->an + m->ns + m->ar, m->end);
 	if (!e) {
 		drop(cache, &k);
 		return;
 	}
-	memcpy(kb_cache_msg(e), msg, m.end);
-	life = set_ttls(&cache->config, e, &m);
-	e->denial = m.kind != KB_MESSAGE_ANSWER;
-	e->relay.an = m.an;
-	e->relay.ns = m.ns;
-	e->relay.ar = m.ar;
-	e->relay.rcode = m.rcode;
-	e->relay.flags2 = m.flags2;
-	e->relay.flags3 = m.flags3;
+	memcpy(kb_cache_msg(e), msg, m->end);
+	life = set_ttls(&cache->config, e, m);
+	e->denial = m->kind != KB_MESSAGE_ANSWER;
+	e->relay = kb_relay_of(m);
 	e->stored_ms = now_ms;
 	e->expires_ms = now_ms + life * 1000ULL;
 	keep(cache, &k, e, now_ms);

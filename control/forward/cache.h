@@ -114,10 +114,10 @@ size_t kb_cache_get(struct kb_cache *cache, const struct kb_ask *ask, uint64_t n
 size_t kb_cache_get_stale(struct kb_cache *cache, const struct kb_ask *ask, uint64_t now_ms,
 			  uint16_t udp_max, uint8_t *out, size_t cap);
 
-/* Keeps an upstream's reply (untrusted, to a query made from `ask`), if it is one to be kept;
- * copied. */
-void kb_cache_put(struct kb_cache *cache, const struct kb_ask *ask, const uint8_t *msg, size_t len,
-		  uint64_t now_ms);
+/* Keeps an upstream's reply to a query made from `ask`, as kb_message_read has read it, if it is
+ * one to be kept; copied. */
+void kb_cache_put(struct kb_cache *cache, const struct kb_ask *ask, const uint8_t *msg,
+		  const struct kb_message *message, uint64_t now_ms);
 /* Upstreams gave no answer to this question; clients were told `rcode`. */
 void kb_cache_put_failure(struct kb_cache *cache, const struct kb_ask *ask, uint8_t rcode,
 			  uint64_t now_ms);

@@ -127,7 +127,7 @@ struct kb_cache_entry *kb_cache_entry_new(const struct kb_cache_key *k, unsigned
 	e->question_len = k->ask->len;
 	e->n_ttls = (uint16_t)n_ttls;
 	e->bytes = (uint32_t)(malloc_usable_size(e) + sizeof(size_t)); /* and malloc's header */
-	e->relay.end = msg_len;
+	e->relay.end = (uint16_t)msg_len;
 	return e;
 }
 

@@ -163,20 +163,21 @@ static const struct kb_client *take_waiter(struct kb_worker *w, struct kb_exchan
 	return &waiter->client;
 }
 
-static void finish(struct kb_worker *w, struct kb_exchange *x, const uint8_t *msg, size_t len,
-		   const struct kb_relay *relay)
+static void finish(struct kb_worker *w, struct kb_exchange *x, const uint8_t *msg,
+		   const struct kb_message *m)
 {
 	struct kb_cache *cache = kb_forward_cache(w->forward);
 	uint16_t udp_max = kb_forward_udp_max(w->forward);
+	struct kb_relay relay = kb_relay_of(m);
 	const struct kb_client *c;
 
 	/* Not from upstreams that are not in force any more. */
 	if (cache && x->routes == w->routes)
-		kb_cache_put(cache, &x->ask, msg, len, w->now_ms);
+		kb_cache_put(cache, &x->ask, msg, m, w->now_ms);
 
 	while ((c = take_waiter(w, x)))
 		send_client(w, c,
-			    kb_relay_reply(&c->ask, msg, relay, udp_max, w->out, sizeof(w->out)));
+			    kb_relay_reply(&c->ask, msg, &relay, udp_max, w->out, sizeof(w->out)));
 	exchange_free(w, x);
 }
 
@@ -330,8 +331,8 @@ static void ask_tcp(struct kb_worker *w, struct kb_exchange *x)
 void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t *msg, size_t len,
 		       bool tcp)
 {
-	struct kb_relay relay;
-	enum kb_relay_verdict verdict = kb_relay_read(&x->ask, x->id, msg, len, &relay);
+	struct kb_message m;
+	enum kb_relay_verdict verdict = kb_relay_read(&x->ask, x->id, msg, len, &m);
 	bool no_edns;
 
 	if (verdict == KB_RELAY_FOREIGN) {
@@ -345,26 +346,26 @@ void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t
 		kb_exchange_drop(w, x);
 		return;
 	}
-	no_edns = !x->plain && !relay.has_opt &&
-		  (relay.rcode == KB_RCODE_FORMERR || relay.rcode == KB_RCODE_NOTIMP);
+	no_edns = !x->plain && !m.has_opt &&
+		  (m.rcode == KB_RCODE_FORMERR || m.rcode == KB_RCODE_NOTIMP);
 	if (no_edns) {
 		upstream_lives(x);
 		ask_plain(w, x);
-	} else if (verdict == KB_RELAY_BAD || relay.rcode > 15) {
+	} else if (verdict == KB_RELAY_BAD || m.rcode > 15) {
 		kb_count_shared(&x->upstream->rejected);
 		kb_exchange_failed(w, x, false);
-	} else if (relay.tc && !tcp) {
+	} else if (m.flags2 & KB_TC && !tcp) {
 		ask_tcp(w, x);
 	} else {
 		upstream_lives(x);
-		if ((relay.rcode == KB_RCODE_SERVFAIL || relay.rcode == KB_RCODE_REFUSED) &&
+		if ((m.rcode == KB_RCODE_SERVFAIL || m.rcode == KB_RCODE_REFUSED) &&
 		    !all_tried(x)) {
-			x->rcode = (uint8_t)relay.rcode;
+			x->rcode = (uint8_t)m.rcode;
 			attempt_end(w, x);
 			attempt(w, x);
 			return;
 		}
-		finish(w, x, msg, len, &relay);
+		finish(w, x, msg, &m);
 	}
 }
 

@@ -22,6 +22,7 @@ struct reader {
 	uint16_t chain[KB_MESSAGE_CHAIN_MAX];
 	unsigned int n_chain;
 	bool strange; /* the answer section is not the chain */
+	bool unsound; /* see message.h */
 	bool answered, soa;
 };
 
@@ -171,8 +172,10 @@ static int record_read(struct reader *r, struct record *ret)
 	ret->ttl = (uint32_t)ns_get32(r->msg + off + 4);
 	ret->data_len = ns_get16(r->msg + off + 8);
 	ret->data = off + RR_FIXED;
-	if (r->len - ret->data < ret->data_len || !data_check(r, ret))
+	if (r->len - ret->data < ret->data_len)
 		return -EBADMSG;
+	if (!data_check(r, ret))
+		r->unsound = r->strange = true;
 	r->off = ret->data + ret->data_len;
 	return 0;
 }
@@ -181,8 +184,12 @@ static int opt_read(struct reader *r, const struct record *rr)
 {
 	struct kb_message *m = r->m;
 
-	if (m->has_opt || r->msg[rr->owner] != 0)
+	if (r->msg[rr->owner] != 0)
 		return -EBADMSG;
+	if (m->has_opt) {
+		r->unsound = true;
+		return 0;
+	}
 	m->has_opt = true;
 	m->udp_size = rr->class;
 	m->rcode |= (uint16_t)(rr->ttl >> 24 << 4);
@@ -256,6 +263,8 @@ static enum kb_message_kind kind_of(const struct reader *r)
 {
 	const struct kb_message *m = r->m;
 
+	if (!m->sound)
+		return KB_MESSAGE_OTHER;
 	if (m->rcode == KB_RCODE_SERVFAIL)
 		return KB_MESSAGE_FAILURE;
 	if (r->strange || m->an + m->ns + m->ar > KB_MESSAGE_RECORDS_MAX)
@@ -278,8 +287,9 @@ static int header_read(struct reader *r)
 	size_t off;
 
 	if (r->len < KB_DNS_HDR || r->len > KB_MESSAGE_MAX || !(msg[2] & KB_QR) ||
-	    msg[2] & (KB_OPCODE | KB_TC) || ns_get16(msg + 4) != 1)
+	    msg[2] & KB_OPCODE || ns_get16(msg + 4) != 1)
 		return -EBADMSG;
+	r->unsound = msg[2] & KB_TC;
 	m->flags2 = msg[2];
 	m->flags3 = msg[3];
 	m->rcode = msg[3] & 0x0f;
@@ -341,11 +351,15 @@ int kb_message_read(const uint8_t *msg, size_t len, struct kb_message *ret_messa
 	if (header_read(&r) < 0)
 		return -EBADMSG;
 	for (unsigned int section = 0; section < 3; section++) {
-		if (section_read(&r, section, ns_get16(msg + 6 + 2 * section)) < 0)
+		if (section_read(&r, section, ns_get16(msg + 6 + 2 * section)) == 0)
+			continue;
+		/* Cut where the room ended, or behind all that is passed on. */
+		if (!(msg[2] & KB_TC) && !ret_message->has_opt)
 			return -EBADMSG;
+		r.unsound = true;
+		break;
 	}
-	if (r.off != len)
-		return -EBADMSG;
+	ret_message->sound = !r.unsound && r.off == len;
 	ret_message->kind = kind_of(&r);
 	return 0;
 }

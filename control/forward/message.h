@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A strict reader of replies from upstreams, for what is kept longer than one reply: the
- * cache. Everything is checked before anything is believed; nothing is allocated; any thread.
+ * The reader of replies from upstreams, for what is passed on and for what is kept. Nothing is
+ * allocated; any thread.
  *
- * A message is accepted when it is a reply to an ordinary query (QR, opcode QUERY, one
- * question, not truncated) whose counts are exactly what it holds: every owner, and every
- * name inside records whose types have been compressed since RFC 1035, is a well-formed name of at
- * most 255 bytes whose pointers lead back only; data of fixed size has that size; there is at most
- * one OPT record, in the additional section and of the root; no byte is left over.
+ * There are two measures. Refused is what no client could make use of, or what would make us
+ * pass on something else than was sent: no reply to an ordinary query (QR, opcode QUERY, one
+ * question); an owner that is no well-formed name of at most 255 bytes whose pointers lead back
+ * only; a record that ends outside of the message; an OPT record outside of the additional
+ * section or of another owner than the root. Sound is, besides, a message that is not truncated,
+ * whose counts are exactly what it holds, with no byte left over and one OPT record at
+ * most, where data of fixed size has that size, and every name inside records whose types have been
+ * compressed since RFC 1035 is well formed as owners are. What is not sound is passed on, since
+ * clients have lived with such servers, but never kept.
  *
- * Accepted is not yet worth keeping: that is the `kind`. The answer section has to be the
+ * Sound is not yet worth keeping: that is the `kind`. The answer section has to be the
  * chain of CNAMEs (DNAMEs) that begins at the question, in order, and its end; a negative reply
  * has to carry a SOA of a zone that holds the chain's end (RFC 2308 section 5). All else is
- * KB_MESSAGE_OTHER: referrals, strangers in the answer section, loops.
+ * KB_MESSAGE_OTHER: referrals, strangers in the answer section, loops, and what is not sound.
  */
 #ifndef KB_FORWARD_MESSAGE_H
 #define KB_FORWARD_MESSAGE_H
@@ -34,8 +38,9 @@ enum kb_message_kind {
 };
 
 /* Offsets are from the message's first byte, numbers in host order. Records from the OPT record
- * on are checked but not counted: it belongs to one hop (RFC 6891 section 6.1.1), and what
- * follows it could not move forward without breaking compression. */
+ * on are not counted: it belongs to one hop (RFC 6891 section 6.1.1), and what follows it could
+ * not move forward without breaking compression. Of a truncated message all that counts is
+ * that it is one. */
 struct kb_message {
 	enum kb_message_kind kind;
 	uint8_t flags2, flags3; /* bytes 2 and 3 of the header */
@@ -44,6 +49,7 @@ struct kb_message {
 	uint16_t qtype, qclass;
 	uint16_t an, ns, ar; /* records of each section in front of the OPT record */
 	uint16_t end;	     /* behind the last of them */
+	bool sound;	     /* nothing is wrong with it; false for a truncated one */
 	bool has_opt, dnssec_ok;
 	uint8_t edns_version;
 	uint16_t udp_size;

@@ -8,10 +8,9 @@
 #include "control/forward/question.h"
 #include "dataplane/core/dns.h"
 
-#define OPT_LEN	 11
-#define RA	 0x80
-#define AD	 0x20
-#define RR_FIXED 10 /* bytes between a record's owner and its data */
+#define OPT_LEN 11
+#define RA	0x80
+#define AD	0x20
 
 bool kb_ask_same(const struct kb_ask *a, const struct kb_ask *b)
 {
@@ -51,84 +50,25 @@ size_t kb_relay_query(const struct kb_ask *ask, uint16_t id, uint16_t udp_max, u
 	return len;
 }
 
-/* Offset behind the name at `off`, 0 if it is none. A pointer has to point back. */
-static size_t skip_name(const uint8_t *msg, size_t len, size_t off)
-{
-	size_t start = off;
-
-	while (off < len && off - start < NS_MAXCDNAME) {
-		uint8_t label = msg[off];
-
-		if (label == 0)
-			return off + 1;
-		if (label >= 0xc0) {
-			if (off + 2 > len || (size_t)(label & 0x3f) << 8 >= start ||
-			    ((size_t)(label & 0x3f) << 8 | msg[off + 1]) >= start)
-				return 0;
-			return off + 2;
-		}
-		if (label > 63)
-			return 0;
-		off += label + 1U;
-	}
-	return 0;
-}
-
-/* Walks the records; stops before the OPT record, behind which nothing is passed on. */
-static enum kb_relay_verdict read_records(const uint8_t *msg, size_t len, size_t off,
-					  struct kb_relay *r)
-{
-	uint32_t an = ns_get16(msg + 6), ns = ns_get16(msg + 8), ar = ns_get16(msg + 10);
-	uint16_t *count;
-
-	r->end = off;
-	for (uint32_t i = 0; i < an + ns + ar; i++) {
-		size_t owner = off, rdlen;
-
-		off = skip_name(msg, len, off);
-		if (!off || len - off < RR_FIXED)
-			return r->tc ? KB_RELAY_OK : KB_RELAY_BAD;
-		rdlen = ns_get16(msg + off + 8);
-		if (len - off - RR_FIXED < rdlen)
-			return r->tc ? KB_RELAY_OK : KB_RELAY_BAD;
-		if (ns_get16(msg + off) == KB_TYPE_OPT) {
-			if (i < an + ns || msg[owner] != 0)
-				return KB_RELAY_BAD;
-			r->has_opt = true;
-			r->rcode |= (uint16_t)(msg[off + 4] << 4);
-			return KB_RELAY_OK;
-		}
-		off += RR_FIXED + rdlen;
-		r->end = off;
-		count = i < an ? &r->an : i < an + ns ? &r->ns : &r->ar;
-		++*count;
-	}
-	return KB_RELAY_OK;
-}
-
 enum kb_relay_verdict kb_relay_read(const struct kb_ask *ask, uint16_t id, const uint8_t *msg,
-				    size_t len, struct kb_relay *ret_relay)
+				    size_t len, struct kb_message *ret_message)
 {
-	struct kb_relay r = {0};
-	enum kb_relay_verdict verdict;
+	uint8_t rcode;
+	bool bare;
 
 	if (len < KB_DNS_HDR || ns_get16(msg) != id || !(msg[2] & KB_QR) || msg[2] & KB_OPCODE)
 		return KB_RELAY_FOREIGN;
-	r.flags2 = msg[2];
-	r.flags3 = msg[3];
-	r.rcode = msg[3] & 0x0f;
-	r.tc = msg[2] & KB_TC;
-	if (ns_get16(msg + 4) == 0 && len == KB_DNS_HDR &&
-	    (r.rcode == KB_RCODE_FORMERR || r.rcode == KB_RCODE_NOTIMP)) {
-		*ret_relay = r;
-		return KB_RELAY_BAD;
-	}
-	if (ns_get16(msg + 4) != 1 || len < KB_DNS_HDR + (size_t)ask->len ||
-	    !kb_question_same(msg + KB_DNS_HDR, ask->question, ask->len))
+	rcode = msg[3] & 0x0f;
+	bare = ns_get16(msg + 4) == 0 && len == KB_DNS_HDR &&
+	       (rcode == KB_RCODE_FORMERR || rcode == KB_RCODE_NOTIMP);
+	if (!bare && (ns_get16(msg + 4) != 1 || len < KB_DNS_HDR + (size_t)ask->len ||
+		      !kb_question_same(msg + KB_DNS_HDR, ask->question, ask->len)))
 		return KB_RELAY_FOREIGN;
-	verdict = read_records(msg, len, KB_DNS_HDR + (size_t)ask->len, &r);
-	*ret_relay = r;
-	return verdict;
+	if (!bare && kb_message_read(msg, len, ret_message) == 0)
+		return KB_RELAY_OK;
+	ret_message->rcode = rcode;
+	ret_message->has_opt = false;
+	return KB_RELAY_BAD;
 }
 
 /* Header and question; the counts are the caller's. */
@@ -148,7 +88,7 @@ size_t kb_relay_reply(const struct kb_ask *ask, const uint8_t *msg, const struct
 {
 	size_t question_end = KB_DNS_HDR + (size_t)ask->len, body = relay->end - question_end;
 	size_t opt = ask->has_opt ? OPT_LEN : 0, limit = ask->limit < cap ? ask->limit : cap;
-	bool fits = relay->end + opt <= limit && !relay->tc;
+	bool fits = relay->end + opt <= limit && !(relay->flags2 & KB_TC);
 	size_t len;
 
 	assert(cap >= KB_RELAY_QUERY_MAX);

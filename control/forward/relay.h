@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/forward/message.h"
+
 #define KB_QUESTION_MAX	   (255 + 4)
 #define KB_RELAY_QUERY_MAX (12 + KB_QUESTION_MAX + 11)
 
@@ -35,14 +37,24 @@ bool kb_ask_same(const struct kb_ask *a, const struct kb_ask *b);
  * 0: without an OPT record. */
 size_t kb_relay_query(const struct kb_ask *ask, uint16_t id, uint16_t udp_max, uint8_t *out);
 
-/* What a reply is, as far as it is looked at. Offsets are into the message. */
+/* What of a message is passed on; as in struct kb_message. */
 struct kb_relay {
-	uint16_t an, ns, ar; /* records up to the OPT record */
-	uint16_t rcode;	     /* with the OPT record's upper bits */
-	bool tc, has_opt;
-	uint8_t flags2, flags3; /* bytes 2 and 3 of the header */
-	size_t end;		/* behind the last record that is passed on */
+	uint16_t an, ns, ar, rcode, end;
+	uint8_t flags2, flags3;
 };
+
+static inline struct kb_relay kb_relay_of(const struct kb_message *m)
+{
+	return (struct kb_relay){
+		.an = m->an,
+		.ns = m->ns,
+		.ar = m->ar,
+		.rcode = m->rcode,
+		.end = m->end,
+		.flags2 = m->flags2,
+		.flags3 = m->flags3,
+	};
+}
 
 enum kb_relay_verdict {
 	KB_RELAY_OK,
@@ -52,12 +64,12 @@ enum kb_relay_verdict {
 
 /*
  * Is this the reply to ask with this ID? The question has to be there and the same; an error
- * of the header alone (FORMERR, NOTIMP) counts as BAD with its rcode. Every record up to the
- * OPT record has to lie within the message, and its owner to be a well-formed name. ret_relay
- * is filled unless the verdict is FOREIGN.
+ * of the header alone (FORMERR, NOTIMP) counts as BAD with its rcode, as does a message that
+ * kb_message_read refuses. *ret_message is filled when the verdict is OK; BAD sets rcode and
+ * has_opt.
  */
 enum kb_relay_verdict kb_relay_read(const struct kb_ask *ask, uint16_t id, const uint8_t *msg,
-				    size_t len, struct kb_relay *ret_relay);
+				    size_t len, struct kb_message *ret_message);
 
 /* The reply to a client, at most ask->limit and cap bytes (at least KB_RELAY_QUERY_MAX):
  * without records and with TC when it does not fit. `udp_max` is for our own OPT record. */

@@ -20,8 +20,7 @@ static void fail_if(int bad)
 		abort();
 }
 
-static void check_cached(struct kb_cache *cache, const uint8_t *data, size_t size,
-			 const struct kb_message *m)
+static void check_cached(struct kb_cache *cache, const uint8_t *data, const struct kb_message *m)
 {
 	static uint8_t out[KB_MESSAGE_MAX];
 	struct kb_ask ask = {.rd = true, .dnssec_ok = true, .has_opt = true, .limit = UINT16_MAX};
@@ -32,7 +31,7 @@ static void check_cached(struct kb_cache *cache, const uint8_t *data, size_t siz
 	ask.len = m->question_len;
 	memcpy(ask.question, data + KB_DNS_HDR, ask.len);
 	kb_cache_clear(cache);
-	kb_cache_put(cache, &ask, data, size, 1000);
+	kb_cache_put(cache, &ask, data, m, 1000);
 	len = kb_cache_get(cache, &ask, 1000, 1232, out, sizeof(out), &found);
 	fail_if((len == 0) != (found == KB_CACHE_MISS));
 	fail_if(len && m->kind == KB_MESSAGE_OTHER);
@@ -63,9 +62,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	n = (unsigned int)m.an + m.ns + m.ar;
 	fail_if(m.end > size || m.end < KB_DNS_HDR + m.question_len);
+	fail_if(m.kind != KB_MESSAGE_OTHER && !m.sound);
 	fail_if(m.kind != KB_MESSAGE_OTHER && n > KB_MESSAGE_RECORDS_MAX);
 	for (unsigned int i = 0; i < n && i < KB_MESSAGE_RECORDS_MAX; i++)
 		fail_if(m.ttl_at[i] < KB_DNS_HDR + m.question_len || m.ttl_at[i] + 6U > m.end);
-	check_cached(cache, data, size, &m);
+	check_cached(cache, data, &m);
 	return 0;
 }

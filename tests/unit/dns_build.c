@@ -116,3 +116,12 @@ void dns_opt(struct dns_build *d, uint16_t udp_size, uint32_t ttl)
 {
 	rr_begin(d, DNS_ADDITIONAL, "", KB_TYPE_OPT, udp_size, ttl, 0);
 }
+
+void dns_keep(struct kb_cache *cache, const struct kb_ask *ask, const struct dns_build *d,
+	      uint64_t now_ms)
+{
+	struct kb_message m;
+
+	if (kb_message_read(d->b, d->len, &m) == 0)
+		kb_cache_put(cache, ask, d->b, &m, now_ms);
+}

@@ -3,7 +3,7 @@
 #ifndef KB_TESTS_DNS_BUILD_H
 #define KB_TESTS_DNS_BUILD_H
 
-#include "control/forward/relay.h"
+#include "control/forward/cache.h"
 
 enum dns_section { DNS_ANSWER, DNS_AUTHORITY, DNS_ADDITIONAL };
 
@@ -27,5 +27,9 @@ void dns_rr_name(struct dns_build *d, enum dns_section section, const char *owne
 		 uint32_t ttl, const char *target);
 void dns_soa(struct dns_build *d, const char *zone, uint32_t ttl, uint32_t minimum);
 void dns_opt(struct dns_build *d, uint16_t udp_size, uint32_t ttl);
+
+/* The reply to `ask` arrives at the cache. */
+void dns_keep(struct kb_cache *cache, const struct kb_ask *ask, const struct dns_build *d,
+	      uint64_t now_ms);
 
 #endif

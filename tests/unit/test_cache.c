@@ -100,7 +100,7 @@ static uint32_t ttl(unsigned int i)
 
 static void put(const struct kb_ask *ask, uint64_t now_ms)
 {
-	kb_cache_put(cache, ask, d.b, d.len, now_ms);
+	dns_keep(cache, ask, &d, now_ms);
 }
 
 /* Builds an A record with `value` as its address. */
@@ -749,7 +749,7 @@ static void *thread_run(void *arg)
 		if (what == KB_CACHE_MISS || what == KB_CACHE_REFRESH) {
 			dns_begin(&b, name, KB_TYPE_A, 0);
 			dns_rr(&b, DNS_ANSWER, NULL, KB_TYPE_A, 1 + n % 60, &v, 4);
-			kb_cache_put(cache, &ask, b.b, b.len, now_ms);
+			dns_keep(cache, &ask, &b, now_ms);
 		}
 		if (i % 100 == 7)
 			kb_cache_put_failure(cache, &ask, KB_RCODE_SERVFAIL, now_ms);

@@ -60,7 +60,7 @@ static void add(struct text *t, const void *bytes, size_t len)
 #define OPT_RR		"\0\0\x29\x10\0\0\0\0\0\0\0"
 
 /* Reads a copy of exactly its size, so that the sanitizers see every byte too far. */
-static enum kb_relay_verdict read_len(const struct text *t, size_t len, struct kb_relay *relay)
+static enum kb_relay_verdict read_len(const struct text *t, size_t len, struct kb_message *relay)
 {
 	struct kb_ask ask = ask_of(false, false, 512);
 	uint8_t *copy = malloc(len ? len : 1);
@@ -73,9 +73,17 @@ static enum kb_relay_verdict read_len(const struct text *t, size_t len, struct k
 	return v;
 }
 
-static enum kb_relay_verdict read_text(const struct text *t, struct kb_relay *relay)
+static enum kb_relay_verdict read_text(const struct text *t, struct kb_message *relay)
 {
 	return read_len(t, t->len, relay);
+}
+
+static size_t reply(const struct kb_ask *ask, const struct text *t, const struct kb_message *m,
+		    uint8_t *out, size_t cap)
+{
+	struct kb_relay relay = kb_relay_of(m);
+
+	return kb_relay_reply(ask, t->b, &relay, UDP, out, cap);
 }
 
 static void test_query(void **state)
@@ -121,7 +129,7 @@ static void test_same(void **state)
 static void test_good(void **state)
 {
 	struct text t = reply_head(0x81, 0x80, 1, 0, 1);
-	struct kb_relay relay;
+	struct kb_message relay;
 
 	(void)state;
 	ADD(&t, A_RR);
@@ -145,7 +153,7 @@ static void test_good(void **state)
 static void test_foreign(void **state)
 {
 	struct text good = reply_head(0x81, 0x80, 1, 0, 0), t;
-	struct kb_relay relay;
+	struct kb_message relay;
 
 	(void)state;
 	ADD(&good, A_RR);
@@ -174,7 +182,7 @@ static void test_foreign(void **state)
 static void test_bad(void **state)
 {
 	struct text head = reply_head(0x81, 0x80, 1, 0, 0), t = head;
-	struct kb_relay relay;
+	struct kb_message relay;
 
 	(void)state;
 	ADD(&t, A_RR);
@@ -209,14 +217,14 @@ static void test_reply(void **state)
 	struct text t = reply_head(0x85, 0xa0, 1, 0, 1);
 	struct kb_ask ask = ask_of(true, false, 512);
 	uint8_t out[4096];
-	struct kb_relay relay;
+	struct kb_message relay;
 	size_t len;
 
 	(void)state;
 	ADD(&t, A_RR);
 	ADD(&t, OPT_RR);
 	assert_int_equal(read_text(&t, &relay), KB_RELAY_OK);
-	len = kb_relay_reply(&ask, t.b, &relay, UDP, out, sizeof(out));
+	len = reply(&ask, &t, &relay, out, sizeof(out));
 	assert_int_equal(len, relay.end + 11);
 	/* The client's ID; QR AA RD, RA; AD only for those who understand it. */
 	assert_memory_equal(out, "\xab\xcd\x85\x80\0\1\0\1\0\0\0\1", 12);
@@ -224,12 +232,12 @@ static void test_reply(void **state)
 	assert_memory_equal(out + 12 + QLEN, A_RR, sizeof(A_RR) - 1);
 	assert_memory_equal(out + relay.end, "\0\0\x29\4\xd0\0\0\0\0\0\0", 11);
 	ask.dnssec_ok = true;
-	kb_relay_reply(&ask, t.b, &relay, UDP, out, sizeof(out));
+	reply(&ask, &t, &relay, out, sizeof(out));
 	assert_int_equal(out[3], 0xa0);
 	assert_int_equal(out[relay.end + 7], 0x80);
 	ask = ask_of(false, false, 512);
 	ask.rd = false;
-	assert_int_equal(kb_relay_reply(&ask, t.b, &relay, UDP, out, sizeof(out)), relay.end);
+	assert_int_equal(reply(&ask, &t, &relay, out, sizeof(out)), relay.end);
 	assert_int_equal(out[2], 0x84);
 	assert_int_equal(out[11], 0);
 }
@@ -238,7 +246,7 @@ static void test_truncation(void **state)
 {
 	struct text t = reply_head(0x81, 0x80, 40, 0, 0);
 	struct kb_ask ask = ask_of(true, false, 512);
-	struct kb_relay relay;
+	struct kb_message relay;
 	uint8_t out[4096];
 	size_t whole;
 
@@ -247,14 +255,14 @@ static void test_truncation(void **state)
 		ADD(&t, A_RR);
 	assert_int_equal(read_text(&t, &relay), KB_RELAY_OK);
 	whole = relay.end + 11;
-	assert_int_equal(kb_relay_reply(&ask, t.b, &relay, UDP, out, sizeof(out)), 12 + QLEN + 11);
+	assert_int_equal(reply(&ask, &t, &relay, out, sizeof(out)), 12 + QLEN + 11);
 	assert_true(out[2] & KB_TC);
 	assert_int_equal(out[7], 0);
 	ask.limit = (uint16_t)whole;
-	assert_int_equal(kb_relay_reply(&ask, t.b, &relay, UDP, out, sizeof(out)), whole);
+	assert_int_equal(reply(&ask, &t, &relay, out, sizeof(out)), whole);
 	assert_false(out[2] & KB_TC);
 	ask.limit--;
-	assert_int_equal(kb_relay_reply(&ask, t.b, &relay, UDP, out, sizeof(out)), 12 + QLEN + 11);
+	assert_int_equal(reply(&ask, &t, &relay, out, sizeof(out)), 12 + QLEN + 11);
 	assert_true(out[2] & KB_TC);
 }
 
