@@ -12,7 +12,6 @@
 #define SHARD_BYTES    (256 << 10) /* at least, when there are several */
 #define REFRESH_GAP_MS 5000	   /* between two callers that are told to refresh */
 #define FAILURE_MAX_S  300	   /* RFC 9520 section 3.2 */
-#define AD	       0x20
 
 static uint16_t ttl_at(const struct kb_cache_entry *e, unsigned int i)
 {
@@ -35,7 +34,7 @@ static size_t answer(struct kb_cache_entry *e, const struct kb_ask *ask, uint64_
 	size_t len;
 
 	if (stale)
-		relay.flags3 &= (uint8_t)~AD;
+		relay.flags3 &= (uint8_t)~KB_AD;
 	len = kb_relay_reply(ask, kb_cache_msg(e), &relay, udp_max, out, cap);
 	if (out[2] & KB_TC)
 		return len; /* without records */

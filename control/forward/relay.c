@@ -10,7 +10,6 @@
 
 #define OPT_LEN 11
 #define RA	0x80
-#define AD	0x20
 
 bool kb_ask_same(const struct kb_ask *a, const struct kb_ask *b)
 {
@@ -40,7 +39,7 @@ size_t kb_relay_query(const struct kb_ask *ask, uint16_t id, uint16_t udp_max, u
 	memset(out, 0, KB_DNS_HDR);
 	put16(out, id);
 	out[2] = ask->rd ? KB_RD : 0;
-	out[3] = ask->cd ? KB_CD : 0;
+	out[3] = (uint8_t)(KB_AD | (ask->cd ? KB_CD : 0));
 	put16(out + 4, 1);
 	memcpy(out + KB_DNS_HDR, ask->question, ask->len);
 	if (udp_max) {
@@ -93,7 +92,8 @@ size_t kb_relay_reply(const struct kb_ask *ask, const uint8_t *msg, const struct
 
 	assert(cap >= KB_RELAY_QUERY_MAX);
 	len = begin(ask, (uint8_t)((relay->flags2 & KB_AA) | (fits ? 0 : KB_TC)),
-		    (uint8_t)((ask->dnssec_ok ? relay->flags3 & AD : 0) | (relay->rcode & 0x0f)),
+		    (uint8_t)((ask->dnssec_ok || ask->ad ? relay->flags3 & KB_AD : 0) |
+			      (relay->rcode & 0x0f)),
 		    out);
 	if (fits) {
 		put16(out + 6, relay->an);

@@ -26,6 +26,8 @@ struct kb_ask {
 	uint16_t len;			   /* of the question */
 	uint8_t id[2];
 	bool rd, cd, dnssec_ok;
+	bool ad; /* in the query: wants to know whether the data was validated (RFC 6840
+		    section 5.7) */
 	bool has_opt;
 	uint16_t limit; /* bytes of the largest reply that the client takes */
 	uint64_t hash;	/* keyed, of the lower-cased name */
@@ -34,7 +36,8 @@ struct kb_ask {
 bool kb_ask_same(const struct kb_ask *a, const struct kb_ask *b);
 
 /* Writes the query to `out` (KB_RELAY_QUERY_MAX bytes) and returns its length. `udp_max`
- * 0: without an OPT record. */
+ * 0: without an OPT record. It always has AD, so that the reply is good for those who want to know
+ * AD and for those who do not. */
 size_t kb_relay_query(const struct kb_ask *ask, uint16_t id, uint16_t udp_max, uint8_t *out);
 
 /* What of a message is passed on; as in struct kb_message. */

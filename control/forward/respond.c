@@ -344,6 +344,7 @@ static size_t outside(struct exchange *x)
 	memcpy(ask->id, x->msg, 2);
 	ask->rd = q->flags2;
 	ask->cd = q->flags3;
+	ask->ad = x->msg[3] & KB_AD;
 	ask->has_opt = q->has_opt;
 	ask->dnssec_ok = q->dnssec_ok;
 	ask->limit = x->tcp ? KB_TCP_REPLY_MAX : q->limit;

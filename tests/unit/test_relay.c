@@ -94,11 +94,14 @@ static void test_query(void **state)
 	(void)state;
 	ask.cd = true;
 	assert_int_equal(kb_relay_query(&ask, ID, UDP, out), 12 + QLEN + 11);
-	assert_memory_equal(out, "\x12\x34\x01\x10\0\1\0\0\0\0\0\1", 12);
+	assert_memory_equal(out, "\x12\x34\x01\x30\0\1\0\0\0\0\0\1", 12);
 	assert_memory_equal(out + 12, question, QLEN);
 	assert_memory_equal(out + 12 + QLEN, "\0\0\x29\4\xd0\0\0\x80\0\0\0", 11);
 	assert_int_equal(kb_relay_query(&ask, ID, 0, out), 12 + QLEN);
 	assert_int_equal(out[11], 0);
+	ask.cd = false;
+	kb_relay_query(&ask, ID, 0, out);
+	assert_int_equal(out[3], 0x20);
 }
 
 static void test_same(void **state)
@@ -107,7 +110,8 @@ static void test_same(void **state)
 
 	(void)state;
 	b.question[1] = 'W';
-	assert_true(kb_ask_same(&a, &b)); /* case, size and OPT are the client's own affair */
+	b.ad = true;
+	assert_true(kb_ask_same(&a, &b)); /* case, size, OPT and AD are the client's own affair */
 	c = b;
 	c.question[QLEN - 3] = 28;
 	assert_false(kb_ask_same(&a, &c));
@@ -226,7 +230,7 @@ static void test_reply(void **state)
 	assert_int_equal(read_text(&t, &relay), KB_RELAY_OK);
 	len = reply(&ask, &t, &relay, out, sizeof(out));
 	assert_int_equal(len, relay.end + 11);
-	/* The client's ID; QR AA RD, RA; AD only for those who understand it. */
+	/* The client's ID; QR AA RD, RA; AD only for those who asked for it by DO or AD. */
 	assert_memory_equal(out, "\xab\xcd\x85\x80\0\1\0\1\0\0\0\1", 12);
 	assert_memory_equal(out + 12, question, QLEN);
 	assert_memory_equal(out + 12 + QLEN, A_RR, sizeof(A_RR) - 1);
@@ -235,6 +239,11 @@ static void test_reply(void **state)
 	reply(&ask, &t, &relay, out, sizeof(out));
 	assert_int_equal(out[3], 0xa0);
 	assert_int_equal(out[relay.end + 7], 0x80);
+	ask = ask_of(true, false, 512);
+	ask.ad = true;
+	reply(&ask, &t, &relay, out, sizeof(out));
+	assert_int_equal(out[3], 0xa0);
+	assert_int_equal(out[relay.end + 7], 0);
 	ask = ask_of(false, false, 512);
 	ask.rd = false;
 	assert_int_equal(reply(&ask, &t, &relay, out, sizeof(out)), relay.end);

@@ -291,6 +291,7 @@ static void test_outside(void **state)
 		assert_int_equal(out->len, 17 + 4);
 		assert_memory_equal(out->question, "\3www\7Example\3com\0\0\1\0\1", 21);
 		assert_true(out->has_opt);
+		assert_false(out->ad);
 		assert_int_equal(out->limit, tcp ? 65535 : 1232);
 		assert_int_equal(ask_outside("5.4.3.2.in-addr.arpa", tcp, &len), 0);
 		assert_non_null(kb_responder_outside(w->responder));
