@@ -44,8 +44,7 @@ static void start(void)
 		abort();
 	kb_mem_backing(mem, &backing);
 	fixture_zones(&rules, FIXTURE_ZONES);
-	if (kb_routes_new(KB_POLICY_RANDOM, &routes) < 0 ||
-	    kb_table_new(&backing, &tc, &table) < 0 ||
+	if (kb_routes_new(&routes) < 0 || kb_table_new(&backing, &tc, &table) < 0 ||
 	    kb_records_new(&config, table, &records, err, sizeof(err)) < 0 ||
 	    kb_responder_new(table, records, &responder) < 0)
 		abort();
