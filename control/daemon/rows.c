@@ -112,6 +112,9 @@ static const struct row rules[] = {
 static const struct row forward[] = {
 	{"asked", "kbdns_forward_questions_total", "Questions of clients for upstreams", NULL, NULL,
 	 FORWARD(asked)},
+	{"chased", "kbdns_forward_chased_total",
+	 "Questions for what a CNAME of the cluster leads to, of these", NULL, NULL,
+	 FORWARD(chased)},
 	{"shared", "kbdns_forward_shared_total",
 	 "Of those, joined to the same question already on its way", NULL, NULL, FORWARD(shared)},
 	{"exchanges", "kbdns_forward_exchanges_total", "Questions taken to upstreams", NULL, NULL,

@@ -43,24 +43,39 @@ static void send_udp(struct kb_worker *w, const struct kb_client *c, size_t len)
 		kb_count(&w->stats.send_failed);
 }
 
-/* The reply in w->out. */
-static void send_client(struct kb_worker *w, const struct kb_client *c, size_t len)
+static void client_done(struct kb_client *c)
+{
+	kb_chase_free(c->chase);
+	c->chase = NULL;
+}
+
+static void send_tcp(struct kb_worker *w, const struct kb_client *c, size_t len)
 {
 	struct kb_forward *f = w->forward;
 
-	count_rcode(w, w->out[3] & 0x0f);
-	if (c->fd >= 0) {
-		send_udp(w, c, len);
-		return;
-	}
 	if (kb_forward_put_out(f, c->conn, w->out, len))
 		return;
 	len = kb_relay_error(&c->ask, KB_RCODE_SERVFAIL, kb_forward_udp_max(f), w->out);
+	if (c->chase)
+		len = kb_chase_reply(c->chase, w->out, len, KB_RELAY_QUERY_MAX);
 	if (!kb_forward_put_out(f, c->conn, w->out, len))
 		kb_count(&w->stats.send_failed);
 }
 
-static void send_error(struct kb_worker *w, const struct kb_client *c, uint8_t rcode)
+/* The reply in w->out. That is the last of this client. */
+static void send_client(struct kb_worker *w, struct kb_client *c, size_t len)
+{
+	if (c->chase)
+		len = kb_chase_reply(c->chase, w->out, len, sizeof(w->out));
+	count_rcode(w, w->out[3] & 0x0f);
+	if (c->fd >= 0)
+		send_udp(w, c, len);
+	else
+		send_tcp(w, c, len);
+	client_done(c);
+}
+
+static void send_error(struct kb_worker *w, struct kb_client *c, uint8_t rcode)
 {
 	if (c->fd == KB_CLIENT_NONE)
 		return;
@@ -151,7 +166,7 @@ static void exchange_free(struct kb_worker *w, struct kb_exchange *x)
 }
 
 /* Takes one waiter off; its client is good until the next one is added. */
-static const struct kb_client *take_waiter(struct kb_worker *w, struct kb_exchange *x)
+static struct kb_client *take_waiter(struct kb_worker *w, struct kb_exchange *x)
 {
 	struct kb_waiter *waiter = x->waiters;
 
@@ -169,7 +184,7 @@ static void finish(struct kb_worker *w, struct kb_exchange *x, const uint8_t *ms
 	struct kb_cache *cache = kb_forward_cache(w->forward);
 	uint16_t udp_max = kb_forward_udp_max(w->forward);
 	struct kb_relay relay = kb_relay_of(m);
-	const struct kb_client *c;
+	struct kb_client *c;
 
 	/* Not from upstreams that are not in force any more. */
 	if (cache && x->routes == w->routes)
@@ -188,7 +203,7 @@ static void serve_stale(struct kb_worker *w, struct kb_exchange *x)
 	uint16_t udp_max = kb_forward_udp_max(w->forward);
 
 	while (cache && x->waiters) {
-		const struct kb_client *c = &x->waiters->client;
+		struct kb_client *c = &x->waiters->client;
 		size_t len = kb_cache_get_stale(cache, &c->ask, w->now_ms, udp_max, w->out,
 						sizeof(w->out));
 
@@ -202,7 +217,7 @@ static void serve_stale(struct kb_worker *w, struct kb_exchange *x)
 /* Nobody could be asked, or all that were asked failed. */
 static void give_up(struct kb_worker *w, struct kb_exchange *x)
 {
-	const struct kb_client *c;
+	struct kb_client *c;
 
 	struct kb_cache *cache = kb_forward_cache(w->forward);
 
@@ -217,8 +232,10 @@ static void give_up(struct kb_worker *w, struct kb_exchange *x)
 
 void kb_exchange_drop(struct kb_worker *w, struct kb_exchange *x)
 {
-	while (take_waiter(w, x))
-		;
+	struct kb_client *c;
+
+	while ((c = take_waiter(w, x)))
+		client_done(c);
 	exchange_free(w, x);
 }
 
@@ -371,7 +388,7 @@ void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t
 
 /* --- beginnings -------------------------------------------------------------- */
 
-void kb_exchange_start(struct kb_worker *w, const struct kb_client *client)
+void kb_exchange_start(struct kb_worker *w, struct kb_client *client)
 {
 	const struct kb_ask *ask = &client->ask;
 	struct kb_exchange *x = find(w, ask);

@@ -33,7 +33,7 @@ struct kb_forward {
 	struct out *out, **out_end; /* owned list */
 	size_t out_bytes;
 
-	uint64_t asked, rejected;
+	uint64_t asked, chased, rejected;
 	struct kb_client prefetch; /* of the question at hand */
 };
 
@@ -144,27 +144,42 @@ static void refresh(struct kb_forward *f, const struct kb_client *client)
 {
 	f->prefetch = *client;
 	f->prefetch.fd = KB_CLIENT_NONE;
+	f->prefetch.chase = NULL;
 	kb_worker_push(worker_of(f, &client->ask), &f->prefetch);
 }
 
-size_t kb_forward_ask(struct kb_forward *f, const struct kb_client *client, uint8_t *reply,
-		      size_t cap)
+/* The reply in its final form. */
+static size_t finish(struct kb_client *client, uint8_t *reply, size_t len, size_t cap)
+{
+	if (!client->chase)
+		return len;
+	len = kb_chase_reply(client->chase, reply, len, cap);
+	kb_chase_free(client->chase);
+	client->chase = NULL;
+	return len;
+}
+
+size_t kb_forward_ask(struct kb_forward *f, struct kb_client *client, uint8_t *reply, size_t cap)
 {
 	enum kb_cache_found found = KB_CACHE_MISS;
 	size_t len = 0;
 
 	f->asked++;
+	f->chased += client->chase != NULL;
 	if (f->cache)
 		len = kb_cache_get(f->cache, &client->ask, uv_now(f->loop), f->config.udp_max,
 				   reply, cap, &found);
 	if (found == KB_CACHE_REFRESH)
 		refresh(f, client);
 	if (len)
-		return len;
-	if (kb_worker_push(worker_of(f, &client->ask), client))
+		return finish(client, reply, len, cap);
+	if (kb_worker_push(worker_of(f, &client->ask), client)) {
+		client->chase = NULL;
 		return 0;
+	}
 	f->rejected++;
-	return kb_relay_error(&client->ask, KB_RCODE_SERVFAIL, f->config.udp_max, reply);
+	len = kb_relay_error(&client->ask, KB_RCODE_SERVFAIL, f->config.udp_max, reply);
+	return finish(client, reply, len, cap);
 }
 
 void kb_forward_cache_stats(const struct kb_forward *f, struct kb_cache_stats *ret_stats)
@@ -176,7 +191,8 @@ void kb_forward_cache_stats(const struct kb_forward *f, struct kb_cache_stats *r
 
 void kb_forward_stats(const struct kb_forward *f, struct kb_forward_stats *ret_stats)
 {
-	struct kb_forward_stats s = {.asked = f->asked, .rejected = f->rejected};
+	struct kb_forward_stats s = {
+		.asked = f->asked, .chased = f->chased, .rejected = f->rejected};
 
 	for (unsigned int i = 0; i < f->n_workers; i++) {
 		struct kb_worker_stats *w = &f->workers[i]->stats;

@@ -49,6 +49,7 @@
 #include <uv.h>
 
 #include "control/forward/cache.h"
+#include "control/forward/chase.h"
 #include "control/forward/relay.h"
 #include "control/forward/routes.h"
 
@@ -76,6 +77,8 @@ struct kb_client {
 	uint32_t control_len;
 	_Alignas(8) uint8_t control[64];
 	uint64_t conn; /* TCP: as deliver takes it */
+	/* Owned, NULL: none. What the reply is made into before it is sent. */
+	struct kb_chase *chase;
 };
 
 struct kb_forward_config {
@@ -91,6 +94,7 @@ struct kb_forward_config {
 /* Counts; uint64_t, since rows of them are shown by offset. */
 struct kb_forward_stats {
 	uint64_t asked;	      /* questions of clients */
+	uint64_t chased;      /* of those, for what a CNAME of the cluster leads to */
 	uint64_t shared;      /* of those, joined to an exchange under way */
 	uint64_t exchanges;   /* begun */
 	uint64_t active;      /* now */
@@ -115,10 +119,10 @@ void kb_forward_set_routes(struct kb_forward *f, struct kb_routes *routes);
 /* Borrowed until the next kb_forward_set_routes. */
 struct kb_routes *kb_forward_routes(const struct kb_forward *f);
 
-/* Takes a question (copied). Returns 0 when the reply follows later, or the length of a reply
- * in `reply` (cap bytes, at least KB_RELAY_QUERY_MAX) for the caller to send. */
-size_t kb_forward_ask(struct kb_forward *f, const struct kb_client *client, uint8_t *reply,
-		      size_t cap);
+/* Takes a question (copied; the chase is taken over). Returns 0 when the reply follows later, or
+ * the length of a reply in `reply` (cap bytes, at least KB_RELAY_QUERY_MAX) for the caller to send.
+ */
+size_t kb_forward_ask(struct kb_forward *f, struct kb_client *client, uint8_t *reply, size_t cap);
 
 /* All zero when nothing is kept. */
 void kb_forward_cache_stats(const struct kb_forward *f, struct kb_cache_stats *ret_stats);

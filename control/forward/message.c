@@ -87,7 +87,7 @@ static size_t label_next(const uint8_t *msg, size_t off)
 	return label_at(msg, off + msg[off] + 1U);
 }
 
-static bool name_equal(const uint8_t *msg, size_t a, size_t b)
+bool kb_message_name_equal(const uint8_t *msg, size_t a, size_t b)
 {
 	for (a = label_at(msg, a), b = label_at(msg, b); a != b;
 	     a = label_next(msg, a), b = label_next(msg, b)) {
@@ -121,16 +121,12 @@ static bool name_below(const uint8_t *msg, size_t off, size_t zone)
 		return false;
 	for (off = label_at(msg, off); n > top; n--)
 		off = label_next(msg, off);
-	return name_equal(msg, off, zone);
+	return kb_message_name_equal(msg, off, zone);
 }
 
 /* --- records ------------------------------------------------------------------ */
 
-/* What the data of a type consists of: bytes, names that may be compressed, bytes. */
-static const struct shape {
-	uint16_t type;
-	uint8_t before, names, after;
-} shapes[] = {
+static const struct kb_message_shape shapes[] = {
 	{KB_TYPE_A, 4, 0, 0},	{KB_TYPE_NS, 0, 1, 0},	   {3, 0, 1, 0}, /* MD */
 	{4, 0, 1, 0} /* MF */,	{KB_TYPE_CNAME, 0, 1, 0},  {KB_TYPE_SOA, 0, 2, 20},
 	{7, 0, 1, 0} /* MB */,	{8, 0, 1, 0} /* MG */,	   {9, 0, 1, 0},  /* MR */
@@ -140,24 +136,29 @@ static const struct shape {
 	{36, 2, 1, 0} /* KX */, {TYPE_DNAME, 0, 1, 0},
 };
 
+const struct kb_message_shape *kb_message_shape(uint16_t type)
+{
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		if (shapes[i].type == type)
+			return &shapes[i];
+	}
+	return NULL;
+}
+
 static bool data_check(const struct reader *r, const struct record *rr)
 {
+	const struct kb_message_shape *s = kb_message_shape(rr->type);
 	size_t off = rr->data, end = rr->data + rr->data_len;
 
-	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
-		const struct shape *s = &shapes[i];
-
-		if (s->type != rr->type)
-			continue;
-		off += s->before;
-		for (unsigned int k = 0; k < s->names; k++) {
-			off = name_check(r->msg, end, off);
-			if (!off)
-				return false;
-		}
-		return off + s->after == end;
+	if (!s)
+		return true;
+	off += s->before;
+	for (unsigned int k = 0; k < s->names; k++) {
+		off = name_check(r->msg, end, off);
+		if (!off)
+			return false;
 	}
-	return true; /* opaque (RFC 3597) */
+	return off + s->after == end;
 }
 
 static int record_read(struct reader *r, struct record *ret)
@@ -212,7 +213,7 @@ static unsigned int chain_find(const struct reader *r, size_t name)
 
 	/* From the end, where most records belong. */
 	while (i-- > 0) {
-		if (name_equal(r->msg, r->chain[i], name))
+		if (kb_message_name_equal(r->msg, r->chain[i], name))
 			return i;
 	}
 	return r->n_chain;

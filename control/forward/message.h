@@ -67,4 +67,15 @@ int kb_message_read(const uint8_t *msg, size_t len, struct kb_message *ret_messa
 bool kb_message_is_for(const uint8_t *msg, const struct kb_message *message,
 		       const uint8_t *question, size_t question_len, bool exact);
 
+/* What the data of a type consists of: bytes, names that may be compressed, bytes. */
+struct kb_message_shape {
+	uint16_t type;
+	uint8_t before, names, after;
+};
+/* NULL: opaque bytes (RFC 3597). */
+const struct kb_message_shape *kb_message_shape(uint16_t type);
+
+/* Are two names of a message that was accepted the same, but for their case? Offsets. */
+bool kb_message_name_equal(const uint8_t *msg, size_t a, size_t b);
+
 #endif

@@ -21,7 +21,8 @@ struct kb_responder {
 	uint64_t counters[KB_CNT_MAX];
 	bool is_outside;
 	struct kb_ask outside;
-	struct kb_scratch s;
+	struct kb_chase *chase; /* owned, of the question outside */
+	struct kb_scratch s, inner;
 };
 
 /* One message on its way through. */
@@ -33,6 +34,7 @@ struct exchange {
 	const uint8_t *msg;
 	size_t len;
 	bool tcp;
+	bool inner; /* no client's message: it is not counted */
 	uint8_t *reply;
 	size_t cap;
 };
@@ -58,6 +60,8 @@ void kb_responder_set_records(struct kb_responder *responder, const struct kb_re
 
 void kb_responder_free(struct kb_responder *responder)
 {
+	if (responder)
+		kb_chase_free(responder->chase);
 	free(responder);
 }
 
@@ -69,6 +73,14 @@ void kb_responder_set_routes(struct kb_responder *responder, const struct kb_rou
 const struct kb_ask *kb_responder_outside(const struct kb_responder *responder)
 {
 	return responder->is_outside ? &responder->outside : NULL;
+}
+
+struct kb_chase *kb_responder_take_chase(struct kb_responder *responder)
+{
+	struct kb_chase *chase = responder->chase;
+
+	responder->chase = NULL;
+	return chase;
 }
 
 const uint64_t *kb_responder_counters(const struct kb_responder *responder)
@@ -229,10 +241,17 @@ static size_t send_built(struct exchange *x, bool aa)
 	return pos + x->s->r.len;
 }
 
+static void count(struct exchange *x, int counter)
+{
+	if (!x->inner)
+		x->r->counters[counter]++;
+}
+
 static void count_answer(struct exchange *x)
 {
-	x->r->counters[kb_reply_counter(&x->s->r)]++;
-	x->r->counters[KB_CNT_TRUNCATED] += x->s->r.tc;
+	count(x, (int)kb_reply_counter(&x->s->r));
+	if (x->s->r.tc)
+		count(x, KB_CNT_TRUNCATED);
 }
 
 /* An error with the question and, if the query had one, an OPT record. */
@@ -260,9 +279,96 @@ static size_t bare(struct exchange *x, uint8_t rcode)
 	return KB_DNS_HDR;
 }
 
-/* The answer from the records, where the table does not have it whole. 0 if they do not
- * have it either, or not in a size that TCP carries; s is untouched then. */
-static size_t render(struct exchange *x)
+static size_t process(struct exchange *x);
+
+/* The query for a name of the reply at `at`, else as the client's, into out (KB_RELAY_QUERY_MAX
+ * bytes). */
+static size_t query_for(const struct exchange *x, size_t at, uint8_t *out)
+{
+	const struct kb_query *q = &x->s->q;
+	struct kb_ask ask = {.rd = q->flags2, .cd = q->flags3, .dnssec_ok = q->dnssec_ok};
+	const uint8_t *b = x->reply;
+	size_t len;
+
+	for (;;) {
+		while (b[at] >= 0xc0)
+			at = (size_t)(b[at] & 0x3f) << 8 | b[at + 1];
+		memcpy(ask.question + ask.len, b + at, b[at] + 1U);
+		ask.len = (uint16_t)(ask.len + b[at] + 1U);
+		if (!b[at])
+			break;
+		at += b[at] + 1U;
+	}
+	memcpy(ask.question + ask.len, x->msg + q->end - 4, 4);
+	ask.len += 4;
+	len = kb_relay_query(&ask, 0, q->has_opt ? x->hdr->udp_max : 0, out);
+	memcpy(out, x->msg, 2);
+	return len;
+}
+
+/* Is there anybody to ask for the name in this query? */
+static bool has_upstream(const struct exchange *x, const uint8_t *query, size_t len)
+{
+	len -= KB_DNS_HDR + 4U + (query[11] ? KB_OPT_LEN : 0);
+	return x->r->routes && kb_routes_has(x->r->routes, query + KB_DNS_HDR, len);
+}
+
+/* Counts the reply by what it says. */
+static void count_reply(struct exchange *x)
+{
+	struct kb_reply *r = &x->s->r;
+
+	r->rcode = x->reply[3] & 0x0f;
+	r->an = (uint16_t)ns_get16(x->reply + 6);
+	r->tc = !!(x->reply[2] & KB_TC);
+	if (r->rcode == KB_RCODE_NOERROR || r->rcode == KB_RCODE_NXDOMAIN)
+		count_answer(x);
+	else
+		count(x, KB_CNT_NAME_LEAVE);
+}
+
+/*
+ * The CNAMEs in the reply (len bytes without the OPT record) lead out, to the name at `target`.
+ * That is asked as if by a client of its own, and without a limit: what is to be cut is the whole.
+ * False if there is nobody to ask. The reply's length, or 0 if it is not from here.
+ */
+static bool chase(struct exchange *x, size_t len, size_t target, size_t *ret_len)
+{
+	const struct kb_query *q = &x->s->q;
+	uint8_t query[KB_RELAY_QUERY_MAX];
+	struct exchange inner = *x;
+	struct kb_chase *c;
+
+	inner.s = &x->r->inner;
+	inner.inner = true;
+	inner.msg = query;
+	inner.len = query_for(x, target, query);
+	inner.tcp = true;
+	if (x->inner || !has_upstream(x, query, inner.len))
+		return false;
+	memset(x->reply + 10, 0, 2); /* the OPT record */
+	c = kb_chase_new(x->reply, len, target, x->tcp ? KB_TCP_REPLY_MAX : q->limit, q->has_opt);
+	if (!c) {
+		*ret_len = refuse(x, KB_RCODE_SERVFAIL, 0, false);
+		count(x, KB_CNT_NAME_LEAVE);
+		return true;
+	}
+	*ret_len = process(&inner);
+	if (x->r->is_outside) {
+		x->r->chase = c;
+		count(x, KB_CNT_NAME_LEAVE);
+		return true;
+	}
+	*ret_len = kb_chase_reply(c, x->reply, *ret_len, x->cap);
+	kb_chase_free(c);
+	count_reply(x);
+	return true;
+}
+
+/* The answer from the records, where the table does not have it whole. False if they do not
+ * have it either, or not in a size that TCP carries; s is untouched then. The reply's length may be
+ * 0: not from here. */
+static bool render(struct exchange *x, size_t *ret_len)
 {
 	struct kb_scratch *s = x->s;
 	size_t opt = s->q.has_opt ? KB_OPT_LEN : 0, limit = x->tcp ? x->cap : s->q.limit, pos;
@@ -270,15 +376,16 @@ static size_t render(struct exchange *x)
 	int r;
 
 	if (!x->r->records || limit < s->q.end + opt)
-		return 0;
+		return false;
 	r = kb_records_render(x->r->records, s->msg + KB_DNS_HDR, s->q.name.len, s->q.qtype,
 			      x->reply + s->q.end, limit - s->q.end - opt, &rd);
 	if (r < 0 && (r != -EMSGSIZE || x->tcp))
-		return 0;
+		return false;
 	memset(&s->r, 0, sizeof(s->r));
 	if (r < 0) {
 		s->r.tc = 1;
 		rd.len = 0;
+		rd.target = 0;
 	} else {
 		s->r.an = rd.an;
 		s->r.ns = rd.ns;
@@ -288,17 +395,20 @@ static size_t render(struct exchange *x)
 	if (opt)
 		kb_build_opt(s, x->hdr);
 	pos = begin(x, true) + rd.len;
+	if (rd.target && chase(x, pos, rd.target, ret_len))
+		return true;
 	memcpy(x->reply + pos, s->out, opt);
 	count_answer(x);
-	return pos + opt;
+	*ret_len = pos + opt;
+	return true;
 }
 
 /* The core has an answer in s; over TCP it is the records' when it was cut. */
 static size_t answer(struct exchange *x)
 {
-	size_t len = x->tcp && x->s->r.tc ? render(x) : 0;
+	size_t len;
 
-	if (len)
+	if (x->tcp && x->s->r.tc && render(x, &len))
 		return len;
 	count_answer(x);
 	return send_built(x, true);
@@ -368,20 +478,19 @@ static size_t leave_zone(struct exchange *x)
 	size_t len;
 
 	if (!x->hdr->zone[x->s->labels.zone % KB_ZONES_MAX].id && in_stub_domain(x)) {
-		x->r->counters[KB_CNT_ZONE_LEAVE]++;
+		count(x, KB_CNT_ZONE_LEAVE);
 		return outside(x);
 	}
 	/* Before everything is known, a name where we have names must not be looked for
 	 * elsewhere. */
 	if (zone && state != KB_FULL) {
-		x->r->counters[state == KB_OFF ? KB_CNT_OFF : KB_CNT_ZONE_LEAVE]++;
+		count(x, state == KB_OFF ? KB_CNT_OFF : KB_CNT_ZONE_LEAVE);
 		return refuse(x, KB_RCODE_SERVFAIL, 0, true);
 	}
 	/* A zone leaves its misses also when a name did not fit the table. */
-	len = zone ? render(x) : 0;
-	if (len)
+	if (zone && render(x, &len))
 		return len;
-	x->r->counters[KB_CNT_ZONE_LEAVE]++;
+	count(x, KB_CNT_ZONE_LEAVE);
 	if (zone && (zone->flags & KB_ZONE_ANSWER))
 		return refuse(x, KB_RCODE_SERVFAIL, 0, false);
 	return outside(x);
@@ -389,44 +498,42 @@ static size_t leave_zone(struct exchange *x)
 
 static size_t leave(struct exchange *x, int why)
 {
-	uint64_t *counters = x->r->counters;
 	size_t len;
 
 	switch (why) {
 	case KB_CNT_OPCODE:
-		counters[why]++;
+		count(x, why);
 		return bare(x, KB_RCODE_NOTIMP);
 	case KB_CNT_EDNS_VERSION:
-		counters[why]++;
+		count(x, why);
 		x->s->q.has_opt = 1;
 		return refuse(x, KB_RCODE_NOERROR, RCODE_BADVERS_HIGH, false);
 	case KB_CNT_NO_ZONE:
-		counters[why]++;
+		count(x, why);
 		return outside(x);
 	case KB_CNT_CLASS:
-		counters[why]++;
+		count(x, why);
 		return refuse(x, KB_RCODE_REFUSED, 0, false);
 	case KB_CNT_QTYPE:
-		counters[why]++;
+		count(x, why);
 		return refuse(x,
 			      x->s->q.qtype == TYPE_AXFR || x->s->q.qtype == TYPE_IXFR
 				      ? KB_RCODE_REFUSED
 				      : KB_RCODE_NOTIMP,
 			      0, false);
 	case KB_CNT_HITS_ONLY:
-		counters[kb_state_of(x->state) == KB_OFF ? KB_CNT_OFF : why]++;
+		count(x, kb_state_of(x->state) == KB_OFF ? KB_CNT_OFF : why);
 		return refuse(x, KB_RCODE_SERVFAIL, 0, true);
 	case KB_CNT_ZONE_LEAVE:
 		return leave_zone(x);
 	case KB_CNT_NAME_LEAVE:
 	case KB_CNT_INCOMPLETE:
-		len = render(x);
-		if (len)
+		if (render(x, &len))
 			return len;
-		counters[why]++;
+		count(x, why);
 		return refuse(x, KB_RCODE_SERVFAIL, 0, false);
 	default: /* SECTIONS, OVERSIZE, QNAME, OPT */
-		counters[why]++;
+		count(x, why);
 		return bare(x, KB_RCODE_FORMERR);
 	}
 }
@@ -437,6 +544,33 @@ static bool is_about_form(int why)
 	return why == KB_CNT_OVERSIZE || why == KB_CNT_SECTIONS || why == KB_CNT_QNAME ||
 	       why == KB_CNT_CLASS || why == KB_CNT_QTYPE || why == KB_CNT_OPT ||
 	       why == KB_CNT_EDNS_VERSION;
+}
+
+static size_t process(struct exchange *x)
+{
+	size_t len = x->len;
+	uint32_t reduced;
+	int why;
+
+	load(x, len < KB_MSG_MAX ? len : KB_MSG_MAX);
+	why = parse(x, len > KB_MSG_MAX ? KB_MSG_MAX + 1 : (uint32_t)len);
+	if (why == KB_CNT_LENGTH || why == KB_CNT_RESPONSE) {
+		count(x, why);
+		return 0;
+	}
+	if (!why)
+		why = look_up(x);
+	if (is_about_form(why)) {
+		reduced = reduce(x);
+		if (!reduced) {
+			count(x, why);
+			return bare(x, KB_RCODE_FORMERR);
+		}
+		why = parse(x, reduced);
+		if (!why)
+			why = look_up(x);
+	}
+	return why ? leave(x, why) : answer(x);
 }
 
 size_t kb_respond(struct kb_responder *responder, const uint8_t *msg, size_t len, bool tcp,
@@ -450,29 +584,10 @@ size_t kb_respond(struct kb_responder *responder, const uint8_t *msg, size_t len
 			     .tcp = tcp,
 			     .reply = reply,
 			     .cap = cap};
-	uint32_t reduced;
-	int why;
 
 	assert(cap >= KB_UDP_MIN);
 	responder->is_outside = false;
+	kb_chase_free(kb_responder_take_chase(responder));
 	x.state = kb_read_once(x.hdr->state);
-	load(&x, len < KB_MSG_MAX ? len : KB_MSG_MAX);
-	why = parse(&x, len > KB_MSG_MAX ? KB_MSG_MAX + 1 : (uint32_t)len);
-	if (why == KB_CNT_LENGTH || why == KB_CNT_RESPONSE) {
-		responder->counters[why]++;
-		return 0;
-	}
-	if (!why)
-		why = look_up(&x);
-	if (is_about_form(why)) {
-		reduced = reduce(&x);
-		if (!reduced) {
-			responder->counters[why]++;
-			return bare(&x, KB_RCODE_FORMERR);
-		}
-		why = parse(&x, reduced);
-		if (!why)
-			why = look_up(&x);
-	}
-	return why ? leave(&x, why) : answer(&x);
+	return process(&x);
 }

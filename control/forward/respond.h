@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/forward/chase.h"
 #include "control/forward/relay.h"
 #include "control/forward/routes.h"
 #include "control/records/records.h"
@@ -47,12 +48,16 @@ size_t kb_respond(struct kb_responder *responder, const uint8_t *msg, size_t len
  * From now on names that are nobody's here are for others to answer: outside all zones, unknown
  * in a zone that leaves its misses, or in a stub domain of the routes. kb_respond returns 0
  * for them, and kb_responder_outside what is to be asked. Without routes (NULL) they are
- * REFUSED. `routes` is borrowed until the next call.
+ * REFUSED. The target of an ExternalName is such a name, too (chase.h); without an upstream for
+ * it the answer is the CNAME alone. `routes` is borrowed until the next call.
  */
 void kb_responder_set_routes(struct kb_responder *responder, const struct kb_routes *routes);
 /* The question of the message that kb_respond has just left to others, NULL if it did not.
  * Borrowed until the next message. */
 const struct kb_ask *kb_responder_outside(const struct kb_responder *responder);
+/* What the reply to that question is to be made into by kb_chase_reply, NULL if it goes to the
+ * client as it is. The caller's from now on. */
+struct kb_chase *kb_responder_take_chase(struct kb_responder *responder);
 
 /* KB_CNT_MAX counters. Each message counts once: as answered_* (truncated beside it), or as
  * left_* with the reason why the reply was an error, or there was none. */

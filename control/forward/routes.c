@@ -224,6 +224,13 @@ bool kb_routes_is_stub(const struct kb_routes *routes, const uint8_t *name, size
 	return find_stub(routes, name, len) != NULL;
 }
 
+bool kb_routes_has(const struct kb_routes *routes, const uint8_t *name, size_t len)
+{
+	const struct kb_stub_route *stub = find_stub(routes, name, len);
+
+	return stub ? stub->group->n : routes->groups[0].n;
+}
+
 struct kb_group *kb_routes_find(struct kb_routes *routes, const uint8_t *name, size_t len)
 {
 	const struct kb_stub_route *stub = find_stub(routes, name, len);

@@ -44,6 +44,7 @@ size_t kb_server_forward(struct kb_server *s, uint8_t *reply, size_t cap)
 	if (!ask || !s->forward)
 		return 0;
 	s->client.ask = *ask;
+	s->client.chase = kb_responder_take_chase(s->responder);
 	return kb_forward_ask(s->forward, &s->client, reply, cap);
 }
 

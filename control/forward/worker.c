@@ -201,6 +201,8 @@ int kb_worker_start(struct kb_worker *w, struct kb_forward *f, unsigned int inde
 
 void kb_worker_stop(struct kb_worker *w)
 {
+	struct kb_client client;
+
 	atomic_store(&w->stop, true);
 	if (w->running) {
 		wake(w);
@@ -208,6 +210,8 @@ void kb_worker_stop(struct kb_worker *w)
 	}
 	while (w->active)
 		kb_exchange_drop(w, w->active);
+	while (pop(&w->inbox, &client))
+		kb_chase_free(client.chase);
 	for (size_t i = 0; i < KB_SOCKS_MAX; i++) {
 		if (w->socks[i].watch.fd >= 0)
 			close(w->socks[i].watch.fd);

@@ -127,7 +127,8 @@ uint32_t kb_worker_random(struct kb_worker *w);
 uint64_t kb_worker_now_us(void);
 
 /* exchange.c */
-void kb_exchange_start(struct kb_worker *w, const struct kb_client *client);
+/* Takes over the client's chase. */
+void kb_exchange_start(struct kb_worker *w, struct kb_client *client);
 void kb_exchange_probe(struct kb_worker *w, struct kb_upstream *u);
 /* A message came for x over UDP or TCP, or its attempt has failed. */
 void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t *msg, size_t len,

@@ -86,12 +86,14 @@ void kb_records_stats(const struct kb_records *records, struct kb_records_stats 
  * cap bytes; additional records that do not fit are left out. Returns 0 and fills ret when
  * there are answer records, or when it is a name of a Pod that the table leaves, which has
  * its denial here; -ENOENT when the table's own answer is whole or nobody knows; -EMSGSIZE. An
- * ExternalName that leads out of our zones gives its CNAMEs alone and NOERROR: a forwarder may add
- * the rest.
+ * ExternalName that leads out of our zones gives its CNAMEs alone and NOERROR, and tells where:
+ * a forwarder may add the rest.
  */
 struct kb_rendered {
 	uint16_t an, ns, ar;
 	uint8_t rcode;
+	uint32_t target; /* offset in the message of the name that the CNAMEs lead to, 0: the
+			  * answer is whole */
 	size_t len;
 };
 int kb_records_render(const struct kb_records *records, const uint8_t *qname, size_t qname_len,

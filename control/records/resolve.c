@@ -339,6 +339,7 @@ int kb_records_render(const struct kb_records *records, const uint8_t *qname, si
 		ret->ar = rd.ar;
 		ret->rcode = rd.rcode;
 		ret->len = rd.len;
+		ret->target = owner != KB_OWNER_Q && node.kind == KB_NODE_OUT ? owner : 0;
 	}
 	kb_svcview_fini(&view);
 	kb_render_fini(&rd);

@@ -768,6 +768,65 @@ static void test_random(void **state)
 	assert_int_equal(after - before, 100000);
 }
 
+/* An ExternalName that leads out: with somebody to ask, its target is asked. */
+static void test_chase(void **state)
+{
+	static const uint8_t target[] = "\10payments\7example\3com\0\0\1\0\1";
+	struct kb_upstream_spec server = {.at = {.addr = {.family = 4, .b = {10, 0, 0, 1}}}};
+	struct kb_group_options options = KB_GROUP_DEFAULTS;
+	struct kb_routes *stub, *all;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(kb_routes_new(&stub), 0);
+	assert_int_equal(kb_routes_add(stub, "corp.example", &server, 1, &options, NULL), 0);
+	assert_int_equal(kb_routes_new(&all), 0);
+	assert_int_equal(kb_routes_add(all, NULL, &server, 1, &options, NULL), 0);
+	world_state(w, KB_FULL);
+	for (int tcp = 0; tcp <= 1; tcp++) {
+		const struct kb_ask *out;
+		struct kb_chase *chase;
+
+		/* Nobody to ask, or not for this name: the CNAME alone. */
+		for (int with = 0; with <= 1; with++) {
+			kb_responder_set_routes(w->responder, with ? stub : NULL);
+			assert_true(ask_outside("payments.Shop.svc.cluster.local", tcp, &len) > 12);
+			assert_null(kb_responder_outside(w->responder));
+			assert_null(kb_responder_take_chase(w->responder));
+			assert_int_equal(reply_buf[7], 1);
+		}
+		kb_responder_set_routes(w->responder, all);
+		counted_reset();
+		assert_int_equal(ask_outside("payments.Shop.svc.cluster.local", tcp, &len), 0);
+		assert_int_equal(counted(), KB_CNT_NAME_LEAVE);
+		out = kb_responder_outside(w->responder);
+		assert_non_null(out);
+		assert_int_equal(out->len, sizeof(target) - 1);
+		assert_memory_equal(out->question, target, sizeof(target) - 1);
+		assert_true(out->has_opt && out->rd);
+		assert_int_equal(out->limit, 65535); /* only the whole may be cut */
+		chase = kb_responder_take_chase(w->responder);
+		assert_non_null(chase);
+		assert_null(kb_responder_take_chase(w->responder));
+		len = kb_relay_error(out, KB_RCODE_NXDOMAIN, 1232, reply_buf);
+		len = kb_chase_reply(chase, reply_buf, len, tcp ? 65535 : 2048);
+		kb_chase_free(chase);
+		assert_int_equal(reply_buf[2] & 0x84, 0x84);
+		assert_int_equal(reply_buf[3], KB_RCODE_NXDOMAIN);
+		assert_int_equal(reply_buf[7], 1);
+		assert_int_equal(reply_buf[11], 1);
+		assert_memory_equal(reply_buf + KB_DNS_HDR, "\10payments\4Shop\3svc", 18);
+		/* What leads nowhere else is answered here; one that is not taken is let go. */
+		ask_outside("payments.shop.svc.cluster.local", tcp, &len);
+		assert_true(ask_outside("database.shop.svc.cluster.local", tcp, &len) > 12);
+		assert_null(kb_responder_outside(w->responder));
+		assert_null(kb_responder_take_chase(w->responder));
+	}
+	kb_responder_set_routes(w->responder, NULL);
+	kb_routes_unref(stub);
+	kb_routes_unref(all);
+}
+
 /* Without records there is the table alone. */
 static void test_no_records(void **state)
 {
@@ -803,6 +862,7 @@ int main(void)
 		cmocka_unit_test(test_stub_zone),
 		cmocka_unit_test(test_insecure_pods),
 		cmocka_unit_test(test_outside),
+		cmocka_unit_test(test_chase),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_no_records),
 	};
