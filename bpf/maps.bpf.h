@@ -12,6 +12,7 @@
 #include "dataplane/core/packet.h"
 #include "dataplane/core/percpu.h"
 #include "dataplane/core/ports.h"
+#include "dataplane/core/worker.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -59,6 +60,15 @@ struct {
 	__type(key, __u32);
 	__array(values, struct kb_arena_inner);
 } kb_arena SEC(".maps");
+
+/* Not read by the programs; made here, so that the table's maps are made in one place. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct kb_workers);
+} kb_workers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

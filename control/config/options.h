@@ -89,6 +89,7 @@ struct kb_options {
 	uint64_t max_age_s;	/* 0: unlimited */
 	uint64_t table_mem_max; /* bytes; 0: no limit */
 	uint64_t replicas;	/* 0: auto */
+	uint64_t worker_wait_ms;
 	bool latency_histogram;
 
 	/* When set, kbdnsd prints and exits 0; nothing else has been checked. */

@@ -28,10 +28,10 @@
  *	    "kind": "services" | "endpointslices" | "namespaces", "synced": true, "watching": true,
  *	    "age_s": 0.8, "events", "relists", "reconnects", "skipped", "bytes", "error": "" } ] }
  *	"objects": { "services", "endpointslices", "namespaces", "endpoints", "skipped", "warnings"
- *} "table": { as in stats } "interfaces": [ { "name": "veth1", "ifindex": 7, "engine": "tc" |
- *"xdp", "mode": "tcx" | "clsact" | "native" | "generic", "attached": true, "error": "" } ]
- *	"rules": { "from": "options" | path | "configmap:NS/NAME", "loaded_s": Unix time,
- *	    "loads", "failures": configurations taken over, and not, "error": of the last one, or
+ *} "table": { as in stats } "workers": { "registered", "gone" } "interfaces": [ { "name": "veth1",
+ *"ifindex": 7, "engine": "tc" | "xdp", "mode": "tcx" | "clsact" | "native" | "generic", "attached":
+ *true, "error": "" } ] "rules": { "from": "options" | path | "configmap:NS/NAME", "loaded_s": Unix
+ *time, "loads", "failures": configurations taken over, and not, "error": of the last one, or
  *"", "zones": [ { "zone": "cluster.local", "role": "cluster" | "reverse" | "foreign",
  *	    "unknown_names": "denied" | "left" } ], "options": { "pods": "disabled" | "insecure" |
  *	    "verified", "ttl_s", "endpoint_pod_names", "noendpoints", "ignore_empty_service": bool,

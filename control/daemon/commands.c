@@ -87,6 +87,14 @@ static void put_table(struct kb_json_out *o, const struct kb_daemon *d)
 	put_rows(o, "table", KB_ROWS_TABLE, &s);
 }
 
+static void put_workers(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	struct kb_epochs_stats s;
+
+	kb_epochs_stats(kb_datapath_epochs(d->datapath), &s);
+	put_rows(o, "workers", KB_ROWS_WORKERS, &s);
+}
+
 static void put_sockets(struct kb_json_out *o, const struct kb_daemon *d)
 {
 	struct kb_server_stats s;
@@ -202,6 +210,7 @@ static int run_status(void *arg, int argc, char **argv, struct kb_ctl_reply *rep
 	put_source(o, d);
 	put_objects(o, d);
 	put_table(o, d);
+	put_workers(o, d);
 	put_interfaces(o, d);
 	kb_json_put_open(o, "domains", '[');
 	for (size_t i = 0; i < rules->n_zones; i++) {

@@ -59,6 +59,7 @@ static int table_start(struct kb_daemon *d, char *err, size_t err_size)
 	int r = -ENOENT;
 
 	kb_datapath_backing(d->datapath, &backing);
+	kb_epochs_set_bound(kb_datapath_epochs(d->datapath), (unsigned int)o->worker_wait_ms);
 	if (kb_datapath_adopted(d->datapath)) {
 		r = kb_table_adopt(&backing, &config, &d->table);
 		d->adopted = r == 0;

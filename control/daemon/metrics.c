@@ -128,6 +128,7 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	struct kb_engine_stats engines[KB_ENGINE_MAX];
 	struct kb_records_stats records;
 	struct kb_table_stats table;
+	struct kb_epochs_stats workers;
 	struct kb_server_stats sockets;
 	uint64_t age = kb_daemon_age_ms(d);
 
@@ -144,6 +145,8 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	kb_rows_export(m, KB_ROWS_OBJECTS, (const void *[]){&records}, 1, NULL, NULL);
 	kb_table_stats(d->table, &table);
 	kb_rows_export(m, KB_ROWS_TABLE, (const void *[]){&table}, 1, NULL, NULL);
+	kb_epochs_stats(kb_datapath_epochs(d->datapath), &workers);
+	kb_rows_export(m, KB_ROWS_WORKERS, (const void *[]){&workers}, 1, NULL, NULL);
 	source_metrics(m, d);
 	kb_rows_export(m, KB_ROWS_RULES, (const void *[]){&d->rules.stats}, 1, NULL, NULL);
 	kb_daemon_sockets(d, &sockets);

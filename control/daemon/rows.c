@@ -7,6 +7,7 @@
 #include "control/daemon/daemon.h"
 #include "control/kube/source.h"
 #include "control/records/records.h"
+#include "control/table/epochs.h"
 #include "control/table/table.h"
 
 struct row {
@@ -61,6 +62,17 @@ static const struct row table[] = {
 	 TABLE(refused)},
 	{"collisions", "kbdns_table_collisions_total", "Refused because two names have one hash",
 	 NULL, NULL, TABLE(collisions)},
+};
+
+#define WORKERS(member) offsetof(struct kb_epochs_stats, member)
+static const struct row workers[] = {
+	{"registered", "kbdns_workers",
+	 "Readers of the table outside the kernel: own threads, "
+	 "and workers of other processes",
+	 NULL, NULL, WORKERS(registered)},
+	{"gone", "kbdns_workers_gone_total",
+	 "Times that a worker held memory for too long, and its burst was given up", NULL, NULL,
+	 WORKERS(gone)},
 };
 
 #define SOURCE(member) offsetof(struct kb_source_kind_status, member)
@@ -196,10 +208,11 @@ static const struct {
 	const struct row *rows;
 	size_t n;
 } all[KB_ROWS_MAX] = {
-	[KB_ROWS_OBJECTS] = ROWS(objects),   [KB_ROWS_TABLE] = ROWS(table),
-	[KB_ROWS_SOURCE] = ROWS(source),     [KB_ROWS_SOCKETS] = ROWS(sockets),
-	[KB_ROWS_RULES] = ROWS(rules),	     [KB_ROWS_FORWARD] = ROWS(forward),
-	[KB_ROWS_UPSTREAM] = ROWS(upstream), [KB_ROWS_CACHE] = ROWS(cache),
+	[KB_ROWS_OBJECTS] = ROWS(objects), [KB_ROWS_TABLE] = ROWS(table),
+	[KB_ROWS_WORKERS] = ROWS(workers), [KB_ROWS_SOURCE] = ROWS(source),
+	[KB_ROWS_SOCKETS] = ROWS(sockets), [KB_ROWS_RULES] = ROWS(rules),
+	[KB_ROWS_FORWARD] = ROWS(forward), [KB_ROWS_UPSTREAM] = ROWS(upstream),
+	[KB_ROWS_CACHE] = ROWS(cache),
 };
 
 static uint64_t value_of(const struct row *row, const void *stats)

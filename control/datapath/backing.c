@@ -227,10 +227,9 @@ static int page_get(void *arg, uint32_t n, struct kb_page **ret_page)
 	return r;
 }
 
-/* Any thread: reads nothing that changes after open. */
-static void grace(void *arg)
+/* Waits for the programs that run now. */
+static void grace_kernel(const struct kb_datapath *dp)
 {
-	const struct kb_datapath *dp = arg;
 	uint32_t zero = 0;
 
 	if (dp->grace_outer_fd < 0) {
@@ -244,6 +243,23 @@ static void grace(void *arg)
 	 * answer; this long, no program of the past runs. */
 	kb_log_once(KB_LOG_ERROR, "waiting for readers: %s", strerror(errno));
 	sleep(1);
+}
+
+/* Any thread: reads nothing that changes after open. Workers pass while the kernel waits. */
+static void grace(void *arg)
+{
+	struct kb_datapath *dp = arg;
+	uint64_t epoch = kb_epochs_begin(&dp->epochs);
+
+	grace_kernel(dp);
+	kb_epochs_wait(&dp->epochs, epoch);
+}
+
+static bool gen_ready(void *arg, uint32_t gen)
+{
+	struct kb_datapath *dp = arg;
+
+	return kb_epochs_gen_ready(&dp->epochs, gen);
 }
 
 /* Updating a slot of an array of maps returns after an RCU grace period. */
@@ -279,14 +295,22 @@ int kb_backing_open(struct kb_datapath *dp)
 	r = mapping_new(dp->map_fd[KB_MAP_HEADER], sizeof(struct kb_header), &dp->header);
 	if (r < 0)
 		return r;
-	return mapping_new(dp->map_fd[KB_MAP_ICEPT],
-			   KB_ICEPT_BUCKETS * sizeof(struct kb_icept_bucket), &dp->icept);
+	r = mapping_new(dp->map_fd[KB_MAP_ICEPT], KB_ICEPT_BUCKETS * sizeof(struct kb_icept_bucket),
+			&dp->icept);
+	if (r < 0)
+		return r;
+	r = mapping_new(dp->map_fd[KB_MAP_WORKERS], sizeof(struct kb_workers), &dp->workers);
+	if (r == 0)
+		kb_epochs_init(&dp->epochs, dp->workers.at);
+	return r;
 }
 
 void kb_backing_close(struct kb_datapath *dp)
 {
+	kb_epochs_fini(&dp->epochs);
 	mapping_free(&dp->header);
 	mapping_free(&dp->icept);
+	mapping_free(&dp->workers);
 	mapping_free(&dp->index[0]);
 	mapping_free(&dp->index[1]);
 	for (size_t i = 0; i < KB_PAGES_MAX; i++)
@@ -309,5 +333,6 @@ void kb_datapath_backing(struct kb_datapath *dp, struct kb_backing *ret_backing)
 		.page_new = page_new,
 		.page_get = page_get,
 		.grace = grace,
+		.gen_ready = gen_ready,
 	};
 }

@@ -182,6 +182,11 @@ bool kb_datapath_adopted(const struct kb_datapath *dp)
 	return dp->adopted;
 }
 
+struct kb_epochs *kb_datapath_epochs(struct kb_datapath *dp)
+{
+	return &dp->epochs;
+}
+
 int kb_datapath_beat(struct kb_datapath *dp, uint32_t ttl_ms)
 {
 	struct beat beat = {.ttl_jiffies = (uint64_t)ttl_ms * dp->hz / 1000};

@@ -4,7 +4,7 @@
  * attaches the programs to interfaces, beats the dead-man switch, reads the counters.
  * Only this folder knows libbpf and netlink.
  *
- *   DIR/kb_header kb_icept kb_index kb_arena kb_percpu kb_ports   maps
+ *   DIR/kb_header kb_icept kb_index kb_arena kb_workers kb_percpu kb_ports   maps
  *   DIR/index_0 index_1 page_0000...    inner maps of kb_index and kb_arena
  *   DIR/link_tc_IFINDEX link_xdp_IFINDEX    attachments that outlive kbdnsd
  *   DIR/clsact_IFINDEX    a folder that says: the clsact qdisc there was made by us
@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/table/epochs.h"
 #include "control/table/table.h"
 
 struct kb_datapath;
@@ -56,6 +57,8 @@ int kb_datapath_uninstall(const char *dir, char *err, size_t err_size);
 
 /* True if a complete table was found pinned. */
 bool kb_datapath_adopted(const struct kb_datapath *dp);
+/* Readers of the table outside the kernel. Valid until kb_datapath_close. */
+struct kb_epochs *kb_datapath_epochs(struct kb_datapath *dp);
 /* The maps as control/table wants them. Valid until kb_datapath_close. */
 void kb_datapath_backing(struct kb_datapath *dp, struct kb_backing *ret_backing);
 

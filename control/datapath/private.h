@@ -12,6 +12,7 @@ enum kb_map_id {
 	KB_MAP_ICEPT,
 	KB_MAP_INDEX,
 	KB_MAP_ARENA,
+	KB_MAP_WORKERS,
 	KB_MAP_PERCPU,
 	KB_MAP_PORTS,
 	KB_MAP_HEADER,
@@ -36,7 +37,8 @@ struct kb_datapath {
 	int map_fd[KB_MAP_COUNT];   /* owned */
 	int prog_fd[KB_PROG_COUNT]; /* owned, -1: not loaded */
 
-	struct kb_mapping header, icept, index[2];
+	struct kb_mapping header, icept, workers, index[2];
+	struct kb_epochs epochs; /* over `workers` */
 	struct kb_mapping page[KB_PAGES_MAX];
 	uint32_t index_entries[2];
 	/* Only where membarrier is refused: an array of maps whose update waits. */

@@ -6,6 +6,7 @@
  *
  *   wanted    next.n is set; the work thread makes its memory (work.c)
  *   filling   next.bucket is there and holds the first `copied` slots of cur
+ *   filled    readers that map the index themselves are given time to do so
  *   switched  next has become cur; the old one is retired: removed by the work thread after
  *             a grace period
  *
@@ -23,12 +24,17 @@ int kb_growth_start(struct kb_table *t, uint32_t n)
 {
 	uint64_t bytes = ((uint64_t)t->cur.n + n) * t->replicas * sizeof(struct kb_bucket) +
 			 kb_arena_bytes(t);
+	uint32_t gen;
 
 	if (t->next.n)
 		return -EBUSY;
 	if ((t->mem_max && bytes > t->mem_max) || (uint64_t)n * t->replicas > UINT32_MAX)
 		return -ENOSPC;
-	return kb_index_init(&t->next, t->cur.gen + 1, n);
+	/* A number of its own for each index, and the slot that cur does not have. */
+	gen = (uint32_t)t->hdr->last_gen + 1;
+	gen += (gen & 1) == (t->cur.gen & 1);
+	t->hdr->last_gen = gen;
+	return kb_index_init(&t->next, gen, n);
 }
 
 void kb_growth_want(struct kb_table *t)
@@ -71,9 +77,17 @@ static void switch_over(struct kb_table *t)
 	t->stats.growths++;
 }
 
-/* Copies up to `slots` slots, and switches when all are there. */
-static int fill(struct kb_table *t, size_t slots)
+static bool gen_ready(const struct kb_table *t)
 {
+	return !t->backing.gen_ready || t->backing.gen_ready(t->backing.arg, t->next.gen);
+}
+
+/* Copies up to `slots` slots, and switches when all are there and readers are ready, or at
+ * once: those who are not leave packets alone until they are. */
+static int fill(struct kb_table *t, size_t slots, bool at_once)
+{
+	bool ready = gen_ready(t) || at_once;
+
 	for (; slots && t->copied < KB_SLOTS(t->cur.n); slots--, t->copied++) {
 		int r = kb_index_copy(t, t->copied);
 
@@ -82,7 +96,7 @@ static int fill(struct kb_table *t, size_t slots)
 			return r;
 		}
 	}
-	if (t->copied == KB_SLOTS(t->cur.n))
+	if (t->copied == KB_SLOTS(t->cur.n) && ready)
 		switch_over(t);
 	return 0;
 }
@@ -101,14 +115,14 @@ int kb_index_grow(struct kb_table *t, uint32_t n)
 		if (r < 0)
 			return r;
 	}
-	return fill(t, SIZE_MAX);
+	return fill(t, SIZE_MAX, true);
 }
 
 bool kb_table_step(struct kb_table *t)
 {
 	t->reserved = 0;
 	if (t->next.bucket)
-		fill(t, t->slice);
+		fill(t, t->slice, false);
 	if (!t->work.runs)
 		kb_limbo_recycle(t, &t->waiting, RECYCLE);
 	return t->next.bucket || (!t->work.runs && t->waiting.n);

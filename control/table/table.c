@@ -35,12 +35,27 @@ static struct kb_table *table_alloc(const struct kb_backing *backing,
 	return t;
 }
 
+/* Memory that had a table: its readers leave, and numbers of its generations are not used again.
+ * Returns the first generation, whose slot is 0. */
+static uint32_t clear_former(const struct kb_backing *backing)
+{
+	struct kb_header *hdr = backing->header;
+
+	if (hdr->magic != KB_LAYOUT_MAGIC || hdr->version != KB_LAYOUT_VERSION)
+		return 0;
+	__atomic_store_n(&hdr->state, kb_state_word(kb_gen_of(hdr->state), KB_OFF),
+			 __ATOMIC_RELEASE);
+	backing->grace(backing->arg);
+	return ((uint32_t)hdr->last_gen + 2) & ~1U;
+}
+
 int kb_table_new(const struct kb_backing *backing, const struct kb_table_config *config,
 		 struct kb_table **ret_table)
 {
 	uint32_t n = config->buckets ? config->buckets : BUCKETS_DEFAULT;
 	struct kb_header *hdr = backing->header;
 	struct kb_table *t;
+	uint32_t gen;
 	int r;
 
 	if (config->replicas < 1 || config->replicas > KB_REPLICAS_MAX)
@@ -51,6 +66,7 @@ int kb_table_new(const struct kb_backing *backing, const struct kb_table_config 
 	t = table_alloc(backing, config);
 	if (!t)
 		return -ENOMEM;
+	gen = clear_former(backing);
 	memset(hdr, 0, sizeof(*hdr));
 	memset(backing->icept, 0, KB_ICEPT_BUCKETS * sizeof(*backing->icept));
 	r = random_fill(&hdr->key, sizeof(hdr->key));
@@ -61,7 +77,8 @@ int kb_table_new(const struct kb_backing *backing, const struct kb_table_config 
 		goto err;
 	hdr->udp_max = KB_UDP_MAX_DEFAULT;
 	hdr->flags = KB_FLAG_ROTATE;
-	r = kb_index_init(&t->cur, 0, n);
+	hdr->last_gen = gen;
+	r = kb_index_init(&t->cur, gen, n);
 	if (r < 0)
 		goto err;
 	r = backing->index_new(backing->arg, 0, n * t->replicas, &t->cur.bucket);
@@ -71,7 +88,7 @@ int kb_table_new(const struct kb_backing *backing, const struct kb_table_config 
 	if (r < 0)
 		goto err;
 	hdr->shape[0] = (uint64_t)t->replicas << 32 | n;
-	hdr->state = kb_state_word(0, KB_OFF);
+	hdr->state = kb_state_word(gen, KB_OFF);
 	hdr->header_size = sizeof(*hdr);
 	hdr->version = KB_LAYOUT_VERSION;
 	/* Last: a table without it is not adopted. */

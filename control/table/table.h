@@ -51,6 +51,10 @@ struct kb_backing {
 	/* Returns when every reader that could see the past has gone. Any thread, also while
 	 * another is in one of the other functions. */
 	void (*grace)(void *arg);
+	/* Tells readers that map the index themselves of generation `gen`, which index_new has
+	 * made, and returns whether they need no more time for it. Does not wait. NULL: there
+	 * are no such readers. */
+	bool (*gen_ready)(void *arg, uint32_t gen);
 };
 
 struct kb_table_config {

@@ -8,6 +8,7 @@
  *   kb_icept   KB_ICEPT_BUCKETS buckets of struct kb_icept: intercept addresses
  *   kb_index   array of maps, slot = generation & 1: `replicas` * `buckets` buckets
  *   kb_arena   array of maps, one page each: records, addressed by page and offset
+ *   kb_workers readers outside the kernel, for grace periods: worker.h
  *   kb_percpu  per CPU and engine: counters, histogram, scratch (never shared)
  *
  *   bucket (one cache line): | tag value | tag value | tag value | tag value |
@@ -23,7 +24,7 @@
  *  1. state word. State and generation are one word, read once per packet. The
  *     index of a generation never changes place; growth builds the next one
  *     beside it in the other slot of kb_index and switches by one store. A slot is
- *     filled again only after a grace period.
+ *     filled again only after a grace period, with a generation that never was.
  *  2. insert: store the tag, then (release) the value, in a slot whose tag and value
  *     are both 0. A reader that sees only one of them sees no entry.
  *  3. change: one store of the value. The old record is freed after every replica
@@ -41,7 +42,8 @@
  *
  * A grace period ends when every BPF program run that began before it has ended
  * (RCU; membarrier(MEMBARRIER_CMD_GLOBAL) or the update of a map-in-map waits for
- * it) and every registered worker has passed a quiescent state.
+ * it) and every registered worker has passed a quiescent state, or has been declared gone
+ * (worker.h).
  *
  * Every store the writer makes leaves a table that a new writer can adopt: an
  * entry is there (tag and value) or it is not; records that nothing refers to
@@ -56,7 +58,7 @@
 #include "types.h"
 
 #define KB_LAYOUT_MAGIC	  0x736e64626bULL /* "kbdns" */
-#define KB_LAYOUT_VERSION 2
+#define KB_LAYOUT_VERSION 3
 
 /* Index. */
 #define KB_BUCKET_SLOTS 4
@@ -308,6 +310,7 @@ struct kb_header {
 	__u32 arena_pages;
 	__u32 rules;	    /* fingerprint of what all names were made by, 0: not all by one */
 	__u64 writer_beats; /* CLOCK_BOOTTIME ns of the last beat */
+	__u64 last_gen;	    /* newest generation that an index was begun for */
 };
 
 _Static_assert(__builtin_offsetof(struct kb_header, state) == 64, "the hot line is a line");

@@ -13,6 +13,10 @@
  * reader that asks for name n must get: nothing, or a record whose two words are alike
  * and belong to n. A name that was there all the time must be found (checked for growth).
  *
+ * With -DSTALLS a grace period may also end without a reader that runs: then it has been declared
+ * gone before anything is used again (worker.h). After its last load of the table it looks
+ * whether it is; if so, it discards what it has and registers again.
+ *
  *   run_spin runs it as it stands, and with these, which must be refuted:
  *     -DNO_GRACE		what was removed is used again at once
  *     -DVALUE_ONLY_REMOVE	the tag of a removed slot stays (rule 4)
@@ -21,6 +25,9 @@
  *     -DEARLY_PUBLISH		the value is stored before the record's bytes
  *     -DFREE_BEFORE_ALL	the old record is freed when the first replica has changed
  *     -DSTATE_FIRST		growth switches before the new index is filled
+ *     -DSTALLS -DNO_LOOK	a reader does not look whether it is gone
+ *     -DSTALLS -DLOOK_FIRST	it looks before its loads, not after
+ *     -DSTALLS -DGONE_LATE	the writer says it only after it has used memory again
  *   -DSWAP_STORES alone is verified, not refuted: with tag and value both cleared, and
  *   a grace period before reuse, the order in which a new entry's words are stored
  *   cannot be seen. layout.h keeps one order all the same.
@@ -29,7 +36,9 @@
 #define READERS 1
 #endif
 #define REPLICAS 2
+#ifndef STEPS
 #define STEPS	 5	/* operations of the writer */
+#endif
 
 /* slot of generation g in replica r: g * 2 + r */
 byte tag[4];
@@ -40,6 +49,7 @@ byte stable;		/* name that has been there since all readers began, 0: none */
 
 /* Grace periods: a reader that runs holds the epoch in which it began. */
 byte in_run[READERS];	/* 0: quiescent, 1: began before the last grace_begin, 2: after */
+bit gone[READERS];	/* of the present registration */
 
 inline let_grace_pass()
 {
@@ -54,10 +64,34 @@ inline let_grace_pass()
 	od;
 	w = 0;
 	do
-	:: w < READERS -> (in_run[w] != 1); w++
+	:: w < READERS ->
+		if
+		:: in_run[w] != 1 || gone[w] -> skip
+#ifdef STALLS
+		:: in_run[w] == 1 && !gone[w] ->
+			/* it has had its time */
+#ifdef GONE_LATE
+			late = w + 1
+#else
+			gone[w] = 1
+#endif
+#endif
+		fi;
+		w++
 	:: w == READERS -> break
 	od;
 	w = 0
+#endif
+	skip
+}
+
+inline say_late()
+{
+#ifdef GONE_LATE
+	if
+	:: late -> gone[late - 1] = 1; late = 0
+	:: else -> skip
+	fi
 #endif
 	skip
 }
@@ -118,6 +152,9 @@ inline remove()
 active proctype writer()
 {
 	byte step, name, rec, version, g;
+#ifdef GONE_LATE
+	byte late;
+#endif
 
 	/* rec: the record in use; the other one is free. name 0: the slot is empty. */
 	do
@@ -152,6 +189,7 @@ active proctype writer()
 		/* the old record may be overwritten now */
 		word0[rec] = 0;
 		word1[rec] = 0;
+		say_late();
 		rec = 1 - rec;
 		step++
 	:: step < STEPS && name != 0 ->
@@ -161,6 +199,7 @@ active proctype writer()
 		let_grace_pass();
 		word0[rec] = 0;
 		word1[rec] = 0;
+		say_late();
 		name = 0;
 		step++
 	:: step < STEPS && name != 0 ->
@@ -176,6 +215,7 @@ active proctype writer()
 		tag[g * 2 + 1] = name; val[g * 2 + 1] = 1 + rec;
 		gen = g;
 		let_grace_pass();
+		say_late();
 		g = 0;
 		step++
 	od
@@ -184,7 +224,7 @@ active proctype writer()
 proctype reader(byte me)
 {
 	byte want, replica, at, t, v, a, b, must;
-	bit have_t, have_v, have_a, have_b;
+	bit have_t, have_v, have_a, have_b, lost;
 
 	do
 	:: true ->
@@ -192,7 +232,8 @@ proctype reader(byte me)
 			in_run[me] = 2;
 			t = 0; v = 0; a = 0; b = 0;
 			have_t = 0; have_v = 0; have_a = 0; have_b = 0;
-			must = 0
+			must = 0;
+			lost = 0
 		}
 		if
 		:: want = 1
@@ -205,6 +246,9 @@ proctype reader(byte me)
 		/* There before this run began, and until it ends unless stable is cleared. */
 		must = stable;
 		at = gen * 2 + replica;
+#ifdef LOOK_FIRST
+		lost = gone[me];
+#endif
 		do
 #ifdef IN_ORDER
 		:: !have_v -> v = val[at]; have_v = 1
@@ -217,15 +261,31 @@ proctype reader(byte me)
 		:: have_v && v != 0 && !have_b -> b = word1[v - 1]; have_b = 1
 		:: have_v && have_t && (v == 0 || (have_a && have_b)) -> break
 		od;
+		/* What was promised is looked at in the same moment: once the reader is gone,
+		 * the name may be removed, and come back. */
+		skip;
+		d_step {
+#ifndef NO_LOOK
+#ifndef LOOK_FIRST
+			lost = gone[me];
+#endif
+#endif
+			if
+			:: must != stable -> must = 0
+			:: else -> skip
+			fi
+		}
 		if
-		:: t == want && v != 0 ->
+		:: lost -> skip		/* discarded */
+		:: !lost && t == want && v != 0 ->
 			assert(a == b);		/* not torn, not half-built */
 			assert(a / 16 == want)	/* not foreign */
 		:: else ->
 			/* nothing: right unless the name was there all the time */
-			assert(must != want || stable != want)
+			assert(must != want)
 		fi;
-		d_step { in_run[me] = 0; at = 0; want = 0; t = 0; v = 0; a = 0; b = 0; must = 0 }
+		/* The next registration, if this one is gone. */
+		d_step { in_run[me] = 0; gone[me] = 0; at = 0; want = 0; t = 0; v = 0; a = 0; b = 0; must = 0 }
 	od
 }
 

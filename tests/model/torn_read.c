@@ -13,10 +13,13 @@
  *
  * Readers load a bucket as kb_lookup() does and, every other time, by a copy of it that loads
  * the tags before the values and may dawdle in between: layout.h allows any order, and a
- * weakly ordered machine uses it. Reader threads go through quiescent states, on
- * which grace periods wait. The writer pauses at random after a store to a slot. Two replicas, one
- * index slot per generation whose memory is overwritten with wrong answers when it is dropped,
- * records of one arena reused.
+ * weakly ordered machine uses it. Reader threads are registered workers (worker.h) on whose
+ * quiescent states grace periods wait, by the functions that kbdnsd has for it; they go offline,
+ * leave and come back. One now and then stops in the midst of an answer, like a process with
+ * SIGSTOP, until it has been declared gone and the writer has gone on for a while without it;
+ * what it then has, it must discard. The writer pauses at random after a store to a slot. Two
+ * replicas, one index slot per generation whose memory is overwritten with wrong answers when it is
+ * dropped, records of one arena reused.
  *
  *   torn_read [ANSWERS [UPDATES]]     default 10^8 and 10^6: until both are reached
  *
@@ -30,6 +33,8 @@
  *                          a machine that loads in program order catches this one but
  *                          not torn_read_value_only
  *   torn_read_early        publishes a value before its record's bytes are there
+ * And a wrong reader:
+ *   torn_read_not_gone     does not ask whether it was declared gone, before it "sends"
  */
 static void writer_pause(void);
 
@@ -38,6 +43,8 @@ static void writer_pause(void);
 #endif
 #define KB_TABLE_PAUSE() writer_pause()
 #include "control/table/index.c"
+
+#include "control/table/epochs.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -53,6 +60,12 @@ static void writer_pause(void);
 #define MUTANT_EARLY 0
 #endif
 
+#ifndef MUTANT_NOT_GONE
+#define MUTANT_NOT_GONE 0
+#endif
+
+#define BOUND_MS 2	/* after which a worker that is online is declared gone */
+#define STALLS	 200000 /* answers between two that a reader stops in, on average */
 #define NAMES	 512
 #define READERS	 2
 #define REPLICAS 2
@@ -75,13 +88,9 @@ static struct {
 } mem;
 
 /* Grace periods. */
-static struct {
-	uint64_t epoch;
-	struct {
-		uint64_t seen;
-		uint64_t pad[7];
-	} reader[READERS];
-} qs __attribute__((aligned(64)));
+static struct kb_workers workers;
+static struct kb_epochs epochs;
+static struct kb_reader reader[READERS];
 
 static struct name {
 	uint32_t done, begun; /* stamps */
@@ -96,6 +105,8 @@ static uint32_t updates_begun;
 static int stop_all;
 static struct kb_table *work_wanted; /* by the writer from its worker */
 static uint64_t answers[READERS], positive[READERS], misses[READERS], left[READERS];
+static uint64_t stalls[READERS], discarded[READERS];
+static uint32_t stalled; /* readers that wait for updates */
 static char problem[256];
 static int problem_taken;
 
@@ -181,29 +192,11 @@ static int page_new(void *arg, uint32_t n, uint32_t count, struct kb_page *ret_p
 	return 0;
 }
 
-static bool grace_over(uint64_t epoch)
-{
-	for (int i = 0; i < READERS; i++) {
-		if (__atomic_load_n(&qs.reader[i].seen, __ATOMIC_ACQUIRE) < epoch)
-			return false;
-	}
-	return true;
-}
-
-static uint64_t grace_start(void)
-{
-	return __atomic_add_fetch(&qs.epoch, 1, __ATOMIC_SEQ_CST);
-}
-
 static void grace(void *arg)
 {
-	uint64_t epoch = grace_start();
-
 	(void)arg;
-	if (MUTANT_NO_GRACE)
-		return;
-	while (!grace_over(epoch) && !__atomic_load_n(&stop_all, __ATOMIC_RELAXED))
-		sched_yield();
+	if (!MUTANT_NO_GRACE)
+		kb_epochs_wait(&epochs, kb_epochs_begin(&epochs));
 }
 
 /* Even names are always there, odd ones exist at even stamps. */
@@ -326,13 +319,37 @@ static void report(const char *what, uint32_t i, uint32_t type, uint32_t lo, uin
 	__atomic_store_n(&stop_all, 1, __ATOMIC_SEQ_CST);
 }
 
+/* Stops until it has been declared gone and the writer has made `some` more updates. Only bounds
+ * how long it looks; what it has seen or not is no error. */
+static void stall(uint32_t me, uint32_t some)
+{
+	const struct kb_reader *r = &reader[me];
+	uint32_t from = 0;
+	bool gone = false;
+
+	stalls[me]++;
+	__atomic_fetch_add(&stalled, 1, __ATOMIC_RELAXED);
+	for (int ms = 0; ms < 1000 && !__atomic_load_n(&stop_all, __ATOMIC_RELAXED); ms++) {
+		usleep(1000);
+		if (!gone) {
+			gone = __atomic_load_n(&r->row->gone, __ATOMIC_RELAXED) == r->number;
+			from = __atomic_load_n(&updates_begun, __ATOMIC_RELAXED);
+		} else if (__atomic_load_n(&updates_begun, __ATOMIC_RELAXED) - from > some) {
+			break;
+		}
+	}
+	__atomic_fetch_sub(&stalled, 1, __ATOMIC_RELAXED);
+}
+
 /* Now and then as long as the writer takes for a number of updates, so that what a reader
  * holds is reused under it if no grace period protects it. Bounded: the writer may be waiting. */
-static void dawdle(uint64_t *rng)
+static void dawdle(uint32_t me, uint64_t *rng)
 {
-	uint64_t what = rnd(rng) & 4095;
+	uint64_t draw = rnd(rng), what = draw & 4095;
 
-	if (what == 0) {
+	if ((draw >> 12) % STALLS == 0) {
+		stall(me, 64 + ((uint32_t)rnd(rng) & 255));
+	} else if (what == 0) {
 		uint32_t from = __atomic_load_n(&updates_begun, __ATOMIC_RELAXED);
 		uint32_t some = (uint32_t)rnd(rng) & 63;
 
@@ -350,7 +367,8 @@ static void dawdle(uint64_t *rng)
 }
 
 /* kb_lookup() with the loads in the other order. */
-static uint64_t lookup_tags_first(const struct kb_view *view, uint64_t hash, uint64_t *rng)
+static uint64_t lookup_tags_first(const struct kb_view *view, uint64_t hash, uint32_t me,
+				  uint64_t *rng)
 {
 	uint32_t gen = kb_gen_of(view->state);
 	uint32_t n = (uint32_t)kb_read_once(view->hdr->shape[gen & 1]), base = view->replica * n;
@@ -365,7 +383,7 @@ static uint64_t lookup_tags_first(const struct kb_view *view, uint64_t hash, uin
 		for (int k = 0; k < 4; k++)
 			tag[k] = kb_read_once(bucket->slot[k].tag);
 		__asm__ volatile("" ::: "memory");
-		dawdle(rng);
+		dawdle(me, rng);
 		for (int k = 0; k < 4; k++)
 			value[k] = kb_read_once(bucket->slot[k].value);
 		for (int k = 0; k < 4; k++) {
@@ -465,7 +483,8 @@ static const char *check_positive(const struct kb_scratch *s, uint32_t i, uint32
 	return NULL;
 }
 
-static void ask(uint32_t me, uint32_t i, uint32_t type, struct kb_scratch *s, uint64_t *rng)
+/* False: the burst has to be discarded. */
+static bool ask(uint32_t me, uint32_t i, uint32_t type, struct kb_scratch *s, uint64_t *rng)
 {
 	const struct kb_header *hdr = mem.header;
 	struct kb_env env = {.page = mem.page, .pages = KB_PAGES_MAX};
@@ -474,7 +493,7 @@ static void ask(uint32_t me, uint32_t i, uint32_t type, struct kb_scratch *s, ui
 	int tags_first = KB_TABLE_MUTANT != 2 && (rnd(rng) >> 8 & 1), why;
 	uint32_t lo, hi, saw = 0;
 	const char *wrong = NULL;
-	uint64_t value;
+	uint64_t value = 0;
 
 	memcpy(s->msg, names[i].msg[type], 128);
 	lo = __atomic_load_n(&names[i].done, __ATOMIC_ACQUIRE);
@@ -487,11 +506,13 @@ static void ask(uint32_t me, uint32_t i, uint32_t type, struct kb_scratch *s, ui
 	}
 	why = kb_query_parse(s->msg, names[i].len[type], hdr, &s->q);
 	if (!why) {
-		value = tags_first ? lookup_tags_first(&view, s->q.name.hash, rng)
+		value = tags_first ? lookup_tags_first(&view, s->q.name.hash, me, rng)
 				   : kb_lookup(&view, s->q.name.hash);
-		dawdle(rng);
+		dawdle(me, rng);
 		why = kb_answer_value(&view, s, value);
 	}
+	if (!MUTANT_NOT_GONE && !kb_reader_still_mine(&reader[me]))
+		return false;
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	hi = __atomic_load_n(&names[i].begun, __ATOMIC_ACQUIRE);
 	if (why == KB_CNT_INCOMPLETE && !map) {
@@ -519,6 +540,18 @@ static void ask(uint32_t me, uint32_t i, uint32_t type, struct kb_scratch *s, ui
 	/* A tag that was left behind also hides its own name; what must be seen here is worse. */
 	if (wrong && !(KB_TABLE_MUTANT && s->r.rcode == KB_RCODE_NXDOMAIN))
 		report(wrong, i, type, lo, hi, saw, tags_first);
+	return true;
+}
+
+static void join(uint32_t me)
+{
+	struct kb_reader_info info = {.queue = me};
+
+	if (!kb_reader_register(&reader[me], &workers, KB_WORKERS_LOCAL, KB_WORKERS_MAX, &info,
+				1)) {
+		fprintf(stderr, "no row is free\n");
+		exit(2);
+	}
 }
 
 static void pin(size_t cpu)
@@ -537,23 +570,41 @@ static void *reader_run(void *arg)
 	static struct kb_scratch scratch[READERS];
 
 	pin(0);
+	join(me);
+	kb_reader_online(&reader[me]);
 	while (!__atomic_load_n(&stop_all, __ATOMIC_RELAXED)) {
-		uint64_t epoch = __atomic_load_n(&qs.epoch, __ATOMIC_ACQUIRE);
+		bool mine = true;
 
-		__atomic_store_n(&qs.reader[me].seen, epoch, __ATOMIC_RELEASE);
-		if ((++bursts & 63) == 0)
+		if ((++bursts & 4095) == 0) {
+			kb_reader_offline(&reader[me]);
+			kb_reader_unregister(&reader[me]);
+			join(me);
+			kb_reader_online(&reader[me]);
+		} else if ((bursts & 63) == 0) {
+			kb_reader_offline(&reader[me]);
 			sched_yield();
-		for (int k = 0; k < BURST; k++) {
+			kb_reader_online(&reader[me]);
+		} else {
+			kb_reader_quiescent(&reader[me]);
+		}
+		for (int k = 0; mine && k < BURST; k++) {
 			uint64_t r = rnd(&rng);
 			uint32_t i = (uint32_t)(r >> 4) % NAMES;
 
 			if (r & 1)
 				i = __atomic_load_n(&recent[(r >> 4) % RECENT], __ATOMIC_RELAXED);
-			ask(me, i, (uint32_t)(r >> 32) % 3, &scratch[me], &rng);
+			mine = ask(me, i, (uint32_t)(r >> 32) % 3, &scratch[me], &rng);
 		}
-		__atomic_store_n(&answers[me], answers[me] + BURST, __ATOMIC_RELAXED);
+		if (mine) {
+			__atomic_store_n(&answers[me], answers[me] + BURST, __ATOMIC_RELAXED);
+			continue;
+		}
+		discarded[me]++;
+		if (!kb_reader_rejoin(&reader[me]))
+			join(me);
+		kb_reader_online(&reader[me]);
 	}
-	__atomic_store_n(&qs.reader[me].seen, UINT64_MAX, __ATOMIC_RELEASE);
+	kb_reader_offline(&reader[me]);
 	return NULL;
 }
 
@@ -680,6 +731,8 @@ int main(int argc, char **argv)
 	mem.icept = pages(KB_ICEPT_BUCKETS * sizeof(*mem.icept));
 	backing.header = mem.header;
 	backing.icept = mem.icept;
+	kb_epochs_init(&epochs, &workers);
+	kb_epochs_set_bound(&epochs, BOUND_MS);
 	if (kb_table_new(&backing, &config, &t) < 0 ||
 	    kb_table_zone_add(t, (const uint8_t *)"\7cluster\5local", 15, 1, KB_ZONE_ANSWER) < 0)
 		return 2;
@@ -700,9 +753,10 @@ int main(int argc, char **argv)
 	       (updates < want_updates || total(answers) < want_answers)) {
 		uint64_t r = rnd(&rng);
 
-		/* Updates are spread over the run, in spurts. */
-		if (updates >= want_updates ||
-		    updates * want_answers > total(answers) * want_updates + 64 * want_answers) {
+		/* Updates are spread over the run, in spurts, and beside a reader that stands. */
+		if (!__atomic_load_n(&stalled, __ATOMIC_RELAXED) &&
+		    (updates >= want_updates ||
+		     updates * want_answers > total(answers) * want_updates + 64 * want_answers)) {
 			sched_yield();
 		} else {
 			for (int k = (int)(r & 31); k >= 0; k--, updates++)
@@ -730,10 +784,12 @@ int main(int argc, char **argv)
 	for (int i = 0; i < READERS; i++)
 		pthread_join(thread[i], NULL);
 	kb_table_stats(t, &st);
-	printf("%llu answers (%llu positive, %llu NXDOMAIN, %llu left), %llu updates, %llu works, "
+	printf("%llu answers (%llu positive, %llu NXDOMAIN, %llu left), %llu stalls, %llu bursts "
+	       "discarded, %llu updates, %llu works, "
 	       "%llu generations, %llu pages, %llu replicas, %.1f s\n",
 	       (unsigned long long)total(answers), (unsigned long long)total(positive),
 	       (unsigned long long)total(misses), (unsigned long long)total(left),
+	       (unsigned long long)total(stalls), (unsigned long long)total(discarded),
 	       (unsigned long long)updates, (unsigned long long)works,
 	       (unsigned long long)st.growths + 1,
 	       (unsigned long long)(st.arena_bytes / sizeof(struct kb_page)),
