@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "control/config/forward_rules.h"
 #include "control/config/options.h"
 #include "control/log.h"
 #include "dataplane/core/layout.h"
@@ -17,7 +18,6 @@
 #define IFACES_MAX     1024
 #define LISTEN_MAX     64
 #define KUBERNETES_MAX 64
-#define STUBS_MAX      48
 
 static const char *const reverse_words[] = {"authoritative", "leave", NULL};
 static const char *const policy_words[] = {"random", "round_robin", "sequential", NULL};
@@ -144,9 +144,15 @@ static const struct kb_option rows[] = {
 	 .flags = KB_OPT_REPEAT,
 	 .offset = AT(stub_domain),
 	 .arg = "NAME=SERVER[,SERVER]",
-	 .max = STUBS_MAX,
+	 .max = KB_STUBS_MAX,
 	 .help = "ask these servers, given as with --upstream, and no others, for names in this "
 		 "domain; the longest domain wins"},
+	{.name = "kube-dns-config",
+	 .type = KB_OPT_PATH,
+	 .offset = AT(kube_dns_config),
+	 .arg = "DIR|configmap:NS/NAME",
+	 .help = "take stubDomains and upstreamNameservers over from kube-dns's ConfigMap, and "
+		 "follow its changes: from the API server, or from the folder where it is mounted"},
 	{.name = "upstream-policy",
 	 .type = KB_OPT_CHOICE,
 	 .offset = AT(upstream_policy),

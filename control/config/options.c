@@ -109,11 +109,23 @@ static int assign_defaults(struct kb_options *o, char *err, size_t err_size)
 
 #define CONFIGMAP "configmap:"
 
-const char *kb_options_configmap(const struct kb_options *o)
+const char *kb_options_configmap(const char *value)
 {
-	if (!o->corefile || strncmp(o->corefile, CONFIGMAP, strlen(CONFIGMAP)) != 0)
+	if (!value || strncmp(value, CONFIGMAP, strlen(CONFIGMAP)) != 0)
 		return NULL;
-	return o->corefile + strlen(CONFIGMAP);
+	return value + strlen(CONFIGMAP);
+}
+
+static int check_configmap(const char *option, const char *value, char *err, size_t err_size)
+{
+	const char *configmap = kb_options_configmap(value);
+
+	if (!configmap || kb_parse_ns_name(configmap) == 0)
+		return 0;
+	return kb_config_fail(-EINVAL, err, err_size,
+			      "--%s: \"%.128s\" is not valid, give a path or "
+			      "configmap:NAMESPACE/NAME",
+			      option, value);
 }
 
 void kb_options_default_ttl(struct kb_options *o, uint32_t ttl_s)
@@ -127,7 +139,6 @@ void kb_options_default_ttl(struct kb_options *o, uint32_t ttl_s)
 static int check_corefile(struct kb_options *o, char *err, size_t err_size)
 {
 	static const char *const said[] = {"cluster-domain", "reverse", "kubernetes"};
-	const char *configmap = kb_options_configmap(o);
 
 	if (!o->corefile)
 		return 0;
@@ -139,12 +150,7 @@ static int check_corefile(struct kb_options *o, char *err, size_t err_size)
 				"says it, give one",
 				said[i]);
 	}
-	if (configmap && kb_parse_ns_name(configmap) < 0)
-		return kb_config_fail(-EINVAL, err, err_size,
-				      "--corefile: \"%.128s\" is not valid, give a path or "
-				      "configmap:NAMESPACE/NAME",
-				      o->corefile);
-	return 0;
+	return check_configmap("corefile", o->corefile, err, err_size);
 }
 
 /* What no row can say alone. */
@@ -180,6 +186,8 @@ static int check_together(struct kb_options *o, char *err, size_t err_size)
 						      o->tc.v[i]);
 		}
 	}
+	if (check_configmap("kube-dns-config", o->kube_dns_config, err, err_size) < 0)
+		return -EINVAL;
 	return check_corefile(o, err, err_size);
 }
 

@@ -34,7 +34,7 @@ struct kb_cidrs {
 enum kb_reverse { KB_REVERSE_AUTHORITATIVE, KB_REVERSE_LEAVE };
 enum kb_on_exit { KB_ON_EXIT_DETACH, KB_ON_EXIT_KEEP };
 
-#define KB_OPTIONS_ROWS_MAX 48
+#define KB_OPTIONS_ROWS_MAX 64
 
 /* As control/records takes them; kbdnsd.c, which sees both, asserts it. */
 #define KB_OPT_DOMAINS_MAX	8
@@ -64,6 +64,7 @@ struct kb_options {
 	struct kb_strings upstream;    /* as kb_format_upstream writes them; none: resolv_conf's */
 	char *resolv_conf;	       /* owned */
 	struct kb_strings stub_domain; /* each one good for kb_parse_stub */
+	char *kube_dns_config;	       /* owned or NULL; folder or configmap:NS/NAME */
 	unsigned int upstream_policy;  /* enum kb_policy */
 	uint64_t forward_threads;
 	uint64_t max_concurrent;
@@ -157,8 +158,9 @@ int kb_options_parse(int argc, char *const *argv, struct kb_options *ret_options
 /* Lets go of what the options own, and clears them. */
 void kb_options_free(struct kb_options *options);
 
-/* NS/NAME of --corefile configmap:NS/NAME, NULL if it is not of that form. */
-const char *kb_options_configmap(const struct kb_options *options);
+/* NS/NAME of an option's value of the form configmap:NS/NAME, NULL if it is not of that form, or
+ * NULL itself. */
+const char *kb_options_configmap(const char *value);
 /* Makes ttl_s the TTL, unless command line, file or `tune` have set one. */
 void kb_options_default_ttl(struct kb_options *options, uint32_t ttl_s);
 

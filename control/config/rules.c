@@ -39,6 +39,44 @@ static bool is_within(const char *name, const char *domain)
 	return n >= d && strcmp(name + n - d, domain) == 0 && (n == d || name[n - d - 1] == '.');
 }
 
+const struct kb_zone_rule *kb_rules_around(const struct kb_rules *rules, const char *domain,
+					   bool *ret_apex)
+{
+	const struct kb_zone_rule *found = NULL;
+
+	*ret_apex = false;
+	for (size_t i = 0; !*ret_apex && i < rules->n_zones; i++) {
+		const struct kb_zone_rule *zone = &rules->zones[i];
+
+		if (zone->role == KB_ZONE_FOREIGN || !is_within(domain, zone->name))
+			continue;
+		*ret_apex = strcmp(domain, zone->name) == 0;
+		if (*ret_apex || !found)
+			found = zone;
+	}
+	return found;
+}
+
+int kb_rules_add_domains(struct kb_rules *rules, const struct kb_forward_rules *domains,
+			 const char **ret_domain)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < domains->n; i++) {
+		const char *domain = domains->v[i].domain;
+		bool apex;
+		const struct kb_zone_rule *zone = kb_rules_around(rules, domain, &apex);
+
+		if (zone && !apex)
+			r = kb_rules_add_zone(rules, domain, KB_ZONE_FOREIGN, true);
+		else if (zone && zone->role == KB_ZONE_CLUSTER)
+			r = -EEXIST;
+		if (r == -EEXIST)
+			*ret_domain = domain;
+	}
+	return r;
+}
+
 /* A stub domain within one of our zones makes a hole in it; others are outside anyway. */
 static int add_stub(struct kb_rules *rules, const char *text, char *err, size_t err_size)
 {

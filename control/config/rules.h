@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "control/config/forward_rules.h"
 #include "control/config/options.h"
 #include "control/records/rules.h"
 
@@ -25,6 +26,14 @@ int kb_rules_from_options(const struct kb_options *options, struct kb_rules *ret
 int kb_rules_add_zone(struct kb_rules *rules, const char *name, enum kb_zone_role role,
 		      bool leave_misses);
 
+/* A zone of ours that a domain is in, or that it is: *ret_apex. NULL: none. */
+const struct kb_zone_rule *kb_rules_around(const struct kb_rules *rules, const char *domain,
+					   bool *ret_apex);
+/* Domains that have servers of their own become zones that are not ours, where they lie in one that
+ * is; but a whole reverse zone only says who is asked for what is unknown in it. 0; -EEXIST, with
+ * *ret_domain borrowed, when one is a cluster domain; -ENOMEM. */
+int kb_rules_add_domains(struct kb_rules *rules, const struct kb_forward_rules *domains,
+			 const char **ret_domain);
 /* The options' stub domains become zones that are not ours, where they lie in one that is. 0 or
  * -errno; with -EEXIST one of them is the apex of ours, and err says so. */
 int kb_rules_add_stubs(struct kb_rules *rules, const struct kb_options *options, char *err,

@@ -10,6 +10,21 @@
 /* Which of several servers is asked first. */
 enum kb_policy { KB_POLICY_RANDOM, KB_POLICY_ROUND_ROBIN, KB_POLICY_SEQUENTIAL };
 
+/* How the servers of a group are asked. */
+struct kb_group_options {
+	enum kb_policy policy;
+	bool force_tcp; /* never over UDP, which otherwise comes first */
+	/* Consecutive failures after which an upstream is avoided and probed; 0: it never is. An
+	 * upstream of several groups goes by the smallest that is not 0. */
+	unsigned int max_fails;
+};
+
+/* CoreDNS's. */
+#define KB_GROUP_DEFAULTS                                   \
+	{                                                   \
+		.policy = KB_POLICY_RANDOM, .max_fails = 2, \
+	}
+
 /* A server to ask, and how. */
 struct kb_upstream_spec {
 	struct kb_addr_port at;

@@ -117,6 +117,26 @@ static void put_rules(struct kb_json_out *o, const struct kb_daemon *d)
 	kb_json_out_close(o);
 }
 
+static void put_kube_dns(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	const struct kb_daemon_kube_dns *s = &d->kube_dns;
+
+	if (!s->from)
+		return;
+	kb_json_put_open(o, "kube_dns_config", '{');
+	kb_json_put_str(o, "from", s->from);
+	kb_json_put_bool(o, "in_force", s->known);
+	kb_json_put_u64(o, "loaded_s", s->loaded_s);
+	kb_rows_put(o, KB_ROWS_KUBE_DNS, &s->stats);
+	kb_json_put_u64(o, "domains", s->config.rules.n);
+	kb_json_put_str(o, "error", kb_daemon_kube_dns_error(d));
+	kb_json_put_open(o, "warnings", '[');
+	for (size_t i = 0; i < s->config.n_warnings; i++)
+		kb_json_out_str(o, s->config.warnings[i]);
+	kb_json_out_close(o);
+	kb_json_out_close(o);
+}
+
 static void put_forward(struct kb_json_out *o, const struct kb_daemon *d)
 {
 	const struct kb_routes *routes = d->forward ? kb_forward_routes(d->forward) : NULL;
@@ -207,6 +227,7 @@ static int run_status(void *arg, int argc, char **argv, struct kb_ctl_reply *rep
 	put_seconds(o, "age_s", kb_daemon_age_ms(d));
 	kb_json_put_u64(o, "generation", table.generation);
 	put_rules(o, d);
+	put_kube_dns(o, d);
 	put_source(o, d);
 	put_objects(o, d);
 	put_table(o, d);

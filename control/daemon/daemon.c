@@ -236,6 +236,7 @@ static void on_signal(uv_signal_t *handle, int signum)
 	if (d->stopping)
 		return;
 	if (signum == SIGHUP || signum == SIGUSR1) {
+		kb_daemon_kube_dns_reload(d);
 		kb_daemon_rules_reload(d);
 		if (kb_source_reload(d->source, err, sizeof(err)) < 0)
 			kb_log_error("reload: %s; what was loaded before stays in force", err);
@@ -281,6 +282,8 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 	int r;
 
 	r = kb_daemon_rules_init(d, err, err_size);
+	if (r == 0)
+		r = kb_daemon_kube_dns_init(d, err, err_size);
 	if (r < 0)
 		return r;
 	r = kb_ctl_server_new(d->loop, &ctl, &d->ctl, err, err_size);
@@ -305,6 +308,8 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 	if (r < 0)
 		return r;
 	r = kb_daemon_source_start(d, err, err_size);
+	if (r == 0)
+		r = kb_daemon_kube_dns_start(d, err, err_size);
 	if (r < 0)
 		return r;
 	r = loop_start(d);
@@ -335,6 +340,7 @@ static void stop(struct kb_daemon *d, bool keep)
 	d->forward = NULL;
 	kb_server_free(d->server);
 	kb_source_free(d->source);
+	kb_source_free(d->kube_dns.source);
 	/* Lets libuv finish: closed handles, and the threads' work under way. */
 	uv_run(d->loop, UV_RUN_NOWAIT);
 	uv_walk(d->loop, close_handle, NULL);
@@ -346,6 +352,7 @@ static void stop(struct kb_daemon *d, bool keep)
 	kb_records_free(d->records);
 	kb_intercepts_fini(&d->intercepts);
 	kb_daemon_rules_fini(d);
+	kb_daemon_kube_dns_fini(d);
 	kb_table_free(d->table);
 	kb_datapath_close(d->datapath, keep);
 }

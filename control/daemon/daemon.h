@@ -20,6 +20,7 @@
 #include <uv.h>
 
 #include "control/config/corefile.h"
+#include "control/config/kube_dns.h"
 #include "control/config/options.h"
 #include "control/ctl/server.h"
 #include "control/daemon/intercepts.h"
@@ -55,9 +56,25 @@ struct kb_daemon_rules {
 	struct kb_rules_stats stats;
 };
 
+/* See kube_dns.c. */
+struct kb_daemon_kube_dns {
+	const char *from;	   /* --kube-dns-config's value, borrowed; NULL: none */
+	struct kb_source *source;  /* owned; NULL with a folder */
+	struct kb_kube_dns config; /* in force, if `known` */
+	bool known;
+	const char *off;      /* why nothing may be answered, NULL: no reason; static */
+	uint64_t loaded_s;    /* Unix time of what is in force */
+	uint64_t hash;	      /* of the folder as it was last read */
+	char error[512];      /* of what was last read, "" if that is in force */
+	char unreadable[256]; /* why it cannot be read, "" if it can */
+	uv_timer_t timer;
+	struct kb_rules_stats stats;
+};
+
 struct kb_daemon {
 	struct kb_options options;
 	struct kb_daemon_rules rules;
+	struct kb_daemon_kube_dns kube_dns;
 	uv_loop_t *loop;
 	uint64_t started_ms;	/* uv_now() */
 	uint64_t started_hr_ms; /* uv_hrtime() */
@@ -107,6 +124,19 @@ struct kb_daemon {
 int kb_daemon_forward_start(struct kb_daemon *d, char *err, size_t err_size);
 /* Now and then: looks whether resolv.conf has changed. */
 void kb_daemon_forward_tick(struct kb_daemon *d);
+/* Makes routes of the configuration as it is now. 0, or -errno with one line in err, and the routes
+ * of before stay in force. */
+int kb_daemon_forward_update(struct kb_daemon *d, char *err, size_t err_size);
+
+/* kube_dns.c. init comes before the source is made, start when everything else is up. */
+int kb_daemon_kube_dns_init(struct kb_daemon *d, char *err, size_t err_size);
+int kb_daemon_kube_dns_start(struct kb_daemon *d, char *err, size_t err_size);
+void kb_daemon_kube_dns_reload(struct kb_daemon *d);
+/* Now and then: looks whether the ConfigMap can be read. */
+void kb_daemon_kube_dns_tick(struct kb_daemon *d);
+/* Why it is not in force as it stands there, "" if it is. */
+const char *kb_daemon_kube_dns_error(const struct kb_daemon *d);
+void kb_daemon_kube_dns_fini(struct kb_daemon *d);
 
 /* state.c */
 int kb_daemon_state_start(struct kb_daemon *d);
@@ -122,6 +152,8 @@ bool kb_daemon_ready(void *arg, const char **ret_why);
 int kb_daemon_rules_init(struct kb_daemon *d, char *err, size_t err_size);
 /* Looks at the Corefile now. Not from a callback of source or records. */
 void kb_daemon_rules_reload(struct kb_daemon *d);
+/* The stub domains of the kube-dns ConfigMap may be others now. From anywhere on the loop. */
+void kb_daemon_rules_stubs(struct kb_daemon *d);
 /* What a source has to read for the rules. */
 void kb_daemon_rules_source(struct kb_daemon *d, struct kb_source_config *config,
 			    struct kb_sink *sink);

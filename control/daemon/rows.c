@@ -120,6 +120,14 @@ static const struct row rules[] = {
 	{"failures", "kbdns_rules_loads_total", NULL, "result", "failed", RULES(failures)},
 };
 
+static const struct row kube_dns[] = {
+	{"loads", "kbdns_kube_dns_config_loads_total",
+	 "Versions of the kube-dns ConfigMap, by whether they were put in force", "result", "taken",
+	 RULES(loads)},
+	{"failures", "kbdns_kube_dns_config_loads_total", NULL, "result", "failed",
+	 RULES(failures)},
+};
+
 #define FORWARD(member) offsetof(struct kb_forward_stats, member)
 static const struct row forward[] = {
 	{"asked", "kbdns_forward_questions_total", "Questions of clients for upstreams", NULL, NULL,
@@ -212,7 +220,7 @@ static const struct {
 	[KB_ROWS_WORKERS] = ROWS(workers), [KB_ROWS_SOURCE] = ROWS(source),
 	[KB_ROWS_SOCKETS] = ROWS(sockets), [KB_ROWS_RULES] = ROWS(rules),
 	[KB_ROWS_FORWARD] = ROWS(forward), [KB_ROWS_UPSTREAM] = ROWS(upstream),
-	[KB_ROWS_CACHE] = ROWS(cache),
+	[KB_ROWS_CACHE] = ROWS(cache),	   [KB_ROWS_KUBE_DNS] = ROWS(kube_dns),
 };
 
 static uint64_t value_of(const struct row *row, const void *stats)

@@ -119,18 +119,35 @@ static void judge(struct kb_daemon *d, struct kb_corefile *c, int r, const char 
 	kb_daemon_apply_tunables(d);
 }
 
+/* Domains with servers of their own, in zones that are ours. */
+static int add_stubs(const struct kb_daemon *d, struct kb_rules *rules, char *err, size_t err_size)
+{
+	const char *domain;
+	int r = kb_rules_add_stubs(rules, &d->options, err, err_size);
+
+	if (r < 0)
+		return r;
+	r = kb_rules_add_domains(rules, &d->kube_dns.config.rules, &domain);
+	if (r == -EEXIST)
+		snprintf(err, err_size, "%s: %s is a stub domain of %s, too; give another one",
+			 d->rules.from, domain, d->kube_dns.from);
+	else if (r < 0)
+		snprintf(err, err_size, "%s: %s", d->rules.from, strerror(-r));
+	return r;
+}
+
 /* The file as it is now, or the ConfigMap's text as it came. */
 static int read_now(struct kb_daemon *d, struct kb_corefile *c, char *err, size_t err_size)
 {
 	const struct kb_daemon_rules *s = &d->rules;
-	bool is_file = !kb_options_configmap(&d->options);
+	bool is_file = !kb_options_configmap(d->options.corefile);
 	int r;
 
 	if (is_file || s->text) {
 		r = is_file ? kb_corefile_read(d->options.corefile, c, err, err_size)
 			    : kb_corefile_parse(s->from, s->text, strlen(s->text), c, err,
 						err_size);
-		return r < 0 ? r : kb_rules_add_stubs(&c->rules, &d->options, err, err_size);
+		return r < 0 ? r : add_stubs(d, &c->rules, err, err_size);
 	}
 	memset(c, 0, sizeof(*c));
 	c->hash = HASH_NONE;
@@ -139,15 +156,39 @@ static int read_now(struct kb_daemon *d, struct kb_corefile *c, char *err, size_
 	return -ENOENT;
 }
 
+/* The options' rules, which only the stub domains of others change. */
+static void make_again(struct kb_daemon *d)
+{
+	struct kb_rules rules = {0};
+	char err[512] = "";
+	int r = kb_rules_from_options(&d->options, &rules, err, sizeof(err));
+
+	if (r == 0)
+		r = add_stubs(d, &rules, err, sizeof(err));
+	if (r < 0) {
+		kb_log_error("%s; what was in force before stays in force", err);
+	} else if (!kb_rules_same(&d->rules.now, &rules)) {
+		struct kb_rules before = d->rules.now;
+
+		d->rules.now = rules;
+		rules = before;
+		d->rules.again = true;
+		d->synced = false; /* before the state is looked at again */
+		d->fresh = false;
+		kb_log_info("other stub domains among the cluster's names: records are made anew");
+	}
+	kb_rules_free(&rules);
+}
+
 void kb_daemon_rules_reload(struct kb_daemon *d)
 {
 	struct kb_corefile c;
 	char err[1024] = "";
 	int r;
 
-	if (!d->options.corefile)
-		return;
-	if (d->rules.arrived || !kb_options_configmap(&d->options)) {
+	if (!d->options.corefile) {
+		make_again(d);
+	} else if (d->rules.arrived || !kb_options_configmap(d->options.corefile)) {
 		r = read_now(d, &c, err, sizeof(err));
 		judge(d, &c, r, err);
 		kb_corefile_free(&c);
@@ -167,6 +208,13 @@ static void on_timer(uv_timer_t *timer)
 
 	if (!d->stopping)
 		kb_daemon_rules_reload(d);
+}
+
+void kb_daemon_rules_stubs(struct kb_daemon *d)
+{
+	d->rules.hash = 0; /* the same text has to be looked at again */
+	if (uv_is_active((uv_handle_t *)&d->rules.timer))
+		uv_timer_start(&d->rules.timer, on_timer, 0, POLL_MS);
 }
 
 /* From within the source, which may have to be made anew: only notes it. */
@@ -191,7 +239,7 @@ void kb_daemon_rules_source(struct kb_daemon *d, struct kb_source_config *config
 	config->no_endpoints = rules->no_endpoints;
 	config->pods = rules->pods == KB_PODS_VERIFIED;
 	config->labels = rules->labels;
-	config->configmap = kb_options_configmap(&d->options);
+	config->configmap = kb_options_configmap(d->options.corefile);
 	if (!config->configmap)
 		return;
 	config->configmap_key = COREFILE_KEY;
@@ -229,8 +277,9 @@ int kb_daemon_rules_init(struct kb_daemon *d, char *err, size_t err_size)
 		s->stats.loads++;
 		kb_options_default_ttl(&d->options, s->now.ttl_s);
 		s->now.ttl_s = (uint32_t)d->options.ttl_s;
-		return 0;
 	}
+	if (!d->options.corefile && !d->options.kube_dns_config)
+		return 0;
 	r = uv_timer_init(d->loop, &s->timer);
 	if (r == 0) {
 		s->timer.data = d;
@@ -240,7 +289,9 @@ int kb_daemon_rules_init(struct kb_daemon *d, char *err, size_t err_size)
 		snprintf(err, err_size, "timer: %s", strerror(-r));
 		return r;
 	}
-	if (!kb_options_configmap(&d->options))
+	if (!d->options.corefile)
+		return 0;
+	if (!kb_options_configmap(d->options.corefile))
 		return read_at_start(d, err, err_size);
 	s->off = "the ConfigMap of --corefile has not been read yet";
 	return 0;

@@ -56,8 +56,8 @@ static enum kb_state state_wanted(const struct kb_daemon *d, const char **ret_re
 		*ret_reason = "bypass is on";
 		return KB_OFF;
 	}
-	if (d->rules.off) {
-		*ret_reason = d->rules.off;
+	if (d->rules.off || d->kube_dns.off) {
+		*ret_reason = d->rules.off ? d->rules.off : d->kube_dns.off;
 		return KB_OFF;
 	}
 	if (!d->attached || !d->synced) {
@@ -143,6 +143,7 @@ static void tick(uv_timer_t *timer)
 	kb_epochs_sweep(kb_datapath_epochs(d->datapath));
 	kb_records_retry(d->records);
 	kb_daemon_forward_tick(d);
+	kb_daemon_kube_dns_tick(d);
 	clock_gettime(CLOCK_BOOTTIME, &ts);
 	kb_write_once(kb_table_backing(d->table)->header->writer_beats,
 		      (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec);

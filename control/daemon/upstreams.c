@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which upstreams the forwarder asks: from options, or from resolv.conf as it is now. */
+/* Which upstreams the forwarder asks: from options, the kube-dns ConfigMap, and resolv.conf. */
 #include "control/daemon/daemon.h"
 
 #include <assert.h>
@@ -60,7 +60,7 @@ static bool is_ourselves(const struct kb_daemon *d, const struct kb_addr_port *a
 	return false;
 }
 
-/* Servers that were given may not be ourselves; those of resolv.conf may, and are skipped. */
+/* Servers of options may not be ourselves: that is said at the start. */
 static int check_given(const struct kb_daemon *d, const char *option,
 		       const struct kb_upstream_spec *specs, size_t n, char *err, size_t err_size)
 {
@@ -84,6 +84,24 @@ static int check_given(const struct kb_daemon *d, const char *option,
 	return 0;
 }
 
+/* Those of other sources are left out: they may be right for another node. How many are left. */
+static size_t without_ourselves(const struct kb_daemon *d, const char *from,
+				const struct kb_upstream_spec *specs, size_t n,
+				struct kb_upstream_spec *ret)
+{
+	char text[KB_UPSTREAM_TEXT_MAX];
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (is_ourselves(d, &specs[i].at))
+			kb_log_warn("%s: %s is our own listen address, skipped", from,
+				    kb_format_upstream(&specs[i], text));
+		else
+			ret[kept++] = specs[i];
+	}
+	return kept;
+}
+
 static struct kb_group_options group_options(const struct kb_options *o)
 {
 	struct kb_group_options g = KB_GROUP_DEFAULTS;
@@ -92,36 +110,74 @@ static struct kb_group_options group_options(const struct kb_options *o)
 	return g;
 }
 
-static int add_stubs(const struct kb_daemon *d, struct kb_routes *routes, struct kb_routes *before,
-		     char *err, size_t err_size)
+/* Routes that are being made. */
+struct making {
+	const struct kb_daemon *d;
+	struct kb_routes *routes, *before;
+	char *err;
+	size_t err_size;
+};
+
+/* -EEXIST without a line. */
+static int add(const struct making *m, const char *from, const char *domain,
+	       const struct kb_upstream_spec *specs, size_t n)
 {
-	const struct kb_strings *list = &d->options.stub_domain;
-	struct kb_group_options group = group_options(&d->options);
+	struct kb_group_options options = group_options(&m->d->options);
+	int r = kb_routes_add(m->routes, domain, specs, n, &options, m->before);
+
+	if (r < 0 && r != -EEXIST)
+		snprintf(m->err, m->err_size, "%s%s%s: %s", from, domain ? " " : "",
+			 domain ? domain : "",
+			 r == -E2BIG ? "more than 1000 stub domains or 64 upstreams in all, give "
+				       "fewer"
+				     : strerror(-r));
+	return r;
+}
+
+static int add_option_stubs(const struct making *m)
+{
+	const struct kb_strings *list = &m->d->options.stub_domain;
 	struct kb_stub stub;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < list->n; i++) {
 		r = kb_parse_stub(list->v[i], &stub);
 		if (r == 0)
-			r = check_given(d, "--stub-domain", stub.at, stub.n, err, err_size);
-		if (r < 0)
-			return r;
-		r = kb_routes_add(routes, stub.domain, stub.at, stub.n, &group, before);
-		if (r < 0)
-			snprintf(err, err_size, "--stub-domain %s: %s", stub.domain,
-				 r == -EEXIST  ? "given twice, name all its servers in one"
-				 : r == -E2BIG ? "too many upstreams in all, at most 64"
-					       : strerror(-r));
+			r = check_given(m->d, "--stub-domain", stub.at, stub.n, m->err,
+					m->err_size);
+		if (r == 0)
+			r = add(m, "--stub-domain", stub.domain, stub.at, stub.n);
+		if (r == -EEXIST)
+			snprintf(m->err, m->err_size,
+				 "--stub-domain %s: given twice, name all its servers in one",
+				 stub.domain);
+	}
+	return r;
+}
+
+/* What a higher source has said already stays. */
+static int add_rules(const struct making *m, const char *from, const struct kb_forward_rules *rules)
+{
+	struct kb_upstream_spec specs[KB_GROUP_MAX];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < rules->n; i++) {
+		const struct kb_forward_rule *rule = &rules->v[i];
+
+		if (!*rule->domain)
+			continue;
+		r = add(m, from, rule->domain, specs,
+			without_ourselves(m->d, from, rule->specs, rule->n, specs));
+		if (r == -EEXIST)
+			r = 0;
 	}
 	return r;
 }
 
 /* Those that --upstream names. */
-static int add_given(const struct kb_daemon *d, struct kb_routes *routes, struct kb_routes *before,
-		     char *err, size_t err_size)
+static int add_given(const struct making *m)
 {
-	const struct kb_strings *list = &d->options.upstream;
-	struct kb_group_options group = group_options(&d->options);
+	const struct kb_strings *list = &m->d->options.upstream;
 	struct kb_upstream_spec specs[KB_GROUP_MAX];
 	int r;
 
@@ -130,71 +186,100 @@ static int add_given(const struct kb_daemon *d, struct kb_routes *routes, struct
 		r = kb_parse_upstream(list->v[i], &specs[i]);
 		assert(r == 0);
 	}
-	r = check_given(d, "--upstream", specs, list->n, err, err_size);
-	if (r < 0)
-		return r;
-	r = kb_routes_add(routes, NULL, specs, list->n, &group, before);
-	if (r < 0)
-		snprintf(err, err_size, "--upstream: %s", strerror(-r));
-	return r;
+	r = check_given(m->d, "--upstream", specs, list->n, m->err, m->err_size);
+	return r < 0 ? r : add(m, "--upstream", NULL, specs, list->n);
 }
 
-static int add_resolv_conf(const struct kb_daemon *d, struct kb_routes *routes,
-			   struct kb_routes *before)
+static int add_resolv_conf(const struct making *m)
 {
-	struct kb_group_options group = group_options(&d->options);
+	const struct kb_resolv_conf *conf = &m->d->resolv_conf;
 	struct kb_upstream_spec specs[KB_GROUP_MAX] = {0};
-	char text[KB_ADDR_TEXT_MAX];
-	size_t n = 0;
 
-	for (size_t i = 0; i < d->resolv_conf.n; i++) {
-		if (is_ourselves(d, &d->resolv_conf.at[i]))
-			kb_log_warn("%s: %s is our own listen address, skipped",
-				    d->options.resolv_conf,
-				    kb_format_addr_port(&d->resolv_conf.at[i], text));
-		else
-			specs[n++].at = d->resolv_conf.at[i];
-	}
-	return kb_routes_add(routes, NULL, specs, n, &group, before);
+	for (size_t i = 0; i < conf->n; i++)
+		specs[i].at = conf->at[i];
+	return add(m, m->d->options.resolv_conf, NULL, specs,
+		   without_ourselves(m->d, m->d->options.resolv_conf, specs, conf->n, specs));
 }
 
-static void log_routes(const struct kb_daemon *d, const struct kb_routes *routes)
+/* Who is asked for names in no stub domain; *ret_from says so. */
+static int add_default(const struct making *m, const char **ret_from)
 {
-	const struct kb_group *group = &routes->groups[0];
+	const struct kb_daemon *d = m->d;
+	const struct kb_forward_rule *root = kb_forward_rules_find(&d->kube_dns.config.rules, "");
+	struct kb_upstream_spec specs[KB_GROUP_MAX];
+
+	if (d->options.upstream.n) {
+		*ret_from = "--upstream";
+		return add_given(m);
+	}
+	if (root) {
+		*ret_from = d->kube_dns.from;
+		return add(m, *ret_from, NULL, specs,
+			   without_ourselves(d, *ret_from, root->specs, root->n, specs));
+	}
+	*ret_from = d->options.resolv_conf;
+	return add_resolv_conf(m);
+}
+
+static void log_routes(const struct kb_routes *routes, const char *from)
+{
+	const struct kb_group *group = &routes->root;
 	char line[1024] = "";
 	size_t len = 0;
 
 	for (size_t i = 0; i < group->n && len < sizeof(line) - 1; i++)
 		len += (size_t)snprintf(line + len, sizeof(line) - len, " %s", group->v[i]->text);
 	if (group->n)
-		kb_log_info("upstreams:%s%s%s; %zu stub domains", line,
-			    d->options.upstream.n ? "" : ", from ",
-			    d->options.upstream.n ? "" : d->options.resolv_conf, routes->n_stubs);
+		kb_log_info("upstreams:%s, from %s; %zu stub domains", line, from, routes->n_stubs);
 	else
-		kb_log_warn(
-			"no upstream: %s names none; names outside the cluster and stub domains "
-			"are refused, give --upstream",
-			d->options.resolv_conf);
+		kb_log_warn("no upstream: %s names none; names outside the cluster and stub "
+			    "domains are refused, give --upstream",
+			    from);
 }
 
-/* Makes routes of what is known now and puts them in force. */
-static int set_routes(struct kb_daemon *d, char *err, size_t err_size)
+/*
+ * For each domain, the root included, who comes first decides: options, then the kube-dns
+ * ConfigMap; for the root resolv.conf comes last. As long as it is not known which domains are
+ * private, nobody is asked for any but those of options.
+ */
+static int make_routes(const struct making *m)
 {
-	struct kb_routes *routes = NULL, *before = kb_forward_routes(d->forward);
-	int r = kb_routes_new(&routes);
+	const struct kb_daemon_kube_dns *kube_dns = &m->d->kube_dns;
+	const char *from;
+	int r = add_option_stubs(m);
 
+	if (r == 0 && kube_dns->from && !kube_dns->known) {
+		m->routes->root.closed = true;
+		return 0;
+	}
 	if (r == 0)
-		r = d->options.upstream.n ? add_given(d, routes, before, err, err_size)
-					  : add_resolv_conf(d, routes, before);
+		r = add_rules(m, kube_dns->from, &kube_dns->config.rules);
 	if (r == 0)
-		r = add_stubs(d, routes, before, err, err_size);
+		r = add_default(m, &from);
+	if (r == 0)
+		log_routes(m->routes, from);
+	return r;
+}
+
+int kb_daemon_forward_update(struct kb_daemon *d, char *err, size_t err_size)
+{
+	struct making m = {.d = d, .err = err, .err_size = err_size};
+	int r;
+
+	if (!d->forward)
+		return 0;
+	m.before = kb_forward_routes(d->forward);
+	r = kb_routes_new(&m.routes);
+	if (r < 0)
+		snprintf(err, err_size, "upstreams: %s", strerror(-r));
+	else
+		r = make_routes(&m);
 	if (r < 0) {
-		kb_routes_unref(routes);
+		kb_routes_unref(m.routes);
 		return r;
 	}
-	log_routes(d, routes);
-	kb_responder_set_routes(d->responder, routes);
-	kb_forward_set_routes(d->forward, routes);
+	kb_responder_set_routes(d->responder, m.routes);
+	kb_forward_set_routes(d->forward, m.routes);
 	return 0;
 }
 
@@ -251,7 +336,7 @@ int kb_daemon_forward_start(struct kb_daemon *d, char *err, size_t err_size)
 	if (!o->upstream.n)
 		read_resolv_conf(d);
 	r = kb_forward_new(d->loop, &config, &d->forward, err, err_size);
-	return r == 0 ? set_routes(d, err, err_size) : r;
+	return r == 0 ? kb_daemon_forward_update(d, err, err_size) : r;
 }
 
 void kb_daemon_forward_tick(struct kb_daemon *d)
@@ -271,6 +356,6 @@ void kb_daemon_forward_tick(struct kb_daemon *d)
 		d->resolv_conf = before;
 		return;
 	}
-	if (set_routes(d, err, sizeof(err)) < 0)
+	if (kb_daemon_forward_update(d, err, sizeof(err)) < 0)
 		kb_log_error("%s; upstreams stay as they were", err);
 }

@@ -403,7 +403,8 @@ void kb_exchange_start(struct kb_worker *w, struct kb_client *client)
 	group = w->routes ? kb_routes_find(w->routes, ask->question, ask->len - 4U) : NULL;
 	if (!group || !group->n) {
 		kb_count(&w->stats.no_upstream);
-		send_error(w, client, KB_RCODE_REFUSED);
+		send_error(w, client,
+			   group && group->closed ? KB_RCODE_SERVFAIL : KB_RCODE_REFUSED);
 		return;
 	}
 	x = x ? NULL : exchange_new(w); /* one that is there had no room for this client */

@@ -99,7 +99,7 @@ struct kb_forward_stats {
 	uint64_t exchanges;   /* begun */
 	uint64_t active;      /* now */
 	uint64_t rejected;    /* SERVFAIL because of max_concurrent, or a full queue */
-	uint64_t no_upstream; /* REFUSED: there is nobody to ask */
+	uint64_t no_upstream; /* there is nobody to ask: REFUSED; SERVFAIL in a stub domain */
 	uint64_t failed;      /* exchanges that ended in a SERVFAIL of our own */
 	uint64_t noerror, nxdomain, servfail, refused, other; /* replies to clients */
 	uint64_t send_failed;	     /* replies that the kernel did not take */

@@ -116,6 +116,11 @@ static int add_upstream(struct kb_routes *r, struct kb_group *group,
 	return 0;
 }
 
+static uint8_t lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+}
+
 /* Text to lower-case wire form; the text has passed kb_parse_domain. */
 static void to_wire(const char *domain, struct kb_stub_route *stub)
 {
@@ -128,32 +133,112 @@ static void to_wire(const char *domain, struct kb_stub_route *stub)
 		assert(n < 64 && at + n + 2 <= sizeof(stub->name));
 		stub->name[at++] = (uint8_t)n;
 		for (size_t i = 0; i < n; i++)
-			stub->name[at++] =
-				(uint8_t)(label[i] >= 'A' && label[i] <= 'Z' ? label[i] | 0x20
-									     : label[i]);
+			stub->name[at++] = lower((uint8_t)label[i]);
 		label += n + (label[n] == '.');
 	}
 	stub->name[at++] = 0;
 	stub->len = at;
 }
 
+/* FNV-1a, label by label from the root on: `hash` is the parent's, so that one pass gives the
+ * hashes of a name and of all domains it is in. */
+static uint32_t hash_label(uint32_t hash, const uint8_t *label)
+{
+	for (size_t i = 0; i <= *label; i++)
+		hash = (hash ^ lower(label[i])) * 0x01000193;
+	return hash;
+}
+
+#define HASH_ROOT  0x811c9dc5
+#define LABELS_MAX 128
+
+/* Where each label of a name begins, and the hash of the name from there on. How many. */
+static size_t hash_name(const uint8_t *name, size_t len, uint8_t off[LABELS_MAX],
+			uint32_t hash[LABELS_MAX])
+{
+	uint32_t h = HASH_ROOT;
+	size_t n = 0;
+
+	for (size_t at = 0; at < len && name[at] && n < LABELS_MAX; at += name[at] + 1U)
+		off[n++] = (uint8_t)at;
+	for (size_t i = n; i--;)
+		hash[i] = h = hash_label(h, name + off[i]);
+	return n;
+}
+
+/* Room for one more. */
+static int grow(struct kb_routes *r)
+{
+	uint32_t size = r->stubs ? r->stubs_mask + 1 : 0, more = size ? size * 2 : 16;
+	struct kb_stub_route **v;
+
+	if (r->n_stubs * 2 < size)
+		return 0;
+	v = calloc(more, sizeof(struct kb_stub_route *));
+	if (!v)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < size; i++) {
+		struct kb_stub_route *s = r->stubs[i];
+		uint32_t at = s ? s->hash & (more - 1) : 0;
+
+		while (s && v[at])
+			at = (at + 1) & (more - 1);
+		if (s)
+			v[at] = s;
+	}
+	free(r->stubs);
+	r->stubs = v;
+	r->stubs_mask = more - 1;
+	return 0;
+}
+
+static bool is_name(const struct kb_stub_route *stub, uint32_t hash, const uint8_t *name,
+		    size_t len)
+{
+	if (stub->hash != hash || stub->len != len)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (stub->name[i] != lower(name[i]))
+			return false;
+	}
+	return true;
+}
+
+/* The place of that name, or the free one for it. */
+static struct kb_stub_route **place(const struct kb_routes *r, uint32_t hash, const uint8_t *name,
+				    size_t len)
+{
+	uint32_t at = hash & r->stubs_mask;
+
+	while (r->stubs[at] && !is_name(r->stubs[at], hash, name, len))
+		at = (at + 1) & r->stubs_mask;
+	return &r->stubs[at];
+}
+
 static int add_stub(struct kb_routes *r, const char *domain, struct kb_group **ret_group)
 {
-	struct kb_stub_route stub = {0};
-	size_t i;
+	struct kb_stub_route *stub, **at;
+	uint32_t hash[LABELS_MAX];
+	uint8_t off[LABELS_MAX];
 
 	if (r->n_stubs == KB_STUBS_MAX)
 		return -E2BIG;
-	to_wire(domain, &stub);
-	for (i = 0; i < r->n_stubs; i++) {
-		if (r->stubs[i].len == stub.len &&
-		    memcmp(r->stubs[i].name, stub.name, stub.len) == 0)
-			return -EEXIST;
+	if (grow(r) < 0)
+		return -ENOMEM;
+	stub = calloc(1, sizeof(*stub));
+	if (!stub)
+		return -ENOMEM;
+	to_wire(domain, stub);
+	hash_name(stub->name, stub->len, off, hash);
+	stub->hash = hash[0];
+	at = place(r, stub->hash, stub->name, stub->len);
+	if (*at) {
+		free(stub);
+		return -EEXIST;
 	}
-	stub.group = *ret_group = &r->groups[1 + r->n_stubs];
-	for (i = r->n_stubs++; i > 0 && r->stubs[i - 1].len < stub.len; i--)
-		r->stubs[i] = r->stubs[i - 1];
-	r->stubs[i] = stub;
+	*at = stub;
+	r->n_stubs++;
+	*ret_group = &stub->group;
 	return 0;
 }
 
@@ -161,13 +246,15 @@ int kb_routes_add(struct kb_routes *routes, const char *domain,
 		  const struct kb_upstream_spec *specs, size_t n,
 		  const struct kb_group_options *options, struct kb_routes *before)
 {
-	struct kb_group *group = &routes->groups[0];
+	struct kb_group *group = &routes->root;
 	int r = n > KB_GROUP_MAX ? -E2BIG : 0;
 
 	if (r == 0 && domain)
 		r = add_stub(routes, domain, &group);
-	if (r == 0)
+	if (r == 0) {
 		group->options = *options;
+		group->closed = domain && !n;
+	}
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = add_upstream(routes, group, &specs[i], before);
 	return r;
@@ -187,34 +274,24 @@ void kb_routes_unref(struct kb_routes *routes)
 		if (atomic_fetch_sub(&routes->upstreams[i]->refs, 1) == 1)
 			free(routes->upstreams[i]);
 	}
+	for (uint32_t i = 0; routes->stubs && i <= routes->stubs_mask; i++)
+		free(routes->stubs[i]);
+	free(routes->stubs);
 	free(routes);
 }
 
-static bool holds(const struct kb_stub_route *stub, const uint8_t *suffix)
+/* The smallest stub domain that holds a name, or NULL. */
+static struct kb_stub_route *find_stub(const struct kb_routes *r, const uint8_t *name, size_t len)
 {
-	for (size_t i = 0; i < stub->len; i++) {
-		uint8_t c = suffix[i];
+	uint32_t hash[LABELS_MAX];
+	uint8_t off[LABELS_MAX];
+	size_t n = r->n_stubs ? hash_name(name, len, off, hash) : 0;
 
-		if (c >= 'A' && c <= 'Z')
-			c |= 0x20;
-		if (c != stub->name[i])
-			return false;
-	}
-	return true;
-}
+	for (size_t i = 0; i < n; i++) {
+		struct kb_stub_route *stub = *place(r, hash[i], name + off[i], len - off[i]);
 
-static const struct kb_stub_route *find_stub(const struct kb_routes *r, const uint8_t *name,
-					     size_t len)
-{
-	size_t off = 0;
-
-	/* From the whole name down to the root: the first match is the longest. */
-	while (r->n_stubs && off < len) {
-		for (size_t i = 0; i < r->n_stubs; i++) {
-			if (r->stubs[i].len == len - off && holds(&r->stubs[i], name + off))
-				return &r->stubs[i];
-		}
-		off += name[off] + 1U;
+		if (stub)
+			return stub;
 	}
 	return NULL;
 }
@@ -228,14 +305,14 @@ bool kb_routes_has(const struct kb_routes *routes, const uint8_t *name, size_t l
 {
 	const struct kb_stub_route *stub = find_stub(routes, name, len);
 
-	return stub ? stub->group->n : routes->groups[0].n;
+	return stub ? stub->group.n : routes->root.n;
 }
 
 struct kb_group *kb_routes_find(struct kb_routes *routes, const uint8_t *name, size_t len)
 {
-	const struct kb_stub_route *stub = find_stub(routes, name, len);
+	struct kb_stub_route *stub = find_stub(routes, name, len);
 
-	return stub ? stub->group : &routes->groups[0];
+	return stub ? &stub->group : &routes->root;
 }
 
 int kb_routes_pick(struct kb_group *group, uint32_t tried, uint32_t random)

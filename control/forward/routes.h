@@ -18,26 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "control/config/upstreams.h"
+#include "control/config/forward_rules.h"
 
 #define KB_UPSTREAMS_MAX 64		   /* in all */
 #define KB_GROUP_MAX	 KB_STUB_ADDRS_MAX /* CoreDNS's forward takes as many */
-#define KB_STUBS_MAX	 48
-
-/* How the servers of a group are asked. */
-struct kb_group_options {
-	enum kb_policy policy;
-	bool force_tcp; /* never over UDP, which otherwise comes first */
-	/* Consecutive failures after which an upstream is avoided and probed; 0: it never is. An
-	 * upstream of several groups goes by the smallest that is not 0. */
-	unsigned int max_fails;
-};
-
-/* CoreDNS's. */
-#define KB_GROUP_DEFAULTS                                   \
-	{                                                   \
-		.policy = KB_POLICY_RANDOM, .max_fails = 2, \
-	}
 
 /* CoreDNS's buckets: 0.25 ms to 8 s. */
 #define KB_LATENCY_BUCKETS  16
@@ -97,29 +81,33 @@ struct kb_group {
 	struct kb_group_options options;
 	struct kb_upstream *v[KB_GROUP_MAX]; /* borrowed from the routes; each one once */
 	size_t n;
+	bool closed;	  /* nobody may be asked: SERVFAIL. Without it n = 0 is REFUSED */
 	atomic_uint turn; /* of round robin */
 };
 
 struct kb_stub_route {
 	uint8_t name[255]; /* wire form, lower case */
 	uint8_t len;
-	struct kb_group *group; /* borrowed */
+	uint32_t hash; /* of the name */
+	struct kb_group group;
 };
 
 struct kb_routes {
 	atomic_uint refs;
 	struct kb_upstream *upstreams[KB_UPSTREAMS_MAX]; /* a reference each */
 	size_t n_upstreams;
-	struct kb_group groups[1 + KB_STUBS_MAX]; /* the first is the default */
-	struct kb_stub_route stubs[KB_STUBS_MAX]; /* by falling length */
+	struct kb_group root; /* for all names that are in no stub domain */
+	/* Hash table with open addressing, owned as are its elements; at most half full. */
+	struct kb_stub_route **stubs;
+	uint32_t stubs_mask; /* size - 1 */
 	size_t n_stubs;
 };
 
 /* Empty: no upstream for anything. 0 or -ENOMEM. */
 int kb_routes_new(struct kb_routes **ret_routes);
-/* Sets the default group, or with a domain (text, no final dot) a stub domain's. `before`,
- * which may be NULL, gives upstreams that are the same. -E2BIG, -EEXIST (domain given
- * twice), -ENOMEM. */
+/* Sets the default group, or with a domain (text, no final dot) a stub domain's: one without
+ * servers is closed. `before`, which may be NULL, gives upstreams that are the same. -E2BIG,
+ * -EEXIST (domain given twice), -ENOMEM. */
 int kb_routes_add(struct kb_routes *routes, const char *domain,
 		  const struct kb_upstream_spec *specs, size_t n,
 		  const struct kb_group_options *options, struct kb_routes *before);

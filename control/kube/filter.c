@@ -5,17 +5,55 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Tells only what is new: a list that is read again mostly says the same. Should there be
- * no memory for a copy, the next list is told again. */
-static void tell(struct kb_filter *f, const char *text)
+/* One piece of memory with all that is told of it, to be freed, so that it can be compared. What
+ * is bad has no final NUL. */
+static char *flatten(const struct kb_filter *f, const struct kb_object *obj, size_t *ret_len)
 {
-	if (f->told && (text ? f->last_text && !strcmp(text, f->last_text) : !f->last_text))
+	const struct kb_configmap *c = &obj->u.configmap;
+	size_t n = f->whole && !obj->bad ? c->n_data : 0;
+	const char *text = obj->bad ? obj->bad : f->whole ? "" : c->text;
+	size_t len = strlen(text) + 1;
+	char *flat, *p;
+
+	for (size_t i = 0; i < n; i++)
+		len += strlen(c->data[i].key) + strlen(c->data[i].value) + 2;
+	flat = malloc(len);
+	if (!flat)
+		return NULL;
+	p = stpcpy(flat, text) + !obj->bad;
+	for (size_t i = 0; i < n; i++) {
+		p = stpcpy(p, c->data[i].key) + 1;
+		p = stpcpy(p, c->data[i].value) + 1;
+	}
+	*ret_len = (size_t)(p - flat);
+	return flat;
+}
+
+/* Tells only what is new: a list that is read again mostly says the same. Should there be
+ * no memory for a copy, the next list is told again. NULL: there is no such object. */
+static void tell(struct kb_filter *f, const struct kb_object *obj)
+{
+	char *flat = NULL;
+	size_t len = 0;
+
+	if (obj && !f->whole && (obj->bad || !obj->u.configmap.text))
+		obj = NULL;
+	if (obj)
+		flat = flatten(f, obj, &len);
+	if (f->told &&
+	    (flat ? f->last_text && len == f->last_len && !memcmp(flat, f->last_text, len)
+		  : !obj && !f->last_text)) {
+		free(flat);
 		return;
+	}
 	free(f->last_text);
-	f->last_text = text ? strdup(text) : NULL;
-	f->told = !text || f->last_text;
-	if (f->sink.config)
-		f->sink.config(f->sink.config_arg, text);
+	f->last_text = flat;
+	f->last_len = len;
+	f->told = !obj || flat;
+	if (!f->whole && f->sink.config)
+		f->sink.config(f->sink.config_arg, obj ? obj->u.configmap.text : NULL);
+	else if (f->whole && f->sink.config_object)
+		f->sink.config_object(f->sink.config_arg, obj);
 }
 
 static bool is_configmap(const struct kb_filter *f, const char *ns, const char *name)
@@ -68,7 +106,7 @@ static void on_apply(void *arg, const struct kb_object *obj)
 		if (!is_configmap(f, obj->ns, obj->name))
 			return;
 		f->in_list = true;
-		tell(f, obj->bad ? NULL : obj->u.configmap.text);
+		tell(f, obj);
 	} else if (selected(f, obj)) {
 		f->sink.apply(f->sink.arg, obj);
 	}

@@ -351,26 +351,49 @@ static void read_status(struct reader *r)
 	raw->bad = bad;
 }
 
+static void read_data_key(struct reader *r, const char *wanted)
+{
+	struct kb_json_str key;
+
+	while (kb_json_key(&r->json, &key)) {
+		if (kb_json_is(&key, wanted))
+			read_string(r, &r->parser->raw.config_text, "its text is not a string");
+		else
+			kb_json_skip(&r->json);
+	}
+}
+
+static void read_data_all(struct reader *r)
+{
+	struct kb_json_str key;
+
+	while (kb_json_key_string(&r->json, &key)) {
+		const char *text = NULL;
+
+		read_string(r, &text, "its text is not a string");
+		if (text)
+			kb_raw_add_data(r->parser, key.s, text);
+	}
+}
+
 /* Other kinds have `data` too, and anything in it: what is absurd is kept apart. */
 static void read_data(struct reader *r)
 {
-	const char *wanted = r->parser->config_key;
-	struct kb_raw *raw = &r->parser->raw;
-	const char *bad = raw->bad;
-	struct kb_json_str key;
+	struct kb_object_parser *p = r->parser;
+	const char *bad = p->raw.bad;
+	struct kb_raw *raw = &p->raw;
 
 	raw->bad = NULL;
 	raw->config_text = NULL;
-	if (wanted && open_object(r, "data is not an object")) {
-		while (kb_json_key(&r->json, &key)) {
-			if (kb_json_is(&key, wanted))
-				read_string(r, &raw->config_text, "its text is not a string");
-			else
-				kb_json_skip(&r->json);
-		}
-	} else if (!wanted) {
+	p->data.n = 0;
+	if (!p->config_key && !p->config_all)
 		kb_json_skip(&r->json);
-	}
+	else if (!open_object(r, "data is not an object"))
+		;
+	else if (p->config_all)
+		read_data_all(r);
+	else
+		read_data_key(r, p->config_key);
 	raw->bad_data = raw->bad;
 	raw->bad = bad;
 }

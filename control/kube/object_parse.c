@@ -33,12 +33,20 @@ void kb_object_parser_free(struct kb_object_parser *p)
 	free(p->spec_ports.v);
 	free(p->endpoints.v);
 	free(p->labels.v);
+	free(p->data.v);
 	free(p);
 }
 
 void kb_object_parser_config_key(struct kb_object_parser *p, const char *key)
 {
 	p->config_key = key;
+	p->config_all = false;
+}
+
+void kb_object_parser_config_all(struct kb_object_parser *p)
+{
+	p->config_key = NULL;
+	p->config_all = true;
 }
 
 static void vec_reset(struct kb_vec *v, size_t size)
@@ -75,7 +83,7 @@ size_t kb_object_parser_memory(const struct kb_object_parser *p)
 	return p->arena_cap + p->ips.cap * sizeof(struct kb_addr) +
 	       (p->ports.cap + p->spec_ports.cap) * sizeof(struct kb_port) +
 	       p->endpoints.cap * sizeof(struct kb_endpoint) +
-	       p->labels.cap * sizeof(struct kb_label);
+	       (p->labels.cap + p->data.cap) * sizeof(struct kb_label);
 }
 
 static int begin(struct kb_object_parser *p, bool wants_labels, size_t len)
@@ -85,6 +93,7 @@ static int begin(struct kb_object_parser *p, bool wants_labels, size_t len)
 	vec_reset(&p->spec_ports, sizeof(struct kb_port));
 	vec_reset(&p->endpoints, sizeof(struct kb_endpoint));
 	vec_reset(&p->labels, sizeof(struct kb_label));
+	vec_reset(&p->data, sizeof(struct kb_label));
 	p->n_pod_ips = 0;
 	p->wants_labels = wants_labels;
 	if (len + 1 > p->arena_cap || p->arena_cap > KEEP_MAX) {
@@ -230,6 +239,16 @@ void kb_raw_add_label(struct kb_object_parser *p, const char *key, const char *v
 		*label = (struct kb_label){key, value};
 }
 
+void kb_raw_add_data(struct kb_object_parser *p, const char *key, const char *text)
+{
+	struct kb_label *entry;
+
+	if (p->data.n == KB_CONFIG_KEYS_MAX)
+		kb_raw_absurd(p, "too many keys");
+	else if ((entry = vec_add(p, &p->data, sizeof(*entry))))
+		*entry = (struct kb_label){key, text};
+}
+
 void kb_raw_end_spec(struct kb_object_parser *p, bool none)
 {
 	if (none)
@@ -361,10 +380,15 @@ static void fill_pod(struct kb_object_parser *p, struct kb_pod *pod)
 static void fill_configmap(struct kb_object_parser *p, struct kb_configmap *c)
 {
 	const char *text = p->raw.config_text;
+	size_t len = text ? strlen(text) : 0;
 
+	c->data = p->data.v;
+	c->n_data = p->data.n;
+	for (size_t i = 0; i < c->n_data; i++)
+		len += strlen(c->data[i].value);
 	if (p->raw.bad_data)
 		kb_raw_absurd(p, p->raw.bad_data);
-	else if (text && strlen(text) > KB_CONFIG_TEXT_MAX)
+	else if (len > KB_CONFIG_TEXT_MAX)
 		kb_raw_absurd(p, "its text is larger than 1 MiB");
 	c->text = text;
 }

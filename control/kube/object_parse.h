@@ -58,6 +58,8 @@ int kb_object_parser_new(struct kb_object_parser **ret_parser);
 void kb_object_parser_free(struct kb_object_parser *parser);
 /* The key of ConfigMaps whose text is read; borrowed. Without one none is. */
 void kb_object_parser_config_key(struct kb_object_parser *parser, const char *key);
+/* Instead: the texts of all keys are read. */
+void kb_object_parser_config_all(struct kb_object_parser *parser);
 /* Reads one object. `kind` is what it has to be when the caller knows (the items of
  * a typed list do not say), or KB_KIND_MAX: then by its apiVersion and kind. Labels are
  * filled for Namespaces, and for every kind when the caller did not know it.

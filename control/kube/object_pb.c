@@ -211,26 +211,48 @@ static void read_entry(struct reader *r, const struct kb_pb_field *entry, const 
 		read_string(r, &value, ret_value, what);
 }
 
+static void read_pair(struct reader *r, const struct kb_pb_field *entry, const char **ret_key,
+		      const char **ret_value, const char *what)
+{
+	struct kb_pb_field f;
+	struct kb_pb m;
+
+	open_message(r, entry, &m, what);
+	while (next(r, &m, &f)) {
+		if (f.number == 1)
+			read_string(r, &f, ret_key, what);
+		else if (f.number == 2)
+			read_string(r, &f, ret_value, what);
+	}
+}
+
 /* As in JSON: from an API server only one label matters, but of a Namespace all do. */
 static void read_label(struct reader *r, const struct kb_pb_field *entry)
 {
 	static const char what[] = "a label is not a string";
 	const char *key = "", *value = "";
-	struct kb_pb_field f;
-	struct kb_pb m;
 
 	if (!r->parser->wants_labels) {
 		read_entry(r, entry, "kubernetes.io/service-name", &r->parser->raw.service, what);
 		return;
 	}
-	open_message(r, entry, &m, what);
-	while (next(r, &m, &f)) {
-		if (f.number == 1)
-			read_string(r, &f, &key, what);
-		else if (f.number == 2)
-			read_string(r, &f, &value, what);
-	}
+	read_pair(r, entry, &key, &value, what);
 	kb_raw_add_label(r->parser, key, value);
+}
+
+/* An entry of a ConfigMap's data. */
+static void read_data(struct reader *r, const struct kb_pb_field *entry)
+{
+	static const char what[] = "its text is not a string";
+	struct kb_object_parser *p = r->parser;
+	const char *key = "", *value = "";
+
+	if (p->config_all) {
+		read_pair(r, entry, &key, &value, what);
+		kb_raw_add_data(p, key, value);
+	} else if (p->config_key) {
+		read_entry(r, entry, p->config_key, &p->raw.config_text, what);
+	}
 }
 
 static void read_metadata(struct reader *r, const struct kb_pb_field *metadata)
@@ -344,8 +366,8 @@ static void read_member(struct reader *r, enum kb_kind kind, const struct kb_pb_
 		read_string(r, f, &p->raw.address_type, "addressType is not a string");
 	else if (kind == KB_POD && f->number == 3)
 		read_pod_status(r, f);
-	else if (kind == KB_CONFIGMAP && f->number == 2 && p->config_key)
-		read_entry(r, f, p->config_key, &p->raw.config_text, "its text is not a string");
+	else if (kind == KB_CONFIGMAP && f->number == 2)
+		read_data(r, f);
 }
 
 static void read_message(struct reader *r, struct kb_pb *m)

@@ -43,11 +43,12 @@ struct kb_raw {
 struct kb_object_parser {
 	char *arena; /* owned: all strings of the text, each with a NUL, fit here */
 	size_t arena_cap;
-	struct kb_vec ips, ports, spec_ports, endpoints, labels;
+	struct kb_vec ips, ports, spec_ports, endpoints, labels, data;
 	struct kb_addr pod_ips[1 + KB_POD_IPS_MAX]; /* the first place is for status.podIP */
 	size_t n_pod_ips;			    /* without it */
 	bool wants_labels;
-	const char *config_key; /* borrowed, NULL: no ConfigMap is read */
+	const char *config_key; /* borrowed, NULL: no ConfigMap is read, or all of it */
+	bool config_all;
 	struct kb_raw raw;
 	const char *error; /* what is wrong with the text as such, or NULL */
 	size_t error_at;
@@ -86,6 +87,8 @@ void kb_raw_add_cluster_ip(struct kb_object_parser *parser, const char *text, bo
 void kb_raw_add_pod_ip(struct kb_object_parser *parser, const char *text);
 /* A label whose key and value are in the arena; the service's name is kept apart. */
 void kb_raw_add_label(struct kb_object_parser *parser, const char *key, const char *value);
+/* A key of a ConfigMap and its text, both in the arena. */
+void kb_raw_add_data(struct kb_object_parser *parser, const char *key, const char *text);
 /* After the whole spec: clusterIPs wins over clusterIP, which older API servers have
  * alone. */
 void kb_raw_end_spec(struct kb_object_parser *parser, bool none);

@@ -2,7 +2,6 @@
 /* The source of source.h: either a snapshot, or a reflector for each kind of one server. */
 #include "control/kube/source.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +20,7 @@ struct kb_source {
 	struct kb_sink sink;		 /* the filter's */
 	struct kb_object_parser *parser; /* owned */
 	char *name;			 /* owned */
-	char *config_key;		 /* owned, NULL: no ConfigMap */
+	char *config_key;		 /* owned, NULL: no ConfigMap, or all keys */
 	bool want[KB_KIND_MAX];
 
 	char *snapshot;	  /* owned; NULL with an API server */
@@ -184,14 +183,19 @@ static int choose_configmap(struct kb_source *s, const struct kb_source_config *
 			 config->configmap);
 		return -EINVAL;
 	}
-	assert(config->configmap_key);
 	s->want[KB_CONFIGMAP] = true;
 	s->filter.configmap_ns = strndup(config->configmap, (size_t)(slash - config->configmap));
 	s->filter.configmap_name = strdup(name);
-	s->config_key = strdup(config->configmap_key);
-	if (!s->filter.configmap_ns || !s->filter.configmap_name || !s->config_key)
+	s->filter.whole = !config->configmap_key;
+	if (config->configmap_key)
+		s->config_key = strdup(config->configmap_key);
+	if (!s->filter.configmap_ns || !s->filter.configmap_name ||
+	    (config->configmap_key && !s->config_key))
 		return out_of_memory(err, err_size);
-	kb_object_parser_config_key(s->parser, s->config_key);
+	if (s->config_key)
+		kb_object_parser_config_key(s->parser, s->config_key);
+	else
+		kb_object_parser_config_all(s->parser);
 	return 0;
 }
 
@@ -203,9 +207,11 @@ static int choose(struct kb_source *s, const struct kb_source_config *config, ch
 	struct kb_selector *selector = NULL;
 	int r = 0;
 
-	s->want[KB_SERVICE] = s->want[KB_NAMESPACE] = true;
-	s->want[KB_SLICE] = !config->no_endpoints;
-	s->want[KB_POD] = config->pods;
+	if (!config->configmap_only) {
+		s->want[KB_SERVICE] = s->want[KB_NAMESPACE] = true;
+		s->want[KB_SLICE] = !config->no_endpoints;
+		s->want[KB_POD] = config->pods;
+	}
 	if (config->labels)
 		r = kb_selector_parse(config->labels, &selector, err, err_size);
 	if (config->snapshot)

@@ -45,13 +45,15 @@ struct kb_source_kind_status {
 struct kb_source_config {
 	const char *snapshot;	/* path: use the snapshot source; excludes the others */
 	const char *kubeconfig; /* path; NULL and no snapshot: in-cluster */
-	/* Services and Namespaces are always read. */
+	/* Services and Namespaces are always read, unless it is the ConfigMap alone. */
+	bool configmap_only;
 	bool no_endpoints; /* EndpointSlices are not */
 	bool pods;	   /* Pods are */
 	/* Label selector: of Services, EndpointSlices and Pods only these. NULL: all. */
 	const char *labels;
-	/* "NS/NAME" of a ConfigMap, and which of its keys the sink's `config` is told of. NULL:
-	 * none is read. That it cannot be read holds up nothing else. */
+	/* "NS/NAME" of a ConfigMap, and which of its keys the sink's `config` is told of; without
+	 * a key all of them, by `config_object`. NULL: none is read. That it cannot be read holds
+	 * up nothing else. */
 	const char *configmap, *configmap_key;
 };
 

@@ -74,14 +74,18 @@ struct kb_pod {
 	size_t n_ips;
 };
 
+struct kb_label {
+	const char *key, *value;
+};
+
 #define KB_CONFIG_TEXT_MAX (1u << 20) /* bytes, Kubernetes' own limit of a ConfigMap */
+#define KB_CONFIG_KEYS_MAX 1024
 
 struct kb_configmap {
 	const char *text; /* of the key that is asked for, NULL when it has no such key */
-};
-
-struct kb_label {
-	const char *key, *value;
+	/* All keys, when they are asked for; one may come twice: the last one counts. */
+	const struct kb_label *data;
+	size_t n_data;
 };
 
 #define KB_OBJECT_LABELS_MAX 1024 /* an object with more of them is bad */
@@ -131,6 +135,9 @@ struct kb_sink {
 	 * list, and whenever it has changed. NULL when ConfigMap or key do not exist, or hold
 	 * no text of up to KB_CONFIG_TEXT_MAX bytes. May be NULL. */
 	void (*config)(void *config_arg, const char *text);
+	/* The same of a ConfigMap of which all keys are read: the object, which may be bad, or NULL
+	 * when there is none. May be NULL. */
+	void (*config_object)(void *config_arg, const struct kb_object *obj);
 	void *config_arg;
 };
 

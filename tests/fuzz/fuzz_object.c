@@ -69,6 +69,10 @@ static void use_object(const struct kb_object *obj)
 		use_addrs(obj->u.pod.ips, obj->u.pod.n_ips);
 	} else if (obj->kind == KB_CONFIGMAP) {
 		use(obj->u.configmap.text);
+		for (size_t i = 0; i < obj->u.configmap.n_data; i++) {
+			use(obj->u.configmap.data[i].key);
+			use(obj->u.configmap.data[i].value);
+		}
 	}
 }
 
@@ -85,7 +89,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (!parser && kb_object_parser_new(&parser) < 0)
 		abort();
-	kb_object_parser_config_key(parser, "Corefile");
+	if (data[0] & 32)
+		kb_object_parser_config_all(parser);
+	else
+		kb_object_parser_config_key(parser, "Corefile");
 	kind = (enum kb_kind)(data[0] & 7);
 	if (kind > KB_KIND_MAX)
 		kind = KB_KIND_MAX;

@@ -42,6 +42,13 @@ static void put_slice(FILE *out, const struct kb_slice *s)
 	}
 }
 
+static void put_configmap(FILE *out, const struct kb_configmap *c)
+{
+	fprintf(out, " text %s", c->text ? c->text : "-");
+	for (size_t i = 0; i < c->n_data; i++)
+		fprintf(out, " %s: %s", c->data[i].key, c->data[i].value);
+}
+
 static void put_pod(FILE *out, const struct kb_pod *pod)
 {
 	for (size_t i = 0; i < pod->n_ips; i++)
@@ -69,7 +76,7 @@ char *object_text(const struct kb_parsed *p)
 		else if (o->kind == KB_POD)
 			put_pod(out, &o->u.pod);
 		else if (!o->bad && o->kind == KB_CONFIGMAP)
-			fprintf(out, " text %s", o->u.configmap.text ? o->u.configmap.text : "-");
+			put_configmap(out, &o->u.configmap);
 		for (size_t i = 0; !o->bad && i < o->n_labels; i++)
 			fprintf(out, " %s=%s", o->labels[i].key, o->labels[i].value);
 	}

@@ -439,7 +439,7 @@ static void test_corefile_options(void **state)
 	(void)state;
 	assert_int_equal(parse("--corefile /a/b", &o, err), 0);
 	assert_string_equal(o.corefile, "/a/b");
-	assert_null(kb_options_configmap(&o));
+	assert_null(kb_options_configmap(o.corefile));
 	kb_options_default_ttl(&o, 30);
 	check_value(&o, "ttl", "30");
 	kb_options_default_ttl(&o, 31);
@@ -449,7 +449,7 @@ static void test_corefile_options(void **state)
 	check_value(&o, "ttl", "7");
 	kb_options_free(&o);
 	assert_int_equal(parse("--corefile configmap:kube-system/coredns --ttl 9", &o, err), 0);
-	assert_string_equal(kb_options_configmap(&o), "kube-system/coredns");
+	assert_string_equal(kb_options_configmap(o.corefile), "kube-system/coredns");
 	kb_options_default_ttl(&o, 30);
 	check_value(&o, "ttl", "9");
 	kb_options_free(&o);

@@ -289,6 +289,33 @@ static void configmaps(void **state)
 	free(text);
 }
 
+static void whole_configmaps(void **state)
+{
+	char text[64 << 10], *p = text;
+	struct kb_parsed parsed;
+
+	(void)state;
+	kb_object_parser_config_all(parser);
+	parsed = parse(KB_CONFIGMAP, "{" META ",\"data\":{\"a\":\"x\",\"b\":null,\"c\":\"\"}}");
+	assert_null(parsed.obj.bad);
+	assert_int_equal(parsed.obj.u.configmap.n_data, 2);
+	assert_string_equal(parsed.obj.u.configmap.data[0].key, "a");
+	assert_string_equal(parsed.obj.u.configmap.data[0].value, "x");
+	assert_string_equal(parsed.obj.u.configmap.data[1].key, "c");
+	assert_int_equal(parse(KB_CONFIGMAP, "{" META "}").obj.u.configmap.n_data, 0);
+	assert_int_equal(parse(KB_CONFIGMAP, "{" META ",\"data\":{\"a\":\"x\"},\"data\":null}")
+				 .obj.u.configmap.n_data,
+			 0);
+	assert_string_equal(parse(KB_CONFIGMAP, "{" META ",\"data\":{\"a\":7}}").obj.bad,
+			    "its text is not a string");
+	p = stpcpy(p, "{" META ",\"data\":{");
+	for (unsigned i = 0; i <= KB_CONFIG_KEYS_MAX; i++)
+		p += sprintf(p, "%s\"k%u\":\"\"", i ? "," : "", i);
+	strcpy(p, "}}");
+	assert_string_equal(parse(KB_CONFIGMAP, text).obj.bad, "too many keys");
+	kb_object_parser_config_key(parser, NULL);
+}
+
 static size_t put_labels(char *text, size_t size, size_t n)
 {
 	size_t len = (size_t)snprintf(text, size, "{\"metadata\":{\"name\":\"n\",\"labels\":{");
@@ -658,6 +685,7 @@ int main(void)
 		cmocka_unit_test(pods),
 		cmocka_unit_test(labels),
 		cmocka_unit_test(configmaps),
+		cmocka_unit_test(whole_configmaps),
 		cmocka_unit_test(absurd_fields_make_it_bad),
 		cmocka_unit_test(what_has_no_name_is_not_handed_over),
 		cmocka_unit_test(kinds),

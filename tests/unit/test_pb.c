@@ -182,6 +182,13 @@ static void both_readers_agree(void **state)
 	}
 }
 
+static void both_readers_agree_on_all_keys(void **state)
+{
+	kb_object_parser_config_all(parser);
+	both_readers_agree(state);
+	kb_object_parser_config_key(parser, "Corefile");
+}
+
 static void events_agree(void **state)
 {
 	static const char *const events[] = {
@@ -382,6 +389,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_readers_agree),
+		cmocka_unit_test(both_readers_agree_on_all_keys),
 		cmocka_unit_test(events_agree),
 		cmocka_unit_test(every_prefix),
 		cmocka_unit_test(random_changes),

@@ -120,7 +120,7 @@ static void check_found(struct kb_routes *r, const char *name, size_t len, const
 
 	assert_true(g->n > 0);
 	assert_string_equal(g->v[0]->text, want);
-	assert_int_equal(kb_routes_is_stub(r, (const uint8_t *)name, len), g != &r->groups[0]);
+	assert_int_equal(kb_routes_is_stub(r, (const uint8_t *)name, len), g != &r->root);
 }
 #define FOUND(r, name, want) check_found(r, name, sizeof(name), want)
 
@@ -153,7 +153,7 @@ static void fail_times(struct kb_upstream *u, unsigned int n)
 static void test_policies(void **state)
 {
 	struct kb_routes *r = routes_of(KB_POLICY_SEQUENTIAL);
-	struct kb_group *g = &r->groups[0], empty = {.n = 0};
+	struct kb_group *g = &r->root, empty = {.n = 0};
 
 	(void)state;
 	assert_int_equal(kb_routes_pick(g, 0, 12345), 0);
@@ -171,13 +171,13 @@ static void test_policies(void **state)
 	kb_routes_unref(r);
 
 	r = routes_of(KB_POLICY_ROUND_ROBIN);
-	g = &r->groups[0];
+	g = &r->root;
 	for (int i = 0; i < 7; i++)
 		assert_int_equal(kb_routes_pick(g, 0, 0), i % 3);
 	kb_routes_unref(r);
 
 	r = routes_of(KB_POLICY_RANDOM);
-	g = &r->groups[0];
+	g = &r->root;
 	for (uint32_t i = 0; i < 7; i++)
 		assert_int_equal(kb_routes_pick(g, 0, i), i % 3);
 	fail_times(g->v[1], 2);
@@ -225,19 +225,20 @@ static void test_sharing(void **state)
 	struct kb_routes *before = routes_of(KB_POLICY_RANDOM), *r;
 
 	(void)state;
-	fail_times(before->groups[0].v[1], 7);
+	fail_times(before->root.v[1], 7);
 	assert_int_equal(kb_routes_new(&r), 0);
 	assert_int_equal(kb_routes_add(r, NULL, up, 2, &defaults, before), 0);
 	assert_int_equal(kb_routes_add(r, "corp.example", &corp, 1, &defaults, before), 0);
 	kb_routes_unref(before);
 	assert_int_equal(r->n_upstreams, 2);
-	assert_int_equal(atomic_load(&r->groups[0].v[0]->fails), 7);
-	assert_ptr_equal(r->groups[0].v[1], r->groups[1].v[0]);
+	assert_int_equal(atomic_load(&r->root.v[0]->fails), 7);
+	assert_ptr_equal(r->root.v[1],
+			 kb_routes_find(r, (const uint8_t *)"\4corp\7example", 14)->v[0]);
 	kb_routes_unref(kb_routes_ref(r));
 	assert_string_equal(r->upstreams[0]->text, "10.0.0.2:53");
 	/* The address is not all there is to an upstream; one given twice is asked once. */
 	assert_int_equal(kb_routes_add(r, "tls.example", tls, 4, &defaults, NULL), 0);
-	assert_int_equal(r->groups[2].n, 3);
+	assert_int_equal(kb_routes_find(r, (const uint8_t *)"\3tls\7example", 13)->n, 3);
 	assert_int_equal(r->n_upstreams, 5);
 	kb_routes_unref(r);
 	kb_routes_unref(NULL);
@@ -257,10 +258,36 @@ static void test_limits(void **state)
 	assert_int_equal(kb_routes_new(&r), 0);
 	assert_int_equal(kb_routes_add(r, NULL, many, KB_GROUP_MAX + 1, &defaults, NULL), -E2BIG);
 	for (int i = 0; i < KB_STUBS_MAX; i++) {
-		snprintf(name, sizeof(name), "z%d.example", i);
-		assert_int_equal(kb_routes_add(r, name, many, 1, &defaults, NULL), 0);
+		snprintf(name, sizeof(name), "z%03d.example", i);
+		assert_int_equal(kb_routes_add(r, name, &many[i % 15], 1, &defaults, NULL), 0);
 	}
 	assert_int_equal(kb_routes_add(r, "one.more", many, 1, &defaults, NULL), -E2BIG);
+	for (int i = 0; i < KB_STUBS_MAX; i++) {
+		struct kb_group *g;
+
+		snprintf(name, sizeof(name), "\1A\4Z%03d\7example", i);
+		g = kb_routes_find(r, (const uint8_t *)name, strlen(name) + 1);
+		assert_int_equal(g->n, 1);
+		assert_int_equal(g->v[0]->spec.at.addr.b[3], i % 15);
+	}
+	assert_ptr_equal(kb_routes_find(r, (const uint8_t *)"\5z0000\7example", 15), &r->root);
+	assert_ptr_equal(kb_routes_find(r, (const uint8_t *)"\7example", 9), &r->root);
+	kb_routes_unref(r);
+}
+
+/* Nobody may be asked for names in a domain without servers, and nobody else is. */
+static void test_closed(void **state)
+{
+	struct kb_routes *r = routes_of(KB_POLICY_RANDOM);
+	struct kb_group *g;
+
+	(void)state;
+	assert_int_equal(kb_routes_add(r, "closed.example", NULL, 0, &defaults, NULL), 0);
+	g = kb_routes_find(r, (const uint8_t *)"\1a\6closed\7example", 18);
+	assert_ptr_not_equal(g, &r->root);
+	assert_int_equal(g->n, 0);
+	assert_true(g->closed);
+	assert_false(r->root.closed);
 	kb_routes_unref(r);
 }
 
@@ -303,6 +330,7 @@ int main(void)
 		cmocka_unit_test(test_stub_text),     cmocka_unit_test(test_longest_match),
 		cmocka_unit_test(test_policies),      cmocka_unit_test(test_sharing),
 		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_resolv_conf),
+		cmocka_unit_test(test_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

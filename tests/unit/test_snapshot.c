@@ -83,7 +83,7 @@ static void on_config(void *arg, const char *text)
 }
 
 static const struct kb_sink sink = {
-	NULL, on_begin, on_end, on_abort, on_apply, on_gone, on_alive, on_config, &config_arg,
+	NULL, on_begin, on_end, on_abort, on_apply, on_gone, on_alive, on_config, NULL, &config_arg,
 };
 
 static const bool usual[KB_KIND_MAX] = {
@@ -501,6 +501,60 @@ static void a_configmap_is_told(void **state)
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+static void on_object(void *arg, const struct kb_object *obj)
+{
+	const struct kb_configmap *c = obj ? &obj->u.configmap : NULL;
+	char *log = arg;
+
+	log += strlen(log);
+	if (!obj)
+		log += sprintf(log, "NULL ");
+	else if (obj->bad)
+		log += sprintf(log, "bad ");
+	for (size_t i = 0; obj && !obj->bad && i < c->n_data; i++)
+		log += sprintf(log, "%s=%s ", c->data[i].key, c->data[i].value);
+	strcpy(log, ";");
+}
+
+/* All keys, and nothing else is read. */
+static void a_whole_configmap_is_told(void **state)
+{
+	static const struct {
+		const char *text, *log;
+	} rows[] = {
+		{LIST(SVC("a")), "NULL ;"},
+		{LIST(CONFIGMAP("dns", "core", "{\"a\":\"x\",\"b\":\"y\"}")), "a=x b=y ;"},
+		{LIST(SVC("a") "," CONFIGMAP("dns", "core", "{\"a\":\"x\",\"b\":\"y\"}")), ""},
+		{LIST(CONFIGMAP("dns", "core", "{\"a\":\"x\",\"b\":\"yz\"}")), "a=x b=yz ;"},
+		{LIST(CONFIGMAP("dns", "core", "{\"a\":7}")), "bad ;"},
+		{LIST(CONFIGMAP("dns", "core", "{\"a\":7}")), ""},
+		{LIST(CONFIGMAP("dns", "core", "{}")), ";"},
+		{LIST(CONFIGMAP("dns", "core", "null")), ""},
+		{LIST(""), "NULL ;"},
+		{LIST(CONFIGMAP("dns", "core", "{}")), ";"},
+	};
+	struct kb_source_config config = {
+		.snapshot = path, .configmap = "dns/core", .configmap_only = true};
+	char log[256];
+	struct kb_sink only = {.config_object = on_object, .config_arg = log};
+	struct kb_source *source;
+	uv_loop_t loop;
+
+	(void)state;
+	uv_loop_init(&loop);
+	assert_int_equal(kb_source_new(&loop, &config, &only, &source, err, sizeof(err)), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		write_snapshot(rows[i].text);
+		*log = '\0';
+		if (kb_source_reload(source, err, sizeof(err)))
+			fail_msg("row %zu: %s", i, err);
+		assert_string_equal(log, rows[i].log);
+	}
+	kb_source_free(source);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 static void names_of_configmaps(void **state)
 {
 	static const char *const rows[] = {"",	  "a",	  "a/",	  "/b",	     "a/b/c", "a/B",
@@ -574,6 +628,7 @@ int main(void)
 		cmocka_unit_test(what_is_read_is_chosen),
 		cmocka_unit_test(a_selector_keeps_objects_back),
 		cmocka_unit_test(a_configmap_is_told),
+		cmocka_unit_test(a_whole_configmap_is_told),
 		cmocka_unit_test(names_of_configmaps),
 		cmocka_unit_test(the_demo_cluster),
 	};

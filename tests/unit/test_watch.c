@@ -118,7 +118,7 @@ static void on_config(void *arg, const char *text)
 }
 
 static const struct kb_sink sink = {
-	NULL, on_begin, on_list_end, on_abort, on_apply, on_gone, on_alive, on_config, NULL,
+	NULL, on_begin, on_list_end, on_abort, on_apply, on_gone, on_alive, on_config, NULL, NULL,
 };
 
 /* The server */
