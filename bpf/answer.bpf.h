@@ -8,22 +8,16 @@
 
 #include "bpf/maps.bpf.h"
 
-/* Checks that need no DNS: state, deadline, intercept, source. */
-static __attribute__((always_inline)) inline int kb_admit(const struct kb_header *hdr, __u64 state,
-							  const struct kb_flow *f)
+/* kb_admit() with this engine's clock and maps. */
+static __attribute__((always_inline)) inline int kb_admit_flow(const struct kb_header *hdr,
+							       __u64 state, const struct kb_flow *f)
 {
 	__u32 n = kb_icept_hash(f->dst[0], f->dst[1], f->dport);
 	const struct kb_icept_bucket *icept = bpf_map_lookup_elem(&kb_icept, &n);
 
-	if (!icept || !kb_icept_find(icept, f))
+	if (!icept)
 		return KB_CNT_NOT_INTERCEPT;
-	if (kb_state_of(state) == KB_OFF)
-		return KB_CNT_OFF;
-	if (bpf_jiffies64() > kb_read_once(hdr->deadline))
-		return KB_CNT_STALE;
-	if (!kb_source_allowed(hdr, f))
-		return KB_CNT_SOURCE;
-	return 0;
+	return kb_admit(hdr, state, bpf_jiffies64() > kb_read_once(hdr->deadline), icept, f);
 }
 
 /* Which replica of the index: by queue in xdp, by CPU in tc. A call and a chain of loads: only

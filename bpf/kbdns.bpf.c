@@ -219,7 +219,7 @@ int kbdns_tc(struct __sk_buff *skb)
 	why = KB_CNT_NOT_IP;
 	if (skb->vlan_present)
 		goto leave;
-	why = kb_admit(hdr, state, &cpu->flow);
+	why = kb_admit_flow(hdr, state, &cpu->flow);
 	if (why)
 		goto leave;
 	why = KB_CNT_GSO;
@@ -303,7 +303,7 @@ int kbdns_xdp(struct xdp_md *ctx)
 	why = kb_flow_parse(pkt, end, (__u32)frame_len, hdr, &cpu->flow);
 	if (why)
 		goto leave;
-	why = kb_admit(hdr, state, &cpu->flow);
+	why = kb_admit_flow(hdr, state, &cpu->flow);
 	if (why)
 		goto leave;
 	why = KB_CNT_NOT_OURS;

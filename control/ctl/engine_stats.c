@@ -3,8 +3,10 @@
 
 #include <string.h>
 
-const char *const kb_engine_names[KB_ENGINE_MAX] = {
-	[KB_ENGINE_TC] = "tc", [KB_ENGINE_XDP] = "xdp", [KB_ENGINE_SOCKET] = "socket"};
+const char *const kb_engine_names[KB_ENGINE_MAX] = {[KB_ENGINE_TC] = "tc",
+						    [KB_ENGINE_XDP] = "xdp",
+						    [KB_ENGINE_SOCKET] = "socket",
+						    [KB_ENGINE_DPDK] = "dpdk"};
 
 static const struct {
 	const char *name, *help;

@@ -192,9 +192,17 @@ int kb_datapath_beat(struct kb_datapath *dp, uint32_t ttl_ms)
 	struct beat beat = {.ttl_jiffies = (uint64_t)ttl_ms * dp->hz / 1000};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &beat, .ctx_size_in = sizeof(beat));
 
+	struct kb_header *hdr = dp->header.at;
+	struct timespec now;
+
 	if (bpf_prog_test_run_opts(dp->prog_fd[KB_PROG_BEAT], &opts) < 0)
 		return -errno;
-	return opts.retval ? -EIO : 0;
+	if (opts.retval)
+		return -EIO;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	kb_write_once(hdr->deadline_ns, (uint64_t)now.tv_sec * 1000000000ULL +
+						(uint64_t)now.tv_nsec + ttl_ms * 1000000ULL);
+	return 0;
 }
 
 int kb_datapath_engine_stats(const struct kb_datapath *dp, enum kb_engine engine,

@@ -481,6 +481,13 @@ KB_INLINE int kb_answer_miss(const struct kb_view *view, struct kb_scratch *s)
 	return 0;
 }
 
+/* Does kb_answer_value() read s->msg for this value? Engines that parse a message where it lies
+ * copy it only then, from its header to the end of the question and seven bytes more. */
+KB_INLINE int kb_answer_reads_msg(const struct kb_query *q, __u64 value)
+{
+	return kb_value_kind(value) != KB_VALUE_A || q->qtype != KB_TYPE_A;
+}
+
 /*
  * Builds the answer to s->q from `value` (kb_lookup's) into s->out and s->r. Returns 0
  * or the counter that says why not.

@@ -306,6 +306,10 @@ struct kb_header {
 	struct kb_zone zone[KB_ZONES_MAX];
 	__u8 zone_len[KB_VALUE_ZONE_MAX + 1]; /* by id, 0 if there is none */
 
+	/* `deadline` for readers outside the kernel, which has no jiffies to show them:
+	 * CLOCK_MONOTONIC ns. */
+	__u64 deadline_ns;
+
 	/* For the writer that adopts the table; readers do not look here. */
 	__u32 arena_pages;
 	__u32 rules;	    /* fingerprint of what all names were made by, 0: not all by one */

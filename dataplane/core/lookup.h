@@ -4,7 +4,7 @@
  *
  * The engine gives access to the table by three functions, declared here and defined by
  * it (in BPF they are map look-ups and a helper, elsewhere pointer arithmetic and a loop;
- * control/table/env.h has the latter):
+ * mapped.h has the latter):
  *
  *   kb_env_bucket(env, gen, n)  bucket n of that generation, NULL if there is none
  *   kb_env_page(env, n)         arena page n, NULL if there is none (yet)
@@ -77,20 +77,32 @@ KB_LEAF __u64 kb_lookup_on(const struct kb_view *view, __u64 hash)
 	return KB_LOOKUP_INCOMPLETE;
 }
 
+/* The bucket that a look-up reads first, NULL if it is missing. */
+KB_INLINE const struct kb_bucket *kb_lookup_home(const struct kb_view *view, __u64 hash)
+{
+	__u32 gen = kb_gen_of(view->state);
+	__u64 shape = kb_read_once(view->hdr->shape[gen & 1]);
+	__u32 n = (__u32)shape;
+
+	return kb_env_bucket(view->env, gen, view->replica * n + kb_home_bucket(hash, n));
+}
+
+/* kb_lookup() from that bucket on, for engines that had it fetched meanwhile. */
+KB_INLINE __u64 kb_lookup_from(const struct kb_view *view, const struct kb_bucket *home, __u64 hash)
+{
+	__u64 value;
+
+	if (!home)
+		return KB_LOOKUP_INCOMPLETE;
+	if (kb_likely(kb_bucket_find(home, hash, &value)))
+		return value;
+	return kb_lookup_on(view, hash);
+}
+
 /* Value of the name with this hash, 0 if it has none, or KB_LOOKUP_INCOMPLETE. */
 KB_INLINE __u64 kb_lookup(const struct kb_view *view, __u64 hash)
 {
-	__u32 gen = kb_gen_of(view->state);
-	__u64 shape = kb_read_once(view->hdr->shape[gen & 1]), value;
-	__u32 n = (__u32)shape;
-	const struct kb_bucket *bucket =
-		kb_env_bucket(view->env, gen, view->replica * n + kb_home_bucket(hash, n));
-
-	if (!bucket)
-		return KB_LOOKUP_INCOMPLETE;
-	if (kb_likely(kb_bucket_find(bucket, hash, &value)))
-		return value;
-	return kb_lookup_on(view, hash);
+	return kb_lookup_from(view, kb_lookup_home(view, hash), hash);
 }
 
 #define KB_LABELS_MAX 128

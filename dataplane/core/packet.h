@@ -164,6 +164,25 @@ KB_INLINE int kb_source_allowed(const struct kb_header *hdr, const struct kb_flo
 	return kb_source_search(hdr, f);
 }
 
+/*
+ * Checks that need no DNS: intercept, state, deadline, source. `icept` is the bucket that
+ * kb_icept_hash() names; `stale`: is the deadline over, by the engine's clock? Returns 0 or the
+ * counter that says why not.
+ */
+KB_INLINE int kb_admit(const struct kb_header *hdr, __u64 state, int stale,
+		       const struct kb_icept_bucket *icept, const struct kb_flow *f)
+{
+	if (!kb_icept_find(icept, f))
+		return KB_CNT_NOT_INTERCEPT;
+	if (kb_state_of(state) == KB_OFF)
+		return KB_CNT_OFF;
+	if (stale)
+		return KB_CNT_STALE;
+	if (!kb_source_allowed(hdr, f))
+		return KB_CNT_SOURCE;
+	return 0;
+}
+
 /* Sum of the pseudo header; source and destination may be swapped at will. */
 KB_INLINE __u64 kb_csum_pseudo(const struct kb_flow *f, __u32 udp_len)
 {

@@ -540,6 +540,8 @@ static void test_beat(void **state)
 	d1 = backing.header->deadline;
 	assert_int_equal(kb_datapath_beat(dp, 10000), 0);
 	d2 = backing.header->deadline;
+	/* The same moment for readers outside the kernel. */
+	assert_in_range(backing.header->deadline_ns, t1 + 10000000000, now_ns() + 10000000000);
 	ticks = (double)(d1 - d0);
 	/* Ten seconds' worth of ticks, scaled to the time slept. */
 	expected = (double)(d2 - d1) / 10e9 * (double)(t1 - t0);

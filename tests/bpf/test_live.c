@@ -118,7 +118,7 @@ static void live(bool clsact, bool bridge)
 	pod = udp_socket(1, "10.244.0.11", 0);
 	node = udp_socket(0, "10.96.0.10", 53);
 	inet_pton(AF_INET, "10.96.0.10", &to.sin_addr);
-	counters(KB_ENGINE_TC, before);
+	rows_counters(KB_ENGINE_TC, before);
 	for (int i = 0; i < 2 * LIVE_EACH; i++) {
 		frame_query(&q, false, i & 1 ? "www.example.com" : "multi." ZONE, TYPE_A, 1232, 0);
 		assert_true(sendto(pod, dns_of(&q), q.len - 42, 0, (struct sockaddr *)&to,
@@ -128,7 +128,7 @@ static void live(bool clsact, bool bridge)
 	}
 	assert_int_equal(drain(pod, LIVE_EACH), LIVE_EACH);
 	assert_int_equal(drain(node, LIVE_EACH), LIVE_EACH);
-	counters(KB_ENGINE_TC, after);
+	rows_counters(KB_ENGINE_TC, after);
 	assert_int_equal(after[KB_CNT_ANSWERED] - before[KB_CNT_ANSWERED], LIVE_EACH);
 	assert_int_equal(after[KB_CNT_NO_ZONE] - before[KB_CNT_NO_ZONE], LIVE_EACH);
 	assert_int_equal(bpf_map_lookup_elem(map, &zero, &behind), 0);

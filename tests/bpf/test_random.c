@@ -60,19 +60,19 @@ static void test_random(void **state)
 	FOR_EACH_ENGINE(engine)
 	{
 		for (uint32_t i = 0; i < n; i++) {
-			int verdict;
+			enum row_verdict verdict;
 			const char *why;
 
 			memset(&q, 0, sizeof(q));
 			random_frame(&q);
-			verdict = run(engine, &q, &out);
-			if (verdict == LEFT(engine)) {
+			verdict = rows_run(engine, &q, &out);
+			if (verdict == ROW_LEFT) {
 				if (out.len != q.len || memcmp(out.b, q.b, q.len) != 0)
 					fail_msg("%s: packet %u was changed", engine_name[engine],
 						 i);
 				continue;
 			}
-			if (verdict != ANSWERED(engine))
+			if (verdict != ROW_ANSWERED)
 				fail_msg("%s: verdict %d", engine_name[engine], verdict);
 			q.v6 = get16(q.b + 12) == 0x86dd;
 			why = check_reply(&q, &out,
