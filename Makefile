@@ -36,8 +36,18 @@ TESTLIB_OBJ := $(filter-out $(FAKE_OBJ),$(patsubst %.c,$(B)/%.o,$(filter-out $(U
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ := $(FUZZ_SRC:%.c=$(B)/%)
 # Programs of one file each: benchmarks and test tools.
-TOOL_SRC := $(wildcard bench/*.c tests/bpf/*.c tests/model/*.c tests/e2e/*.c)
+TOOL_SRC := $(filter-out bench/dpdk_%, \
+	$(wildcard bench/*.c tests/bpf/*.c tests/model/*.c tests/e2e/*.c))
 TOOL := $(patsubst %.c,$(B)/%,$(filter-out %.bpf.c,$(TOOL_SRC)))
+
+# The DPDK engine, unless WITHOUT_DPDK=1; its PMDs are plug-ins but for the rings of the tests.
+DPDK_LIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard dataplane/dpdk/*.c))
+DPDK_TOOL := $(patsubst %.c,$(B)/%,$(wildcard tests/dpdk/*.c bench/dpdk_*.c))
+DPDK_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk 2>/dev/null))
+DPDK_LIBS = $(shell pkg-config --libs libdpdk 2>/dev/null) -lrte_net_ring
+ifneq ($(WITHOUT_DPDK),1)
+TOOL_DPDK := $(DPDK_TOOL)
+endif
 
 .PHONY: all help deps demo test unit lint format fuzz differential bench install uninstall clean tools
 .DEFAULT_GOAL := all
@@ -59,7 +69,7 @@ test: deps ## run every test; ends with "N passed, N failed, N skipped"
 
 unit: $(UNIT) ## build the unit tests (SAN=address,undefined builds them with sanitizers)
 
-tools: $(TOOL) $(FUZZ) ## build benchmarks, test tools and fuzz targets
+tools: $(TOOL) $(TOOL_DPDK) $(FUZZ) ## build benchmarks, test tools and fuzz targets
 
 lint: ## include arrows, formatting, shellcheck, manuals
 	$(Q)scripts/lint
@@ -126,6 +136,22 @@ $(B)/tests/fuzz/libfuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libkb.a
 $(TOOL): $(B)/%: $(B)/%.o $(B)/libkbtest.a $(B)/libkb.a
 	$(if $(Q),@echo "  LD  $@")
 	$(Q)$(CC) $(KB_CFLAGS) $^ -o $@ $(KB_LIBS) -lcmocka -lldns
+
+# Headers of libdpdk are a system's, not held to our warnings.
+$(DPDK_LIB_OBJ) $(DPDK_TOOL:%=%.o): KB_CFLAGS += $(DPDK_CFLAGS)
+$(DPDK_LIB_OBJ) $(DPDK_TOOL:%=%.o): | libdpdk
+
+.PHONY: libdpdk
+libdpdk:
+	@pkg-config --atleast-version=22.11 libdpdk || { echo "libdpdk, 22.11 or newer, is missing:" \
+		"make deps installs it, make WITHOUT_DPDK=1 builds the rest" >&2; exit 1; }
+
+$(B)/libkbdpdk.a: $(DPDK_LIB_OBJ)
+	$(Q)rm -f $@ && ar crs $@ $^
+
+$(DPDK_TOOL): $(B)/%: $(B)/%.o $(B)/libkbdpdk.a $(B)/libkbtest.a $(B)/libkb.a
+	$(if $(Q),@echo "  LD  $@")
+	$(Q)$(CC) $(KB_CFLAGS) $^ -o $@ $(DPDK_LIBS) $(KB_LIBS) -lcmocka -lldns
 
 .PRECIOUS: $(B)/%.o $(B)/%.bpf.o $(B)/%.skel.h
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

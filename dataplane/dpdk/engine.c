@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See engine.h. */
+#include "dataplane/dpdk/engine.h"
+
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_prefetch.h>
+
+#define KB_REPLY_TRUNCATED 0x80
+
+_Static_assert(KB_CNT_MAX <= KB_REPLY_TRUNCATED, "a counter's number and a bit are a byte");
+
+#define VLAN_8021Q  0x0081 /* 0x8100 as loaded */
+#define VLAN_8021AD 0xa888 /* 0x88a8 as loaded */
+#define VLAN_TAG    4	   /* bytes */
+#define VLAN_TAGS   2	   /* that are looked behind */
+
+/* How many packets ahead the first bytes of a frame are prefetched, see bench/dpdk_engine. */
+#define PREFETCH_AHEAD 4
+
+/* An answer is copied in words up to here; longer ones by memcpy(). */
+#define WORDS_MAX 128
+/* What may be written or read behind the end of a message. */
+#define SLACK 16
+
+void kb_dpdk_engine_init(struct kb_dpdk_engine *e)
+{
+	memset(e, 0, sizeof(*e));
+}
+
+static inline __u32 vlan_tags(const __u8 *pkt, __u32 len)
+{
+	__u32 tags = 0;
+
+	while (tags < VLAN_TAGS * VLAN_TAG && len >= KB_HDRS4 + tags + VLAN_TAG) {
+		__u32 type = kb_load16(pkt + 12 + tags);
+
+		if (kb_likely(type != VLAN_8021Q && type != VLAN_8021AD))
+			break;
+		tags += VLAN_TAG;
+	}
+	return tags;
+}
+
+/* From a frame to its question and the bucket to look at. Returns 0 or the counter that says why
+ * the packet is left. */
+static inline int parse(const struct kb_dpdk_engine *e, const struct kb_view *view, int stale,
+			struct kb_burst_item *it)
+{
+	const struct rte_mbuf *m = it->m;
+	const __u8 *pkt = rte_pktmbuf_mtod(m, const __u8 *);
+	__u32 len = m->data_len, room = (__u32)m->buf_len - m->data_off, off, icept;
+	struct kb_flow *f = &it->flow;
+	int why;
+
+	/* Several segments: as the kernel's engines, only what lies in one piece is read. */
+	if (kb_unlikely(m->nb_segs != 1))
+		return KB_CNT_UNREADABLE;
+	/* A tag that the port has taken off would be missing in the reply. */
+	if (kb_unlikely(m->ol_flags & (RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ_STRIPPED)))
+		return KB_CNT_NOT_IP;
+	it->tags = vlan_tags(pkt, len);
+	why = kb_flow_parse(pkt + it->tags, pkt + len, len - it->tags, view->hdr, f);
+	if (why)
+		return why;
+	icept = kb_icept_hash(f->dst[0], f->dst[1], f->dport);
+	why = kb_admit(view->hdr, view->state, stale, &e->icept[icept], f);
+	if (why)
+		return why;
+	if (kb_unlikely(kb_port_mac(pkt) != e->mac || (pkt[6] & 1)))
+		return KB_CNT_NOT_OURS;
+	off = it->tags + f->dns_off;
+	if (kb_unlikely(f->dns_len > KB_MSG_MAX))
+		return KB_CNT_OVERSIZE;
+	if (kb_unlikely(off + f->dns_len + SLACK > room))
+		return KB_CNT_UNREADABLE;
+	why = kb_query_parse(pkt + off, f->dns_len, view->hdr, &it->q);
+	if (why)
+		return why;
+	it->home = kb_lookup_home(view, it->q.name.hash);
+	return 0;
+}
+
+/* What a value refers to, so that it is there when the reply is built: the directory of the
+ * record and, for most records, the set. */
+static inline void prefetch_record(const struct kb_view *view, __u64 value)
+{
+	__u32 ref = kb_value_ref(value);
+	const struct kb_page *page;
+
+	if (!ref)
+		return;
+	page = kb_env_page(view->env, ref / KB_PAGE_UNITS);
+	if (!page)
+		return;
+	rte_prefetch0(page->b + ref % KB_PAGE_UNITS * KB_UNIT);
+	rte_prefetch0(page->b + ref % KB_PAGE_UNITS * KB_UNIT + 64);
+}
+
+/* Copies `len` bytes in words; up to seven more are written. */
+static inline void copy_words(__u8 *to, const __u8 *from, __u32 len)
+{
+	if (kb_unlikely(len > WORDS_MAX)) {
+		memcpy(to, from, len);
+		return;
+	}
+	for (__u32 i = 0; i < len; i += 8)
+		kb_store64(to + i, kb_load64(from + i));
+}
+
+/* The reply's headers over the query's, behind the tags. */
+static inline void put_headers(const struct kb_dpdk_engine *e, struct kb_burst_item *it, __u8 *pkt,
+			       const struct kb_reply *r, __u32 dns_len)
+{
+	const struct kb_flow *f = &it->flow;
+	__u64 sum = kb_csum_pseudo(f, dns_len + KB_UDP_HDR);
+	struct rte_mbuf *m = it->m;
+	__u8 saved[12 + VLAN_TAGS * VLAN_TAG];
+	__u16 csum;
+
+	/* What the buffer is, not what the port said of the query. */
+	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+	if (e->csum_offload) {
+		csum = kb_csum_fold(sum);
+		m->ol_flags |=
+			RTE_MBUF_F_TX_UDP_CKSUM | (f->v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
+		m->l2_len = (KB_ETH_HDR + it->tags) & 0x7f; /* a field of seven bits */
+		m->l3_len = f->v6 ? KB_IP6_HDR : KB_IP4_HDR;
+	} else {
+		csum = kb_csum_field(sum + kb_csum_reply(f, &it->q, r, dns_len + KB_UDP_HDR));
+	}
+	if (kb_unlikely(it->tags))
+		memcpy(saved, pkt, 12 + it->tags);
+	if (f->v6)
+		kb_reply_headers(pkt + it->tags, 1, f, &it->q, r, dns_len, csum);
+	else
+		kb_reply_headers(pkt + it->tags, 0, f, &it->q, r, dns_len, csum);
+	if (kb_unlikely(it->tags)) {
+		/* The addresses were taken from behind the tags. */
+		memcpy(pkt, saved + 6, 6);
+		memcpy(pkt + 6, saved, 6);
+		memcpy(pkt + 12, saved + 12, it->tags);
+	}
+}
+
+/* The reply, in the query's buffer. Returns 0 or the counter that says why the packet is left,
+ * still unchanged. */
+static inline int answer(struct kb_dpdk_engine *e, const struct kb_view *view,
+			 struct kb_burst_item *it)
+{
+	struct kb_scratch *s = &e->scratch;
+	struct rte_mbuf *m = it->m;
+	__u8 *pkt = rte_pktmbuf_mtod(m, __u8 *);
+	__u32 off = it->tags + it->flow.dns_off, dns_len;
+	int why;
+
+	s->q = it->q;
+	if (kb_answer_reads_msg(&it->q, it->value))
+		copy_words(s->msg, pkt + off, it->q.end + 7U);
+	why = kb_answer_value(view, s, it->value);
+	if (why)
+		return why;
+	dns_len = (__u32)it->q.end + s->r.len;
+	if (kb_unlikely(it->flow.dns_off + dns_len > e->mtu + KB_ETH_HDR))
+		return KB_CNT_MTU;
+	if (kb_unlikely(off + dns_len + SLACK > (__u32)m->buf_len - m->data_off))
+		return KB_CNT_NO_ROOM;
+	/* From here on the packet is no longer the query. */
+	put_headers(e, it, pkt, &s->r, dns_len);
+	copy_words(pkt + off + it->q.end, s->out, s->r.len);
+	m->data_len = (__u16)(off + dns_len);
+	m->pkt_len = off + dns_len;
+	return 0;
+}
+
+static inline __u64 stamp(struct kb_dpdk_engine *e, enum kb_phase phase, __u64 since)
+{
+	__u64 now;
+
+	if (!e->timing)
+		return 0;
+	now = rte_rdtsc();
+	e->cycles[phase] += now - since;
+	return now;
+}
+
+__u32 kb_dpdk_engine_burst(struct kb_dpdk_engine *e, __u64 now_ns, struct rte_mbuf **pkts, __u32 n,
+			   struct rte_mbuf **left)
+{
+	static const struct kb_env none;
+	const struct kb_header *hdr = e->hdr;
+	__u64 state = kb_read_once(hdr->state), start = 0, t;
+	__u32 gen = kb_gen_of(state), replicas, n_items = 0, n_left = 0, n_replies = 0;
+	struct kb_view view = {.env = &e->env, .hdr = hdr, .state = state};
+	int stale = now_ns > kb_read_once(hdr->deadline_ns);
+
+	/* Not mapped yet: every look-up is incomplete. */
+	if (kb_unlikely(e->gen[gen & 1] != gen))
+		view.env = &none;
+	replicas = (__u32)(kb_read_once(hdr->shape[gen & 1]) >> 32);
+	if (replicas > 1)
+		view.replica = e->queue % replicas;
+	if (kb_unlikely((hdr->flags & KB_FLAG_LATENCY) || e->timing))
+		start = rte_rdtsc();
+	for (__u32 i = 0; i < n && i < PREFETCH_AHEAD; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
+	for (__u32 i = 0; i < n; i++) {
+		struct kb_burst_item *it = &e->item[n_items];
+		int why;
+
+		if (i + PREFETCH_AHEAD < n)
+			rte_prefetch0(rte_pktmbuf_mtod(pkts[i + PREFETCH_AHEAD], void *));
+		it->m = pkts[i];
+		why = parse(e, &view, stale, it);
+		if (kb_unlikely(why)) {
+			e->counter[why]++;
+			left[n_left++] = pkts[i];
+			continue;
+		}
+		rte_prefetch0(it->home);
+		n_items++;
+	}
+	t = stamp(e, KB_PHASE_PARSE, start);
+	for (__u32 i = 0; i < n_items; i++) {
+		struct kb_burst_item *it = &e->item[i];
+
+		it->value = kb_lookup_from(&view, it->home, it->q.name.hash);
+		prefetch_record(&view, it->value);
+	}
+	t = stamp(e, KB_PHASE_LOOKUP, t);
+	for (__u32 i = 0; i < n_items; i++) {
+		struct kb_burst_item *it = &e->item[i];
+		int why = answer(e, &view, it);
+
+		if (kb_unlikely(why)) {
+			e->counter[why]++;
+			left[n_left++] = it->m;
+			continue;
+		}
+		e->reply_counter[n_replies] = (__u8)(kb_reply_counter(&e->scratch.r) |
+						     (e->scratch.r.tc ? KB_REPLY_TRUNCATED : 0));
+		pkts[n_replies++] = it->m;
+	}
+	stamp(e, KB_PHASE_ANSWER, t);
+	if (kb_unlikely((hdr->flags & KB_FLAG_LATENCY) && n_replies && start)) {
+		__u64 ns = (rte_rdtsc() - start) * 1000 / (rte_get_tsc_hz() / 1000000);
+
+		e->hist[(63 - __builtin_clzll(ns | 1)) & (KB_HIST_BUCKETS - 1)] += n_replies;
+	}
+	return n_replies;
+}
+
+void kb_dpdk_engine_count(struct kb_dpdk_engine *e, __u32 sent, __u32 replies, enum kb_counter why)
+{
+	for (__u32 i = 0; i < sent; i++) {
+		e->counter[e->reply_counter[i] & ~KB_REPLY_TRUNCATED]++;
+		e->counter[KB_CNT_TRUNCATED] += e->reply_counter[i] >> 7;
+	}
+	e->counter[why] += replies - sent;
+}

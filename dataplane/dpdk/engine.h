@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The DPDK engine proper: a burst of received frames in, replies out, built in the buffers that
+ * the queries came in. It knows nothing of ports, rings or pins, and no DNS rule of its own:
+ * what is answered and how is dataplane/core's, as for the other engines.
+ *
+ * A burst goes through phases over all its packets, so that one packet's cache misses pass
+ * while the others are worked on:
+ *
+ *	parse	headers, admission, question and hash; the name's bucket is prefetched
+ *	look up	the bucket; the record, if there is one, is prefetched
+ *	answer	the reply, over the query
+ *
+ * Every check comes before the first write: what is left is byte for byte what came, VLAN tags
+ * included. Tags (up to two) are kept in replies; the kernel's engines leave tagged frames.
+ *
+ * One thread, that of the worker which owns the engine; nothing is allocated.
+ */
+#ifndef KB_DPDK_ENGINE_H
+#define KB_DPDK_ENGINE_H
+
+#include <stdbool.h>
+
+#include <rte_mbuf.h>
+
+#include "dataplane/core/mapped.h"
+#include "dataplane/core/ports.h"
+
+#define KB_BURST_MAX 128
+
+enum kb_phase { KB_PHASE_PARSE, KB_PHASE_LOOKUP, KB_PHASE_ANSWER, KB_PHASE_MAX };
+
+/* One packet between the phases. */
+struct kb_burst_item {
+	struct rte_mbuf *m;
+	const struct kb_bucket *home;
+	struct kb_flow flow;
+	struct kb_query q;
+	__u64 value;
+	__u32 tags; /* bytes of VLAN tags, 0, 4 or 8 */
+};
+
+struct kb_dpdk_engine {
+	/* Set by the owner, changed between bursts only; pointers are borrowed. */
+	const struct kb_header *hdr;
+	const struct kb_icept_bucket *icept;
+	struct kb_env env;
+	__u32 gen[2];	   /* generation of env.index[], which others may have overtaken */
+	__u32 queue;	   /* selects the replica of the index */
+	__u32 mtu;	   /* of the port; longer replies are left to the kernel */
+	__u64 mac;	   /* kb_port_mac() of the port */
+	bool csum_offload; /* the port completes UDP checksums, RTE_ETH_TX_OFFLOAD_UDP_CKSUM */
+	bool timing;	   /* fill cycles[] */
+
+	/* Results, written by the worker alone. */
+	__u64 counter[KB_CNT_MAX];
+	__u64 hist[KB_HIST_BUCKETS]; /* by the time of the burst that a reply was in */
+	__u64 cycles[KB_PHASE_MAX];  /* of rte_rdtsc() */
+
+	/* Between the phases. */
+	__u8 reply_counter[KB_BURST_MAX]; /* KB_REPLY_TRUNCATED | enum kb_counter */
+	struct kb_burst_item item[KB_BURST_MAX];
+	struct kb_scratch scratch;
+};
+
+/* Everything 0 or empty; what the owner sets is not. */
+void kb_dpdk_engine_init(struct kb_dpdk_engine *e);
+
+/*
+ * Works on pkts[0..n), n <= KB_BURST_MAX. `now_ns` is CLOCK_MONOTONIC (its coarse form will do).
+ * Returns how many are replies: these are then pkts[0..], in the order of their queries; the
+ * n - replies others are in left[], which has room for n, and are counted. All still belong to
+ * the caller. Nothing that was read from the table is needed any more. The caller ends with
+ * kb_dpdk_engine_count().
+ */
+__u32 kb_dpdk_engine_burst(struct kb_dpdk_engine *e, __u64 now_ns, struct rte_mbuf **pkts, __u32 n,
+			   struct rte_mbuf **left);
+
+/* Counts the replies of the last burst: the first `sent` as answers, the others (up to `replies`)
+ * as dropped because of `why`. */
+void kb_dpdk_engine_count(struct kb_dpdk_engine *e, __u32 sent, __u32 replies, enum kb_counter why);
+
+#endif
