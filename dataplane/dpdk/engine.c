@@ -16,9 +16,6 @@ _Static_assert(KB_CNT_MAX <= KB_REPLY_TRUNCATED, "a counter's number and a bit a
 #define VLAN_TAG    4	   /* bytes */
 #define VLAN_TAGS   2	   /* that are looked behind */
 
-/* How many packets ahead the first bytes of a frame are prefetched, see bench/dpdk_engine. */
-#define PREFETCH_AHEAD 4
-
 /* An answer is copied in words up to here; longer ones by memcpy(). */
 #define WORDS_MAX 128
 /* What may be written or read behind the end of a message. */
@@ -27,6 +24,7 @@ _Static_assert(KB_CNT_MAX <= KB_REPLY_TRUNCATED, "a counter's number and a bit a
 void kb_dpdk_engine_init(struct kb_dpdk_engine *e)
 {
 	memset(e, 0, sizeof(*e));
+	e->ahead = KB_AHEAD_DEFAULT;
 }
 
 static inline __u32 vlan_tags(const __u8 *pkt, __u32 len)
@@ -203,14 +201,14 @@ __u32 kb_dpdk_engine_burst(struct kb_dpdk_engine *e, __u64 now_ns, struct rte_mb
 		view.replica = e->queue % replicas;
 	if (kb_unlikely((hdr->flags & KB_FLAG_LATENCY) || e->timing))
 		start = rte_rdtsc();
-	for (__u32 i = 0; i < n && i < PREFETCH_AHEAD; i++)
+	for (__u32 i = 0; i < n && i < e->ahead; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
 	for (__u32 i = 0; i < n; i++) {
 		struct kb_burst_item *it = &e->item[n_items];
 		int why;
 
-		if (i + PREFETCH_AHEAD < n)
-			rte_prefetch0(rte_pktmbuf_mtod(pkts[i + PREFETCH_AHEAD], void *));
+		if (i + e->ahead < n)
+			rte_prefetch0(rte_pktmbuf_mtod(pkts[i + e->ahead], void *));
 		it->m = pkts[i];
 		why = parse(e, &view, stale, it);
 		if (kb_unlikely(why)) {

@@ -27,6 +27,8 @@
 #include "dataplane/core/ports.h"
 
 #define KB_BURST_MAX 128
+/* The best of those tried, see bench/dpdk_engine. */
+#define KB_AHEAD_DEFAULT 4
 
 enum kb_phase { KB_PHASE_PARSE, KB_PHASE_LOOKUP, KB_PHASE_ANSWER, KB_PHASE_MAX };
 
@@ -49,6 +51,7 @@ struct kb_dpdk_engine {
 	__u32 queue;	   /* selects the replica of the index */
 	__u32 mtu;	   /* of the port; longer replies are left to the kernel */
 	__u64 mac;	   /* kb_port_mac() of the port */
+	__u32 ahead;	   /* frames: how far ahead of the parser they are prefetched */
 	bool csum_offload; /* the port completes UDP checksums, RTE_ETH_TX_OFFLOAD_UDP_CKSUM */
 	bool timing;	   /* fill cycles[] */
 
@@ -63,7 +66,7 @@ struct kb_dpdk_engine {
 	struct kb_scratch scratch;
 };
 
-/* Everything 0 or empty; what the owner sets is not. */
+/* Everything 0 or empty but for `ahead`; the owner sets what is its to set. */
 void kb_dpdk_engine_init(struct kb_dpdk_engine *e);
 
 /*
