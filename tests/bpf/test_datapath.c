@@ -111,7 +111,7 @@ static void assert_gone(const struct ids *ids)
 			int fd = -1;
 
 			/* The kernel frees after a grace period. */
-			for (int t = 0; t < 200; t++) {
+			for (int t = 0; t < 3000; t++) {
 				fd = fd_by_id((enum kind)k, ids->id[k][i]);
 				if (fd < 0)
 					break;
