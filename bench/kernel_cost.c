@@ -13,7 +13,12 @@
  * One round runs every row once; the medians of all rounds are printed. A row is measured
  * twice: with kernel.bpf_stats for the nanoseconds of a run, which include two
  * clock reads as the echo's do, and without for the rate.
+ *
+ * With --log N the query log takes one answer in N; a thread on the generator's CPU empties its
+ * ring. Events that found it full cost less than those that did not: their number is printed.
  */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -21,6 +26,7 @@
 #include "bench/median.h"
 #include "bench/options.h"
 #include "bench/store.h"
+#include "dataplane/core/event.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-conversion" /* in what bpftool writes */
@@ -43,7 +49,9 @@ struct bench {
 	struct echo_bpf *echo; /* owned */
 	uint32_t names[SIZES_MAX];
 	int sizes;
-	uint64_t rounds, ms;
+	uint64_t rounds, ms, log;
+	pthread_t log_reader;
+	atomic_bool log_end;
 	const char *list;
 	struct store store[SIZES_MAX];
 	struct kb_gen gen[SIZES_MAX][ROW_MAX];
@@ -138,6 +146,68 @@ static void run_round(struct bench *b, int round)
 	}
 }
 
+static int on_event(void *arg, void *data, size_t size)
+{
+	(void)arg;
+	(void)data;
+	(void)size;
+	return 0;
+}
+
+static void *log_read(void *arg)
+{
+	struct bench *b = arg;
+	struct ring_buffer *ring = NULL;
+
+	for (int i = 0; i < b->sizes; i++) {
+		int fd = bpf_map__fd(b->store[i].skel->maps.kb_events);
+
+		if (ring)
+			check("ring", ring_buffer__add(ring, fd, on_event, NULL));
+		else
+			ring = ring_buffer__new(fd, on_event, NULL, NULL);
+		if (!ring)
+			die("ring", -errno);
+	}
+	while (!b->log_end) {
+		ring_buffer__consume(ring);
+		usleep(100);
+	}
+	ring_buffer__free(ring);
+	return NULL;
+}
+
+static void log_start(struct bench *b)
+{
+	for (int i = 0; i < b->sizes; i++)
+		kb_table_set_log(b->store[i].table, (uint32_t)b->log, KB_EVENT_REPLIES);
+	check("thread", -pthread_create(&b->log_reader, NULL, log_read, b));
+}
+
+static void log_stop(struct bench *b)
+{
+	uint64_t events = 0, dropped = 0;
+	int cpus = libbpf_num_possible_cpus();
+	struct kb_percpu *rows = calloc((size_t)cpus, sizeof(*rows));
+
+	b->log_end = true;
+	pthread_join(b->log_reader, NULL);
+	for (int i = 0; rows && i < b->sizes; i++) {
+		for (uint32_t row = 0; row < KB_ENGINE_MAX; row++) {
+			int fd = bpf_map__fd(b->store[i].skel->maps.kb_percpu);
+
+			check("counters", bpf_map_lookup_elem(fd, &row, rows));
+			for (int c = 0; c < cpus; c++) {
+				events += rows[c].log_events;
+				dropped += rows[c].log_dropped;
+			}
+		}
+	}
+	free(rows);
+	printf("# query log, 1 in %llu: %llu events, %llu more found the ring full\n",
+	       (unsigned long long)b->log, (unsigned long long)events, (unsigned long long)dropped);
+}
+
 static void report(struct bench *b)
 {
 	printf("%-4s %8s %-9s %8s %10s %9s %11s %8s  %s\n", "hook", "names", "query", "ns/run",
@@ -174,6 +244,8 @@ static void parse_options(struct bench *b, int argc, char **argv)
 		{"rounds", "N", "interleaved rounds, of which medians are taken (default 5)",
 		 option_number, &b->rounds},
 		{"ms", "N", "length of each measurement (default 250)", option_number, &b->ms},
+		{"log", "N", "have the query log take one in N (default 0: off)", option_number,
+		 &b->log},
 		{0},
 	};
 
@@ -211,8 +283,12 @@ int main(int argc, char **argv)
 				 row != ROW_NXDOMAIN, row == ROW_NODATA ? 28 : 1);
 	}
 	link_count(&b.link, counter);
+	if (b.log)
+		log_start(&b);
 	for (int round = 0; round < (int)b.rounds; round++)
 		run_round(&b, round);
+	if (b.log)
+		log_stop(&b);
 	report(&b);
 	return 0;
 }

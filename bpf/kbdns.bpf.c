@@ -22,6 +22,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/answer.bpf.h"
+#include "bpf/log.bpf.h"
 
 /* TCX_NEXT and TC_ACT_UNSPEC: go on with the chain; TC_ACT_OK would end it and skip the
  * CNI's own program. */
@@ -247,12 +248,14 @@ int kbdns_tc(struct __sk_buff *skb)
 		bpf_skb_change_type(skb, PACKET_HOST);
 	kb_count_answer(cpu);
 	kb_clock_stop(cpu, start);
+	kb_log_if_on(hdr, cpu, KB_ENGINE_TC, KB_CNT_ANSWERED, start);
 	return (int)bpf_redirect_peer(skb->ifindex, 0);
 drop:
 	kb_count(cpu, KB_CNT_WRITE_FAILED);
 	return TC_ACT_SHOT;
 leave:
 	kb_count(cpu, (enum kb_counter)(why & 63));
+	kb_log_if_on(hdr, cpu, KB_ENGINE_TC, (__u32)why & 63, start);
 	return KB_TC_NEXT;
 }
 
@@ -326,12 +329,14 @@ int kbdns_xdp(struct xdp_md *ctx)
 		goto drop;
 	kb_count_answer(cpu);
 	kb_clock_stop(cpu, start);
+	kb_log_if_on(hdr, cpu, KB_ENGINE_XDP, KB_CNT_ANSWERED, start);
 	return XDP_TX;
 drop:
 	kb_count(cpu, KB_CNT_WRITE_FAILED);
 	return XDP_DROP;
 leave:
 	kb_count(cpu, (enum kb_counter)(why & 63));
+	kb_log_if_on(hdr, cpu, KB_ENGINE_XDP, (__u32)why & 63, start);
 	return XDP_PASS;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * The maps of both programs, and the answer core's access to them. Everything but
- * kb_percpu and kb_ports is the shared table of dataplane/core/layout.h.
+ * kb_percpu, kb_events and kb_ports is the shared table of dataplane/core/layout.h.
  */
 #ifndef KB_BPF_MAPS_H
 #define KB_BPF_MAPS_H
@@ -9,6 +9,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "dataplane/core/event.h"
 #include "dataplane/core/packet.h"
 #include "dataplane/core/percpu.h"
 #include "dataplane/core/ports.h"
@@ -83,6 +84,11 @@ struct {
 	__type(key, __u32);
 	__type(value, struct kb_port_conf);
 } kb_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, KB_EVENTS_SIZE);
+} kb_events SEC(".maps");
 
 struct kb_env {
 	__u32 unused;

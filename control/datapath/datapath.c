@@ -205,17 +205,23 @@ int kb_datapath_beat(struct kb_datapath *dp, uint32_t ttl_ms)
 	return 0;
 }
 
+int kb_percpu_read(const struct kb_datapath *dp, uint32_t row)
+{
+	return bpf_map_lookup_elem(dp->map_fd[KB_MAP_PERCPU], &row, dp->percpu) < 0 ? -errno : 0;
+}
+
 int kb_datapath_engine_stats(const struct kb_datapath *dp, enum kb_engine engine,
 			     uint64_t ret_counters[KB_CNT_MAX], uint64_t ret_hist[KB_HIST_BUCKETS])
 {
-	uint32_t row = engine;
+	int r;
 
 	memset(ret_counters, 0, KB_CNT_MAX * sizeof(*ret_counters));
 	memset(ret_hist, 0, KB_HIST_BUCKETS * sizeof(*ret_hist));
 	if (engine != KB_ENGINE_TC && engine != KB_ENGINE_XDP)
 		return 0;
-	if (bpf_map_lookup_elem(dp->map_fd[KB_MAP_PERCPU], &row, dp->percpu) < 0)
-		return -errno;
+	r = kb_percpu_read(dp, engine);
+	if (r < 0)
+		return r;
 	for (unsigned int c = 0; c < dp->cpus; c++) {
 		for (size_t i = 0; i < KB_CNT_MAX; i++)
 			ret_counters[i] += dp->percpu[c].counter[i];

@@ -4,7 +4,7 @@
  * attaches the programs to interfaces, beats the dead-man switch, reads the counters.
  * Only this folder knows libbpf and netlink.
  *
- *   DIR/kb_header kb_icept kb_index kb_arena kb_workers kb_percpu kb_ports   maps
+ *   DIR/kb_header kb_icept kb_index kb_arena kb_workers kb_percpu kb_ports kb_events   maps
  *   DIR/index_0 index_1 page_0000...    inner maps of kb_index and kb_arena
  *   DIR/link_tc_IFINDEX link_xdp_IFINDEX    attachments that outlive kbdnsd
  *   DIR/clsact_IFINDEX    a folder that says: the clsact qdisc there was made by us

@@ -27,7 +27,7 @@
 static const char *const map_names[KB_MAP_COUNT] = {
 	[KB_MAP_ICEPT] = "kb_icept",	 [KB_MAP_INDEX] = "kb_index",	[KB_MAP_ARENA] = "kb_arena",
 	[KB_MAP_WORKERS] = "kb_workers", [KB_MAP_PERCPU] = "kb_percpu", [KB_MAP_PORTS] = "kb_ports",
-	[KB_MAP_HEADER] = "kb_header",
+	[KB_MAP_EVENTS] = "kb_events",	 [KB_MAP_HEADER] = "kb_header",
 };
 static const char *const prog_pins[KB_PROG_COUNT] = {
 	[KB_PROG_TC] = "prog_tc",
@@ -127,8 +127,8 @@ static int reuse_maps(struct bpf_map *const maps[KB_MAP_COUNT], const char *dir)
 
 		if (fd >= 0)
 			close(fd);
-		/* Counters and ports are of this program's build; the table is not. */
-		if (r < 0 && i != KB_MAP_PERCPU && i != KB_MAP_PORTS)
+		/* Counters, ports and events are of this program's build; the table is not. */
+		if (r < 0 && i != KB_MAP_PERCPU && i != KB_MAP_PORTS && i != KB_MAP_EVENTS)
 			return 0;
 	}
 	return 1;
@@ -206,6 +206,7 @@ static int object_open(struct object *o)
 			[KB_MAP_WORKERS] = skel->maps.kb_workers,
 			[KB_MAP_PERCPU] = skel->maps.kb_percpu,
 			[KB_MAP_PORTS] = skel->maps.kb_ports,
+			[KB_MAP_EVENTS] = skel->maps.kb_events,
 			[KB_MAP_HEADER] = skel->maps.kb_header},
 		.prog = {[KB_PROG_TC] = skel->progs.kbdns_tc,
 			 [KB_PROG_XDP] = skel->progs.kbdns_xdp,

@@ -15,6 +15,7 @@ enum kb_map_id {
 	KB_MAP_WORKERS,
 	KB_MAP_PERCPU,
 	KB_MAP_PORTS,
+	KB_MAP_EVENTS,
 	KB_MAP_HEADER,
 	KB_MAP_COUNT,
 };
@@ -66,6 +67,9 @@ void kb_pin_remove(const char *dir, const char *name);
 int kb_pin_each(const char *dir, int (*fn)(const char *dir, const char *name, void *arg),
 		void *arg);
 void kb_pin_remove_like(const char *dir, const char *prefix);
+
+/* datapath.c: one engine's row of kb_percpu, into dp->percpu. 0 or -errno. */
+int kb_percpu_read(const struct kb_datapath *dp, uint32_t row);
 
 /* load.c */
 int kb_load_maps(struct kb_datapath *dp, char *err, size_t err_size);

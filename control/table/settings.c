@@ -36,6 +36,13 @@ void kb_table_set_flag(struct kb_table *t, uint8_t flag, bool on)
 	kb_write_once(t->hdr->flags, flags);
 }
 
+void kb_table_set_log(struct kb_table *t, uint32_t every, uint32_t classes)
+{
+	kb_write_once(t->hdr->log_every, every);
+	kb_write_once(t->hdr->log_classes, classes);
+	kb_table_set_flag(t, KB_FLAG_LOG, classes != 0);
+}
+
 static void zone_fill(struct kb_zone *z, const uint8_t *name, size_t len, uint8_t id, uint8_t flags)
 {
 	uint8_t tail[8] = {0}, mask[8] = {0};

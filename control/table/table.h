@@ -127,6 +127,9 @@ void kb_table_set_ttl(struct kb_table *t, uint32_t ttl_s);
 void kb_table_set_serial(struct kb_table *t, uint32_t serial);
 void kb_table_set_udp_max(struct kb_table *t, uint16_t bytes);
 void kb_table_set_flag(struct kb_table *t, uint8_t flag, bool on);
+/* The packet path reports one query in `every` of these classes (bits of enum kb_event_class);
+ * none: it reports nothing. */
+void kb_table_set_log(struct kb_table *t, uint32_t every, uint32_t classes);
 
 /* Adds a zone (wire form). `id` is 1..15 for zones that answer positively, and may be shared
  * by zones of one length, which then have the same flags; 0 for zones that only leave. Only before

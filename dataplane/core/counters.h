@@ -58,6 +58,8 @@ enum kb_engine { KB_ENGINE_TC, KB_ENGINE_XDP, KB_ENGINE_SOCKET, KB_ENGINE_DPDK, 
 
 /* The parts of the enumeration that are not answers are left or dropped. */
 #define KB_CNT_FIRST_LEFT KB_CNT_NOT_IP
+/* From here on the question of what is left has been read. */
+#define KB_CNT_FIRST_READ KB_CNT_CLASS
 
 /* Latency histogram: bucket i counts runs of [2^i, 2^(i+1)) ns. */
 #define KB_HIST_BUCKETS 32

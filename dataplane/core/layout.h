@@ -10,6 +10,7 @@
  *   kb_arena   array of maps, one page each: records, addressed by page and offset
  *   kb_workers readers outside the kernel, for grace periods: worker.h
  *   kb_percpu  per CPU and engine: counters, histogram, scratch (never shared)
+ *   kb_events  ring of struct kb_event, written by the programs while the query log is on
  *
  *   bucket (one cache line): | tag value | tag value | tag value | tag value |
  *   value:  63       62..60  59..56  55..32               31..0
@@ -275,6 +276,7 @@ enum kb_state {
 
 #define KB_FLAG_ROTATE	1
 #define KB_FLAG_LATENCY 2 /* fill the latency histogram */
+#define KB_FLAG_LOG	4 /* report queries, see event.h */
 
 /* UDP payload we accept and announce: no fragments on any path (DNS flag day 2020). */
 #define KB_UDP_MAX_DEFAULT 1232
@@ -309,6 +311,10 @@ struct kb_header {
 	/* `deadline` for readers outside the kernel, which has no jiffies to show them:
 	 * CLOCK_MONOTONIC ns. */
 	__u64 deadline_ns;
+
+	/* Of the query log, see event.h; looked at while KB_FLAG_LOG is set. */
+	__u32 log_every;   /* one query in so many is reported */
+	__u32 log_classes; /* bits of enum kb_event_class */
 
 	/* For the writer that adopts the table; readers do not look here. */
 	__u32 arena_pages;

@@ -6,11 +6,14 @@
 #ifndef KB_CORE_PERCPU_H
 #define KB_CORE_PERCPU_H
 
+#include "event.h"
 #include "packet.h"
 
 struct kb_percpu {
 	__u64 counter[KB_CNT_MAX];
 	__u64 hist[KB_HIST_BUCKETS];
+	__u64 log_events, log_dropped; /* of the query log: reported, and lost to a full ring */
+	struct kb_sampler log_sampler;
 	struct kb_flow flow;
 	struct kb_scratch s;
 };
