@@ -116,7 +116,7 @@ static void test_content(void **state)
 
 			frame_query(&q, i % 2, row->name, row->qtype, row->edns, row->edns_flags);
 			before = now_ns();
-			run(engine, &q, &r);
+			rows_run(engine, &q, &r);
 			assert_int_equal(read_ring(ring), 1);
 			check_event(engine, row, &q, &r);
 			assert_in_range(last.time_ns, before, now_ns());
@@ -140,7 +140,7 @@ static void test_duration(void **state)
 	FOR_EACH_ENGINE(engine)
 	{
 		before = now_ns();
-		run(engine, &q, &r);
+		rows_run(engine, &q, &r);
 		assert_int_equal(read_ring(ring), 1);
 		assert_in_range(last.duration_ns, 1, now_ns() - before);
 	}
@@ -173,7 +173,7 @@ static void test_classes(void **state)
 			kb_table_set_log(table, 1, on);
 			for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++) {
 				frame_query(&q, false, asked[i].name, asked[i].qtype, 0, 0);
-				run(engine, &q, &r);
+				rows_run(engine, &q, &r);
 				assert_int_equal(read_ring(ring), !!(on & asked[i].class));
 			}
 		}
@@ -226,14 +226,14 @@ static void test_sampling(void **state)
 			uint32_t places = 0;
 
 			kb_table_set_log(table, every, KB_EVENT_SUCCESS);
-			run(engine, &q, &r); /* the first block begins behind it */
+			rows_run(engine, &q, &r); /* the first block begins behind it */
 			for (uint32_t block = 0; block < 64; block++) {
 				uint32_t taken = 0;
 
 				read_ring(ring);
 				for (uint32_t i = 0; i < every; i++) {
-					run(engine, &q, &r);
-					run(engine, &foreign, &r);
+					rows_run(engine, &q, &r);
+					rows_run(engine, &foreign, &r);
 					if (!read_ring(ring))
 						continue;
 					assert_int_equal(n_events, 1);
@@ -265,7 +265,7 @@ static void test_full(void **state)
 	stats(&events_before, &dropped_before);
 	kb_table_set_log(table, 1, KB_EVENT_SUCCESS);
 	for (uint64_t i = 0; i < room - 10; i++)
-		run(KB_ENGINE_TC, &q, &r);
+		rows_run(KB_ENGINE_TC, &q, &r);
 	for (uint64_t i = 0; i < 10; i++)
 		answer("ring fills", &q, one_a);
 	kb_table_set_log(table, 1, 0);
