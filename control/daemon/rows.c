@@ -159,6 +159,9 @@ static const struct row forward[] = {
 	 FORWARD(healthcheck_broken)},
 	{"send_failed", "kbdns_forward_send_failures_total", "Replies that were lost on this node",
 	 NULL, NULL, FORWARD(send_failed)},
+	{"strays", "kbdns_forward_strays_total",
+	 "Datagrams from upstreams that nobody waits for: too late, or forged", NULL, NULL,
+	 FORWARD(strays)},
 };
 
 #define UPSTREAM(member) offsetof(struct kb_upstream_stats, member)

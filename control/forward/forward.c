@@ -210,6 +210,7 @@ void kb_forward_stats(const struct kb_forward *f, struct kb_forward_stats *ret_s
 		ADD(refused);
 		ADD(other);
 		ADD(send_failed);
+		ADD(strays);
 		ADD(healthcheck_broken);
 #undef ADD
 	}

@@ -103,6 +103,7 @@ struct kb_forward_stats {
 	uint64_t failed;      /* exchanges that ended in a SERVFAIL of our own */
 	uint64_t noerror, nxdomain, servfail, refused, other; /* replies to clients */
 	uint64_t send_failed;	     /* replies that the kernel did not take */
+	uint64_t strays;	     /* from upstreams, with an ID that nobody waits for */
 	uint64_t healthcheck_broken; /* asked although no upstream of the group is up */
 };
 

@@ -45,11 +45,11 @@ static void on_readable(struct kb_worker *w, struct kb_watch *watch, uint32_t ev
 				fail_all(w, s);
 			return;
 		}
-		if (n < 2)
-			continue;
-		x = w->by_id[w->in[0] << 8 | w->in[1]];
+		x = n < 2 ? NULL : w->by_id[w->in[0] << 8 | w->in[1]];
 		if (x && x->sock == s)
 			kb_exchange_reply(w, x, w->in, (size_t)n, false);
+		else
+			kb_count(&w->stats.strays);
 	}
 }
 

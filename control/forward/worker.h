@@ -67,7 +67,7 @@ struct kb_inbox {
 /* Counts of one worker: written by it alone, read by the main thread. */
 struct kb_worker_stats {
 	atomic_uint_fast64_t shared, exchanges, active, rejected, no_upstream, failed, noerror,
-		nxdomain, servfail, refused, other, send_failed, healthcheck_broken;
+		nxdomain, servfail, refused, other, send_failed, strays, healthcheck_broken;
 };
 
 struct kb_worker {

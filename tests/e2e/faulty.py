@@ -62,9 +62,12 @@ class _Server:
 
     def answer(self, q, data, peer, what):
         good = _reply(q, ttl={"short": 1, "brief": 3}.get(what, 60)).to_wire()
-        if what in ("drop", "silent"):
+        first = self.asked.get(what) == 1
+        if what in ("drop", "silent") or (what == "dropfirst" and first):
             return
-        if what == "slow":
+        if what == "latefirst" and first:
+            self.send(good, peer, 2.0)
+        elif what == "slow":
             self.send(good, peer, 0.6)
         elif what in ("servfail", "refused"):
             self.send(_reply(q, rcode=dns.rcode.from_text(what)).to_wire(), peer)
@@ -83,6 +86,10 @@ class _Server:
             forged.id ^= 0x5555
             self.send(forged.to_wire(), peer)
             self.send(good, peer, 0.2)
+        elif what == "manyids":  # more than any query takes to be answered
+            for _ in range(200):
+                self.send(os.urandom(2) + _reply(q, FORGED).to_wire()[2:], peer)
+            self.send(good, peer, 0.2)
         elif what == "wrongport":
             self.send(_reply(q, FORGED).to_wire(), peer, sock=self.other)
             self.send(good, peer, 0.2)
@@ -91,10 +98,25 @@ class _Server:
             asked.id = q.id
             self.send(_reply(asked, FORGED).to_wire(), peer)
             self.send(good, peer, 0.2)
+        elif what in ("wrongtype", "wrongclass"):
+            forged = bytearray(_reply(q, FORGED).to_wire())
+            forged[12 + len(q.question[0].name.to_wire()) + (1 if what == "wrongtype" else 3)] ^= 2
+            self.send(bytes(forged), peer)
+            self.send(good, peer, 0.2)
+        elif what == "query":  # the query itself
+            self.send(data, peer)
+            self.send(good, peer, 0.2)
+        elif what == "fewbytes":
+            for n in (0, 1, 11):
+                self.send(data[:n], peer)
+            self.send(good, peer, 0.2)
+        elif what == "twice":
+            self.send(good, peer)
+            self.send(_reply(q, FORGED).to_wire(), peer)
         elif what == "noquestion":
             self.send(data[:2] + b"\x84\x00" + b"\0" * 8, peer)
             self.send(good, peer, 0.2)
-        elif what in ("tc", "reset", "tcpslow"):
+        elif what in ("tc", "reset") or what.startswith("tcp"):
             r = _reply(q)
             r.flags |= dns.flags.TC
             r.answer = []
@@ -117,9 +139,18 @@ class _Server:
             if what == "reset":
                 c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return
-            w = _reply(q, count=200).to_wire(max_size=65535)
+            if what == "tcpdrop":
+                time.sleep(2)
+                return
+            r = _reply(q, FORGED if what == "tcpwrongid" else GOOD, count=200)
+            r.id ^= 0x5555 if what == "tcpwrongid" else 0
+            w = r.to_wire(max_size=65535)
             w = struct.pack("!H", len(w)) + w
-            if what == "tcpslow":  # in pieces
+            if what == "tcpcut":
+                c.sendall(w[:-100])
+            elif what == "tcpclose":
+                pass
+            elif what == "tcpslow":  # in pieces
                 for i in range(0, len(w), 1000):
                     c.sendall(w[i:i + 1000])
                     time.sleep(0.02)
