@@ -9,7 +9,7 @@ Q := $(if $(filter 1,$(V)),,@)
 SAN ?=
 VERSION := 0.1.0
 
-PKGS := libuv libcurl jansson yaml-0.1 libmicrohttpd libbpf libmnl
+PKGS := libuv libssl libcrypto libcurl jansson yaml-0.1 libmicrohttpd libbpf libmnl
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Werror
 CFLAGS ?= -O2 -g
 KB_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DKB_VERSION='"$(VERSION)"' -I. -I$(B) \

@@ -153,6 +153,12 @@ static const struct kb_option rows[] = {
 	 .arg = "DIR|configmap:NS/NAME",
 	 .help = "take stubDomains and upstreamNameservers over from kube-dns's ConfigMap, and "
 		 "follow its changes: from the API server, or from the folder where it is mounted"},
+	{.name = "tls-ca",
+	 .type = KB_OPT_PATH,
+	 .offset = AT(tls_ca),
+	 .arg = "FILE",
+	 .help = "PEM file of the authorities that servers at tls:// have to be certified by, "
+		 "under their SERVERNAME or else their address; default: the system's"},
 	{.name = "upstream-policy",
 	 .type = KB_OPT_CHOICE,
 	 .offset = AT(upstream_policy),

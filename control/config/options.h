@@ -66,6 +66,7 @@ struct kb_options {
 	struct kb_strings stub_domain; /* each one good for kb_parse_stub */
 	char *kube_dns_config;	       /* owned or NULL; folder or configmap:NS/NAME */
 	unsigned int upstream_policy;  /* enum kb_policy */
+	char *tls_ca;		       /* owned or NULL: the system's */
 	uint64_t forward_threads;
 	uint64_t max_concurrent;
 	uint64_t cache_size; /* bytes; 0: off */

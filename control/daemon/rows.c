@@ -170,6 +170,19 @@ static const struct row upstream[] = {
 	{"queries", "kbdns_upstream_queries_total", "Queries sent over UDP", NULL, NULL,
 	 UPSTREAM(queries)},
 	{"tcp", "kbdns_upstream_tcp_total", "Queries sent over TCP", NULL, NULL, UPSTREAM(tcp)},
+	{"tls", "kbdns_upstream_tls_total", "Queries sent over TLS", NULL, NULL, UPSTREAM(tls)},
+	{"connects", "kbdns_upstream_connects_total", "Connections tried, for TCP and TLS", NULL,
+	 NULL, UPSTREAM(connects)},
+	{"reused", "kbdns_upstream_reused_total",
+	 "Queries sent over a connection that was there already", NULL, NULL, UPSTREAM(reused)},
+	{"tls_handshakes", "kbdns_upstream_tls_handshakes_total", "TLS handshakes that succeeded",
+	 NULL, NULL, UPSTREAM(tls_handshakes)},
+	{"tls_resumed", "kbdns_upstream_tls_resumed_total",
+	 "TLS handshakes that took up an earlier session", NULL, NULL, UPSTREAM(tls_resumed)},
+	{"tls_untrusted", "kbdns_upstream_tls_failures_total", "TLS handshakes that failed",
+	 "reason", "certificate", UPSTREAM(tls_untrusted)},
+	{"tls_failures", "kbdns_upstream_tls_failures_total", NULL, "reason", "other",
+	 UPSTREAM(tls_failures)},
 	{"replies", "kbdns_upstream_replies_total", "Good replies", NULL, NULL, UPSTREAM(replies)},
 	{"timeouts", "kbdns_upstream_timeouts_total", "Queries without a reply in time", NULL, NULL,
 	 UPSTREAM(timeouts)},
@@ -261,6 +274,7 @@ void kb_rows_export(struct kb_metrics *m, enum kb_rows which, const void *const 
 			kb_metrics_family(m, row->metric, type_of(row->metric), row->help);
 		for (size_t s = 0; s < n; s++)
 			kb_metrics_u64(m, value_of(row, stats[s]), label ? label : row->label,
-				       label ? values[s] : row->value, NULL);
+				       label ? values[s] : row->value, label ? row->label : NULL,
+				       row->value, NULL);
 	}
 }

@@ -67,19 +67,12 @@ static int check_given(const struct kb_daemon *d, const char *option,
 	char text[KB_UPSTREAM_TEXT_MAX];
 
 	for (size_t i = 0; i < n; i++) {
-		kb_format_upstream(&specs[i], text);
-		if (is_ourselves(d, &specs[i].at)) {
-			snprintf(err, err_size,
-				 "%s %s: this is our own --listen address, name another server",
-				 option, text);
-			return -ELOOP;
-		}
-		if (specs[i].tls) {
-			snprintf(err, err_size,
-				 "%s %s: this kbdnsd has no DNS over TLS, give a plain address",
-				 option, text);
-			return -EOPNOTSUPP;
-		}
+		if (!is_ourselves(d, &specs[i].at))
+			continue;
+		snprintf(err, err_size,
+			 "%s %s: this is our own --listen address, name another server", option,
+			 kb_format_upstream(&specs[i], text));
+		return -ELOOP;
 	}
 	return 0;
 }
@@ -322,6 +315,7 @@ int kb_daemon_forward_start(struct kb_daemon *d, char *err, size_t err_size)
 		.max_concurrent = (unsigned int)o->max_concurrent,
 		.udp_max = (uint16_t)o->max_udp_size,
 		.cache = o->cache_size ? &cache : NULL,
+		.tls_ca = o->tls_ca,
 		.deliver = deliver,
 		.arg = d,
 	};

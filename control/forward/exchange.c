@@ -127,7 +127,6 @@ static struct kb_exchange *exchange_new(struct kb_worker *w)
 	else
 		return NULL;
 	memset(x, 0, sizeof(*x));
-	x->tcp.fd = -1;
 	x->rcode = KB_RCODE_SERVFAIL;
 	x->routes = kb_routes_ref(w->routes);
 	x->end_ms = w->now_ms + KB_FORWARD_BUDGET_MS;
@@ -140,16 +139,36 @@ static struct kb_exchange *exchange_new(struct kb_worker *w)
 	return x;
 }
 
+int kb_exchange_take_id(struct kb_worker *w, struct kb_exchange *x)
+{
+	for (int i = 0; i < 64; i++) {
+		uint16_t id = (uint16_t)kb_worker_random(w);
+
+		if (!w->by_id[id]) {
+			w->by_id[id] = x;
+			x->id = id;
+			return 0;
+		}
+	}
+	return -EAGAIN;
+}
+
+void kb_exchange_drop_id(struct kb_worker *w, struct kb_exchange *x)
+{
+	w->by_id[x->id] = NULL;
+}
+
 /* Lets go of what the attempt holds. */
-static void attempt_end(struct kb_worker *w, struct kb_exchange *x)
+static void attempt_end(struct kb_worker *w, struct kb_exchange *x, bool timeout)
 {
 	kb_upsock_done(w, x);
-	kb_uptcp_done(x);
+	kb_upconn_done(w, x, timeout);
+	x->waits = false;
 }
 
 static void exchange_free(struct kb_worker *w, struct kb_exchange *x)
 {
-	attempt_end(w, x);
+	attempt_end(w, x, false);
 	for (struct kb_exchange **at = bucket_of(w, &x->ask); *at; at = &(*at)->chain) {
 		if (*at == x) {
 			*at = x->chain;
@@ -270,21 +289,35 @@ static void upstream_lives(struct kb_exchange *x)
 		kb_log_limited(KB_LOG_INFO, 5, "upstream %s answers again", u->text);
 }
 
-/* Asks x->upstream, over UDP unless its group is for TCP. 0 or -errno. */
-static int ask_upstream(struct kb_worker *w, struct kb_exchange *x)
+/* Asks x->upstream, over UDP or a connection. 0 or -errno. */
+static int ask_over(struct kb_worker *w, struct kb_exchange *x, bool tcp)
 {
-	bool tcp = x->group && x->group->options.force_tcp;
-	int r = tcp ? kb_uptcp_start(w, x) : kb_upsock_send(w, x);
+	struct kb_upstream *u = x->upstream;
+	int r = tcp ? kb_upconn_send(w, x) : kb_upsock_send(w, x);
 
+	if (r == -EBUSY) {
+		x->waits = true;
+		set_deadline(w, x);
+		return 0;
+	}
 	if (r < 0) {
-		attempt_end(w, x);
-		upstream_failed(x->upstream, &x->upstream->errors);
+		/* Only what it does itself is held against an upstream. */
+		if (r != -EHOSTDOWN)
+			upstream_failed(u, &u->errors);
 		return r;
 	}
-	kb_count_shared(tcp ? &x->upstream->tcp : &x->upstream->queries);
+	kb_count_shared(!tcp ? &u->queries : u->spec.tls ? &u->tls : &u->tcp);
 	x->sent_us = kb_worker_now_us();
 	set_deadline(w, x);
 	return 0;
+}
+
+static int ask_upstream(struct kb_worker *w, struct kb_exchange *x)
+{
+	struct kb_upstream *u = x->upstream;
+	bool tcp = x->group ? x->group->options.force_tcp : atomic_load(&u->force_tcp);
+
+	return ask_over(w, x, tcp || u->spec.tls);
 }
 
 static bool all_tried(const struct kb_exchange *x)
@@ -306,7 +339,7 @@ static void attempt(struct kb_worker *w, struct kb_exchange *x)
 		x->upstream = x->group->v[i];
 		x->tried |= 1U << i;
 		x->tries++;
-		x->plain = false;
+		x->plain = x->resent = false;
 		if (!kb_upstream_is_up(x->upstream))
 			kb_count(&w->stats.healthcheck_broken);
 	} while (ask_upstream(w, x) < 0);
@@ -316,7 +349,7 @@ void kb_exchange_failed(struct kb_worker *w, struct kb_exchange *x, bool timeout
 {
 	struct kb_upstream *u = x->upstream;
 
-	attempt_end(w, x);
+	attempt_end(w, x, timeout);
 	upstream_failed(u, timeout ? &u->timeouts : &u->errors);
 	if (x->group) {
 		serve_stale(w, x);
@@ -327,22 +360,39 @@ void kb_exchange_failed(struct kb_worker *w, struct kb_exchange *x, bool timeout
 	}
 }
 
-/* Asks the same upstream again without EDNS (RFC 6891 section 6.2.2). */
-static void ask_plain(struct kb_worker *w, struct kb_exchange *x)
+/* Asks the same upstream again; if that does not work, the next one. */
+static void ask_again(struct kb_worker *w, struct kb_exchange *x, bool tcp)
 {
-	attempt_end(w, x);
-	x->plain = true;
-	if (ask_upstream(w, x) < 0)
+	attempt_end(w, x, false);
+	if (ask_over(w, x, tcp) == 0)
+		return;
+	if (x->group) {
+		serve_stale(w, x);
 		attempt(w, x);
+	} else {
+		kb_count_shared(&x->upstream->probe_failures);
+		kb_exchange_drop(w, x);
+	}
 }
 
-static void ask_tcp(struct kb_worker *w, struct kb_exchange *x)
+/* There was no room on a connection; it tries again, within the time that it had. */
+static void ask_waiting(struct kb_worker *w, struct kb_exchange *x)
 {
-	attempt_end(w, x);
-	kb_count_shared(&x->upstream->tcp);
-	set_deadline(w, x);
-	if (kb_uptcp_start(w, x) < 0)
+	uint64_t deadline_ms = x->deadline_ms;
+
+	ask_again(w, x, true);
+	if (x->waits)
+		x->deadline_ms = deadline_ms;
+}
+
+void kb_exchange_resend(struct kb_worker *w, struct kb_exchange *x)
+{
+	if (x->resent) {
 		kb_exchange_failed(w, x, false);
+		return;
+	}
+	x->resent = true;
+	ask_again(w, x, true);
 }
 
 void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t *msg, size_t len,
@@ -367,18 +417,19 @@ void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t
 		  (m.rcode == KB_RCODE_FORMERR || m.rcode == KB_RCODE_NOTIMP);
 	if (no_edns) {
 		upstream_lives(x);
-		ask_plain(w, x);
+		x->plain = true; /* RFC 6891 section 6.2.2 */
+		ask_again(w, x, tcp);
 	} else if (verdict == KB_RELAY_BAD || m.rcode > 15) {
 		kb_count_shared(&x->upstream->rejected);
 		kb_exchange_failed(w, x, false);
 	} else if (m.flags2 & KB_TC && !tcp) {
-		ask_tcp(w, x);
+		ask_again(w, x, true);
 	} else {
 		upstream_lives(x);
 		if ((m.rcode == KB_RCODE_SERVFAIL || m.rcode == KB_RCODE_REFUSED) &&
 		    !all_tried(x)) {
 			x->rcode = (uint8_t)m.rcode;
-			attempt_end(w, x);
+			attempt_end(w, x, false);
 			attempt(w, x);
 			return;
 		}
@@ -463,6 +514,8 @@ void kb_exchange_sweep(struct kb_worker *w)
 		next = x->next;
 		if (w->now_ms >= x->deadline_ms)
 			kb_exchange_failed(w, x, true);
+		else if (x->waits)
+			ask_waiting(w, x);
 	}
 	if (w->index != 0 || !w->routes)
 		return;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/forward/uptls.h"
 #include "control/forward/worker.h"
 #include "dataplane/core/dns.h"
 
@@ -21,6 +22,7 @@ struct kb_forward {
 	struct kb_forward_config config;
 	uv_loop_t *loop;	    /* borrowed */
 	struct kb_cache *cache;	    /* owned, NULL: none */
+	struct kb_tls *tls;	    /* owned */
 	struct kb_worker **workers; /* owned, each of them */
 	unsigned int n_workers;
 
@@ -40,6 +42,11 @@ struct kb_forward {
 uint16_t kb_forward_udp_max(const struct kb_forward *f)
 {
 	return f->config.udp_max;
+}
+
+struct kb_tls *kb_forward_tls(const struct kb_forward *f)
+{
+	return f->tls;
 }
 
 struct kb_cache *kb_forward_cache(const struct kb_forward *f)
@@ -241,6 +248,7 @@ void kb_forward_free(struct kb_forward *f)
 	}
 	kb_routes_unref(f->routes);
 	kb_cache_free(f->cache);
+	kb_tls_free(f->tls);
 	pthread_mutex_destroy(&f->lock);
 	pthread_mutex_destroy(&f->out_lock);
 	uv_close((uv_handle_t *)&f->async, on_closed);
@@ -284,12 +292,16 @@ int kb_forward_new(uv_loop_t *loop, const struct kb_forward_config *config,
 			f = NULL;
 		}
 	}
-	if (f && config->cache)
+	*err = '\0';
+	if (r == 0)
+		r = kb_tls_new(config->tls_ca, &f->tls, err, err_size);
+	if (r == 0 && config->cache)
 		r = kb_cache_new(config->cache, &f->cache);
 	if (r == 0)
 		r = workers_start(f);
 	if (r < 0) {
-		snprintf(err, err_size, "forwarder: %s", strerror(-r));
+		if (!*err)
+			snprintf(err, err_size, "forwarder: %s", strerror(-r));
 		kb_forward_free(f);
 		return r;
 	}

@@ -27,7 +27,8 @@
  * KB_FORWARD_ATTEMPT_MS with upstreams of its group, one after the other, within
  * KB_FORWARD_BUDGET_MS; then SERVFAIL. That is less than the 5 s after which resolvers ask again.
  * SERVFAIL and REFUSED from one upstream make it try the others first. UDP, and TCP when the
- * reply is truncated.
+ * reply is truncated; TCP alone, where a group says so; TLS alone, where an upstream says so: there
+ * is no way back to plain text. Connections are kept and carry many queries at a time (upconn.c).
  *
  * The cache (cache.h) is looked up by the main loop and filled by workers; names of the cluster are
  * never in it, the table has them. An expired answer is given when the first upstream has
@@ -40,7 +41,9 @@
  * drawn from getrandom(2); the question has to be the one that was asked (RFC 5452).
  *
  * Bounded: exchanges (max_concurrent in all, over workers), clients that wait for them, the
- * inbox and the outbox; what does not fit is answered SERVFAIL at once and counted.
+ * inbox and the outbox; what does not fit is answered SERVFAIL at once and counted. Sockets and
+ * connections, and what waits on one: a query that has no room waits as long as it would for a
+ * reply.
  */
 #ifndef KB_FORWARD_FORWARD_H
 #define KB_FORWARD_FORWARD_H
@@ -86,6 +89,7 @@ struct kb_forward_config {
 	unsigned int max_concurrent;
 	uint16_t udp_max;		     /* of our own OPT record, to clients and upstreams */
 	const struct kb_cache_config *cache; /* copied; NULL: nothing is kept */
+	const char *tls_ca;		     /* as kb_tls_new takes it */
 	/* A reply for a TCP client; main loop's thread. */
 	void (*deliver)(void *arg, uint64_t conn, const uint8_t *msg, size_t len);
 	void *arg;

@@ -8,8 +8,11 @@
 #include "control/forward/question.h"
 #include "dataplane/core/dns.h"
 
-#define OPT_LEN 11
-#define RA	0x80
+#define OPT_LEN	       11
+#define OPTION_FIXED   4  /* code and length */
+#define OPTION_PADDING 12 /* RFC 7830 */
+#define PAD_TO	       128
+#define RA	       0x80
 
 bool kb_ask_same(const struct kb_ask *a, const struct kb_ask *b)
 {
@@ -47,6 +50,17 @@ size_t kb_relay_query(const struct kb_ask *ask, uint16_t id, uint16_t udp_max, u
 		len += put_opt(out + len, udp_max, ask->dnssec_ok);
 	}
 	return len;
+}
+
+size_t kb_relay_pad(uint8_t *query, size_t len)
+{
+	size_t padded = (len + OPTION_FIXED + PAD_TO - 1) / PAD_TO * PAD_TO;
+
+	memset(query + len, 0, padded - len);
+	put16(query + len - 2, (unsigned int)(padded - len)); /* of the OPT record's data */
+	put16(query + len, OPTION_PADDING);
+	put16(query + len + 2, (unsigned int)(padded - len - OPTION_FIXED));
+	return padded;
 }
 
 enum kb_relay_verdict kb_relay_read(const struct kb_ask *ask, uint16_t id, const uint8_t *msg,

@@ -17,8 +17,9 @@
 
 #include "control/forward/message.h"
 
-#define KB_QUESTION_MAX	   (255 + 4)
-#define KB_RELAY_QUERY_MAX (12 + KB_QUESTION_MAX + 11)
+#define KB_QUESTION_MAX	    (255 + 4)
+#define KB_RELAY_QUERY_MAX  (12 + KB_QUESTION_MAX + 11)
+#define KB_RELAY_PADDED_MAX ((KB_RELAY_QUERY_MAX + 4 + 127) / 128 * 128)
 
 /* What was asked. Two questions that are the same by kb_ask_same have one answer. */
 struct kb_ask {
@@ -39,6 +40,11 @@ bool kb_ask_same(const struct kb_ask *a, const struct kb_ask *b);
  * 0: without an OPT record. It always has AD, so that the reply is good for those who want to know
  * AD and for those who do not. */
 size_t kb_relay_query(const struct kb_ask *ask, uint16_t id, uint16_t udp_max, uint8_t *out);
+
+/* Makes room for padding to a multiple of 128 bytes (RFC 8467 section 4.1) in a query that ends in
+ * its OPT record, so that its length on an encrypted connection says little; returns the new
+ * length, at most KB_RELAY_PADDED_MAX. */
+size_t kb_relay_pad(uint8_t *query, size_t len);
 
 /* What of a message is passed on; as in struct kb_message. */
 struct kb_relay {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/forward/uptls.h"
+
 socklen_t kb_sockaddr_make(const struct kb_addr_port *at, union kb_sockaddr *ret)
 {
 	memset(ret, 0, sizeof(*ret));
@@ -19,6 +21,21 @@ socklen_t kb_sockaddr_make(const struct kb_addr_port *at, union kb_sockaddr *ret
 	ret->in.sin_port = htons(at->port);
 	memcpy(&ret->in.sin_addr, at->addr.b, 4);
 	return sizeof(ret->in);
+}
+
+struct kb_upstream *kb_upstream_ref(struct kb_upstream *u)
+{
+	atomic_fetch_add(&u->refs, 1);
+	return u;
+}
+
+void kb_upstream_unref(struct kb_upstream *u)
+{
+	if (atomic_fetch_sub(&u->refs, 1) > 1)
+		return;
+	kb_tls_forget(u);
+	pthread_mutex_destroy(&u->session_lock);
+	free(u);
 }
 
 void kb_upstream_latency(struct kb_upstream *u, uint64_t us)
@@ -42,6 +59,13 @@ void kb_upstream_stats(struct kb_upstream *u, struct kb_upstream_stats *ret_stat
 		GET(errors),
 		GET(rejected),
 		GET(tcp),
+		GET(tls),
+		GET(connects),
+		GET(reused),
+		GET(tls_handshakes),
+		GET(tls_resumed),
+		GET(tls_untrusted),
+		GET(tls_failures),
 		GET(probes),
 		GET(probe_failures),
 	};
@@ -81,12 +105,14 @@ static int make_upstream(struct kb_routes *r, const struct kb_upstream_spec *spe
 		u = calloc(1, sizeof(*u));
 		if (!u)
 			return -ENOMEM;
+		pthread_mutex_init(&u->session_lock, NULL);
 		u->spec = *spec;
 		u->addr_len = kb_sockaddr_make(&spec->at, &u->addr);
 		kb_format_upstream(spec, u->text);
 	}
 	atomic_store(&u->max_fails, 0);
-	atomic_fetch_add(&u->refs, 1);
+	atomic_store(&u->force_tcp, false);
+	kb_upstream_ref(u);
 	*ret = r->upstreams[r->n_upstreams++] = u;
 	return 0;
 }
@@ -111,6 +137,8 @@ static int add_upstream(struct kb_routes *r, struct kb_group *group,
 		return err;
 	if (max_fails && (!u->max_fails || max_fails < u->max_fails))
 		atomic_store(&u->max_fails, max_fails);
+	if (group->options.force_tcp)
+		atomic_store(&u->force_tcp, true);
 	if (!has(group, u))
 		group->v[group->n++] = u;
 	return 0;
@@ -270,10 +298,8 @@ void kb_routes_unref(struct kb_routes *routes)
 {
 	if (!routes || atomic_fetch_sub(&routes->refs, 1) > 1)
 		return;
-	for (size_t i = 0; i < routes->n_upstreams; i++) {
-		if (atomic_fetch_sub(&routes->upstreams[i]->refs, 1) == 1)
-			free(routes->upstreams[i]);
-	}
+	for (size_t i = 0; i < routes->n_upstreams; i++)
+		kb_upstream_unref(routes->upstreams[i]);
 	for (uint32_t i = 0; routes->stubs && i <= routes->stubs_mask; i++)
 		free(routes->stubs[i]);
 	free(routes->stubs);

@@ -13,6 +13,7 @@
 #define KB_FORWARD_ROUTES_H
 
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,17 +37,28 @@ union kb_sockaddr {
 /* Fills it and returns its length. */
 socklen_t kb_sockaddr_make(const struct kb_addr_port *at, union kb_sockaddr *ret);
 
+struct ssl_session_st; /* OpenSSL's SSL_SESSION */
+
 struct kb_upstream {
-	atomic_uint refs; /* of routes */
+	atomic_uint refs; /* of routes, and of connections */
 	struct kb_upstream_spec spec;
 	union kb_sockaddr addr;
 	socklen_t addr_len;
 	char text[KB_UPSTREAM_TEXT_MAX];
 
-	atomic_uint fails;     /* in a row */
-	atomic_uint max_fails; /* of the newest routes */
-	/* Counts, any worker. */
-	atomic_uint_fast64_t queries, replies, timeouts, errors, rejected, tcp, probes,
+	atomic_uint fails; /* in a row */
+	/* Of the newest routes. */
+	atomic_uint max_fails;
+	atomic_bool force_tcp; /* a group's: probes go the same way */
+	/* Connections (upconn.c). No new one before, and no second query on one that waits for a
+	 * reply before; times of the workers' clock. */
+	atomic_uint connect_fails; /* in a row */
+	atomic_uint_fast64_t connect_at_ms, single_until_ms;
+	pthread_mutex_t session_lock;
+	struct ssl_session_st *session; /* owned, NULL: none; to resume (uptls.c) */
+	/* Counts, any worker; see struct kb_upstream_stats. */
+	atomic_uint_fast64_t queries, replies, timeouts, errors, rejected, tcp, tls, connects,
+		reused, tls_handshakes, tls_resumed, tls_untrusted, tls_failures, probes,
 		probe_failures;
 	/* Of good replies: how many took up to KB_LATENCY_FIRST_US << i, the last one longer
 	 * than all of these; and their sum. */
@@ -71,9 +83,18 @@ static inline bool kb_upstream_is_up(struct kb_upstream *u)
 
 /* uint64_t, since rows of them are shown by offset. */
 struct kb_upstream_stats {
-	uint64_t up, queries, replies, timeouts, errors, rejected, tcp, probes, probe_failures;
+	uint64_t up;
+	uint64_t queries, tcp, tls; /* sent, by transport */
+	uint64_t replies, timeouts, errors, rejected;
+	uint64_t connects, reused; /* connections tried; queries on one that was there */
+	uint64_t tls_handshakes, tls_resumed;
+	uint64_t tls_untrusted; /* handshakes that failed for the certificate */
+	uint64_t tls_failures;	/* and for other reasons */
+	uint64_t probes, probe_failures;
 };
 
+struct kb_upstream *kb_upstream_ref(struct kb_upstream *u);
+void kb_upstream_unref(struct kb_upstream *u);
 void kb_upstream_latency(struct kb_upstream *u, uint64_t us);
 void kb_upstream_stats(struct kb_upstream *u, struct kb_upstream_stats *ret_stats);
 

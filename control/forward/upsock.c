@@ -104,38 +104,24 @@ static int sock_choose(struct kb_worker *w, const struct kb_upstream *u, struct 
 	return 0;
 }
 
-/* A random ID that no exchange of this worker has. */
-static int id_choose(struct kb_worker *w, uint16_t *ret_id)
-{
-	for (int i = 0; i < 64; i++) {
-		uint16_t id = (uint16_t)kb_worker_random(w);
-
-		if (!w->by_id[id]) {
-			*ret_id = id;
-			return 0;
-		}
-	}
-	return -EAGAIN;
-}
-
 int kb_upsock_send(struct kb_worker *w, struct kb_exchange *x)
 {
 	uint8_t query[KB_RELAY_QUERY_MAX];
 	struct kb_upsock *s;
-	uint16_t id;
 	size_t len;
 	int r = sock_choose(w, x->upstream, &s);
 
 	if (r == 0)
-		r = id_choose(w, &id);
+		r = kb_exchange_take_id(w, x);
 	if (r < 0)
 		return r;
-	len = kb_relay_query(&x->ask, id, x->plain ? 0 : kb_forward_udp_max(w->forward), query);
-	if (send(s->watch.fd, query, len, MSG_DONTWAIT) < 0)
-		return -errno;
-	x->id = id;
+	len = kb_relay_query(&x->ask, x->id, x->plain ? 0 : kb_forward_udp_max(w->forward), query);
+	if (send(s->watch.fd, query, len, MSG_DONTWAIT) < 0) {
+		r = -errno;
+		kb_exchange_drop_id(w, x);
+		return r;
+	}
 	x->sock = s;
-	w->by_id[id] = x;
 	s->in_flight++;
 	s->used_ms = w->now_ms;
 	if (++s->uses >= KB_SOCK_USES)
@@ -149,7 +135,7 @@ void kb_upsock_done(struct kb_worker *w, struct kb_exchange *x)
 
 	if (!s)
 		return;
-	w->by_id[x->id] = NULL;
+	kb_exchange_drop_id(w, x);
 	x->sock = NULL;
 	if (--s->in_flight == 0 && s->retired)
 		sock_close(s);

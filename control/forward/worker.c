@@ -18,7 +18,7 @@
 #define WAITERS	      4	  /* clients for each exchange, on average */
 #define INBOX_MIN     256
 #define INBOX_TURN    256
-#define SWEEP_SOCK_MS 5000
+#define SWEEP_SOCK_MS 1000
 
 static uint64_t now_us(void)
 {
@@ -145,6 +145,7 @@ static void *run(void *arg)
 		}
 		if (w->now_ms - socks_ms >= SWEEP_SOCK_MS) {
 			kb_upsock_sweep(w);
+			kb_upconn_sweep(w);
 			socks_ms = w->now_ms;
 		}
 	}
@@ -189,6 +190,8 @@ int kb_worker_start(struct kb_worker *w, struct kb_forward *f, unsigned int inde
 	pthread_mutex_init(&w->inbox.lock, NULL);
 	for (size_t i = 0; i < KB_SOCKS_MAX; i++)
 		w->socks[i].watch.fd = -1;
+	for (size_t i = 0; i < KB_CONNS_MAX; i++)
+		w->conns[i].watch.fd = -1;
 	w->wake = (struct kb_watch){on_wake, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (w->wake.fd < 0 || w->epoll < 0)
@@ -216,6 +219,7 @@ void kb_worker_stop(struct kb_worker *w)
 		if (w->socks[i].watch.fd >= 0)
 			close(w->socks[i].watch.fd);
 	}
+	kb_upconn_close_all(w);
 	if (w->wake.fd >= 0)
 		close(w->wake.fd);
 	if (w->epoll >= 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the forwarder's files share: worker.c, exchange.c, upsock.c, forward.c. */
+/* What the forwarder's files share: worker.c, exchange.c, upsock.c, upconn.c, forward.c. */
 #ifndef KB_FORWARD_WORKER_H
 #define KB_FORWARD_WORKER_H
 
@@ -11,6 +11,8 @@
 #define KB_SOCKS_UPSTREAM  16  /* of one upstream */
 #define KB_SOCK_USES	   500 /* queries, then the port is changed */
 #define KB_SOCK_IDLE_MS	   30000
+#define KB_CONNS_MAX	   128 /* connections of a worker, all upstreams together */
+#define KB_CONNS_UPSTREAM  32  /* to one upstream */
 #define KB_TCP_MESSAGE_MAX 65535
 
 struct kb_worker;
@@ -31,13 +33,36 @@ struct kb_upsock {
 	uint64_t used_ms;
 };
 
+enum kb_conn_state {
+	KB_CONN_NONE, /* the slot is free */
+	KB_CONN_CONNECTING,
+	KB_CONN_HANDSHAKE,
+	KB_CONN_OPEN,
+	KB_CONN_CLOSING, /* those that waited on it are being told */
+};
+
+/* A TCP or TLS connection to one upstream (upconn.c). */
+struct kb_upconn {
+	struct kb_watch watch;
+	enum kb_conn_state state;
+	struct kb_upstream *upstream; /* a reference */
+	struct ssl_st *tls;	      /* owned, NULL: plain TCP */
+	uint32_t events;	      /* that epoll watches for */
+	uint32_t in_flight;
+	bool answered; /* has brought a reply */
+	bool retired;  /* takes no more queries */
+	bool busy;     /* being read: it has to stay */
+	uint64_t opened_ms, used_ms, heard_ms;
+	uint8_t *in, *out; /* owned: one message of the peer; queries not yet written */
+	size_t in_len, out_len;
+};
+
 struct kb_waiter {
 	struct kb_waiter *next;
 	struct kb_client client;
 };
 
 struct kb_exchange {
-	struct kb_watch tcp;		/* the connection, while there is one */
 	struct kb_exchange *next, **at; /* list of the active ones */
 	struct kb_exchange *chain;	/* of its hash bucket */
 	struct kb_waiter *waiters;	/* owned; none: a probe */
@@ -45,17 +70,16 @@ struct kb_exchange {
 	struct kb_routes *routes;     /* a reference */
 	struct kb_group *group;	      /* borrowed from it; NULL: a probe */
 	struct kb_upstream *upstream; /* borrowed from it: the one being asked */
-	struct kb_upsock *sock;	      /* NULL: none, or TCP */
+	struct kb_upsock *sock;	      /* over UDP: the socket, while it waits */
+	struct kb_upconn *conn;	      /* over a connection: that */
 	uint32_t tried;		      /* bits of the group's */
 	uint8_t tries;
 	uint8_t rcode; /* what to say in the end; SERVFAIL, or an upstream's */
 	bool plain;    /* without OPT: this upstream does not know EDNS */
-	uint16_t id;
+	bool waits;    /* for room on a connection */
+	bool resent;   /* its connection was closed by the other side, and this is its second */
+	uint16_t id;   /* while it has sock or conn */
 	uint64_t sent_us, deadline_ms, end_ms;
-	/* TCP: what is written or read. */
-	uint8_t *buf; /* owned, frame length included */
-	size_t pos, len;
-	bool writing;
 };
 
 struct kb_inbox {
@@ -96,6 +120,7 @@ struct kb_worker {
 	size_t n_buckets;
 	struct kb_exchange *by_id[65536];
 	struct kb_upsock socks[KB_SOCKS_MAX];
+	struct kb_upconn conns[KB_CONNS_MAX];
 
 	uint8_t random[256];
 	size_t random_left;
@@ -130,26 +155,37 @@ uint64_t kb_worker_now_us(void);
 /* Takes over the client's chase. */
 void kb_exchange_start(struct kb_worker *w, struct kb_client *client);
 void kb_exchange_probe(struct kb_worker *w, struct kb_upstream *u);
-/* A message came for x over UDP or TCP, or its attempt has failed. */
+/* A message came for x over UDP or a connection, or its attempt has failed. */
 void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t *msg, size_t len,
 		       bool tcp);
+/* The other side has closed the connection that x waits on, which was good until then. */
+void kb_exchange_resend(struct kb_worker *w, struct kb_exchange *x);
 void kb_exchange_failed(struct kb_worker *w, struct kb_exchange *x, bool timeout);
 void kb_exchange_sweep(struct kb_worker *w);
 /* Without a word to anybody. */
 void kb_exchange_drop(struct kb_worker *w, struct kb_exchange *x);
 
+/* A random ID that no exchange of this worker has; it belongs to x now. 0 or -EAGAIN. */
+int kb_exchange_take_id(struct kb_worker *w, struct kb_exchange *x);
+void kb_exchange_drop_id(struct kb_worker *w, struct kb_exchange *x);
+
 /* upsock.c */
 int kb_upsock_send(struct kb_worker *w, struct kb_exchange *x);
 void kb_upsock_done(struct kb_worker *w, struct kb_exchange *x);
 void kb_upsock_sweep(struct kb_worker *w);
-/* uptcp.c */
-int kb_uptcp_start(struct kb_worker *w, struct kb_exchange *x);
-void kb_uptcp_done(struct kb_exchange *x);
+/* upconn.c: over TLS or TCP, as the upstream is. -EHOSTDOWN: it has just refused connections, and
+ * is left alone for a moment; -EBUSY: there is no room on connections to it now. */
+int kb_upconn_send(struct kb_worker *w, struct kb_exchange *x);
+/* `timeout`: it has waited in vain. */
+void kb_upconn_done(struct kb_worker *w, struct kb_exchange *x, bool timeout);
+void kb_upconn_sweep(struct kb_worker *w);
+void kb_upconn_close_all(struct kb_worker *w);
 
 /* forward.c: newest routes, a reference for the caller; NULL while they are as `version`. */
 struct kb_routes *kb_forward_new_routes(struct kb_forward *f, unsigned int *version);
 /* A reply for a TCP client goes to the main loop. False if there is no room. */
 bool kb_forward_put_out(struct kb_forward *f, uint64_t conn, const uint8_t *msg, size_t len);
+struct kb_tls *kb_forward_tls(const struct kb_forward *f);
 /* NULL: nothing is kept. */
 struct kb_cache *kb_forward_cache(const struct kb_forward *f);
 uint16_t kb_forward_udp_max(const struct kb_forward *f);

@@ -104,6 +104,43 @@ static void test_query(void **state)
 	assert_int_equal(out[3], 0x20);
 }
 
+static unsigned int get16(const uint8_t *p)
+{
+	return (unsigned int)p[0] << 8 | p[1];
+}
+
+/* To a multiple of 128 bytes, in a well-formed option. */
+static void test_pad(void **state)
+{
+	struct kb_ask ask = ask_of(true, true, 512);
+	uint8_t out[KB_RELAY_PADDED_MAX];
+	size_t opt, len;
+
+	(void)state;
+	for (unsigned int label = 1; label < 64; label++) {
+		for (unsigned int labels = 1; labels * (label + 1) < 255; labels++) {
+			size_t name = labels * (label + 1);
+
+			for (unsigned int i = 0; i < labels; i++) {
+				memset(ask.question + i * (label + 1), 'x', label + 1);
+				ask.question[i * (label + 1)] = (uint8_t)label;
+			}
+			memcpy(ask.question + name, "\0\0\1\0\1", 5);
+			ask.len = (uint16_t)(name + 5);
+			opt = kb_relay_query(&ask, ID, UDP, out);
+			memset(out + opt, 0xff, sizeof(out) - opt);
+			len = kb_relay_pad(out, opt);
+			assert_int_equal(len % 128, 0);
+			assert_true(len >= opt + 4 && len < opt + 4 + 128 && len <= sizeof(out));
+			assert_int_equal(get16(out + opt - 2), len - opt);
+			assert_int_equal(get16(out + opt), 12);
+			assert_int_equal(get16(out + opt + 2), len - opt - 4);
+			for (size_t i = opt + 4; i < len; i++)
+				assert_int_equal(out[i], 0);
+		}
+	}
+}
+
 static void test_same(void **state)
 {
 	struct kb_ask a = ask_of(true, false, 512), b = ask_of(false, false, 1232), c;
@@ -291,10 +328,11 @@ static void test_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_query),	   cmocka_unit_test(test_same),
-		cmocka_unit_test(test_good),	   cmocka_unit_test(test_foreign),
-		cmocka_unit_test(test_bad),	   cmocka_unit_test(test_reply),
-		cmocka_unit_test(test_truncation), cmocka_unit_test(test_error),
+		cmocka_unit_test(test_query),	cmocka_unit_test(test_pad),
+		cmocka_unit_test(test_same),	cmocka_unit_test(test_good),
+		cmocka_unit_test(test_foreign), cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_reply),	cmocka_unit_test(test_truncation),
+		cmocka_unit_test(test_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
