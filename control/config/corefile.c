@@ -490,7 +490,8 @@ static int build(struct kb_cf_build *b)
 		return r;
 	leave_other_reverse(b, primary_zone(b));
 	move_options(&cf->out->rules, &first->kubernetes->rules);
-	return make_zones(b, &cf->out->rules);
+	r = make_zones(b, &cf->out->rules);
+	return r < 0 ? r : kb_cf_routes(b, port);
 }
 
 int kb_cf_build(struct kb_cf *cf)
@@ -507,6 +508,8 @@ int kb_cf_build(struct kb_cf *cf)
 		if (d)
 			r = kb_cf_kubernetes_read(cf, block, d, &block->kubernetes);
 	}
+	for (size_t i = 0; r == 0 && i < cf->n_blocks; i++)
+		r = kb_cf_forwards_read(cf, &cf->blocks[i]);
 	if (r == 0)
 		r = kb_cf_check_duplicates(cf);
 	if (r == 0)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What CoreDNS's configuration says of the names that kbdns answers.
+ * What CoreDNS's configuration says of the names that kbdns answers, and of those that it asks
+ * others for.
  *
- * The kubernetes directive is taken over. Every other directive is judged by one question: can
- * it change what a client of a kubernetes zone sees? If so, the names concerned, or the whole
- * zone, are left alone. Each directive leaves a note that says which, and why.
+ * The kubernetes and forward directives are taken over. Every other directive is judged by one
+ * question: can it change what a client of a kubernetes zone sees? If so, the names concerned, or
+ * the whole zone, are left alone. Each directive leaves a note that says which, and why.
  *
  * No I/O but reading the files named; any thread.
  */
@@ -15,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/config/forward_rules.h"
 #include "control/config/options.h"
 #include "control/records/rules.h"
 
@@ -25,21 +27,28 @@ enum kb_corefile_verdict {
 	KB_COREFILE_TAKEN,    /* its effect is part of the rules */
 	KB_COREFILE_HARMLESS, /* has no effect on the names of the kubernetes zones */
 	KB_COREFILE_LEFT,     /* names or zones are left alone because of it */
+	/* Names that are not the cluster's, which it concerns, are SERVFAIL where the forwarder is
+	 * asked for them: it cannot ask as CoreDNS would. */
+	KB_COREFILE_CLOSED,
 };
 
 struct kb_corefile_note {
 	const char *file; /* borrowed from the result */
 	uint32_t line;
 	enum kb_corefile_verdict verdict;
-	char *what; /* owned: the line as written, shortened */
-	char *zone; /* owned: what is left alone; NULL: every kubernetes zone of its block, or none
-		     */
+	char *what;	 /* owned: the line as written, shortened */
+	char *zone;	 /* owned: what is left alone, or closed; NULL: every kubernetes zone of its
+			  * block, or none
+			  */
 	const char *why; /* static */
 };
 
 struct kb_corefile {
 	/* May hold no KB_ZONE_CLUSTER at all: then there is nothing that we may answer. */
 	struct kb_rules rules;
+	/* Who is asked for names that are not the cluster's; the root only if a forward directive
+	 * says so. */
+	struct kb_forward_rules forward;
 	struct kb_corefile_note *notes;
 	size_t n_notes;
 	size_t n_more_notes; /* of which there were too many to keep */

@@ -242,6 +242,11 @@ static const struct plugin *find(const char *name)
 	return &unknown;
 }
 
+bool kb_cf_is_known(const char *name)
+{
+	return find(name) != &unknown || strcmp(name, "kubernetes") == 0;
+}
+
 static int judge(struct kb_cf_build *b, const struct kb_cf_block *block,
 		 const struct kb_cf_directive *d)
 {

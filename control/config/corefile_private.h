@@ -9,6 +9,8 @@
  *   corefile_keys.c        which server block gets which names
  *   corefile_kubernetes.c  the kubernetes directive
  *   corefile_plugins.c     what every other directive means for the kubernetes zones
+ *   corefile_forward.c     the forward directive
+ *   corefile_routes.c      who is asked for which names
  *   corefile_match.c       hosts, rewrite: which names they concern
  *   corefile.c             server blocks -> rules
  *   corefile_read.c        files, memory, notes; the public functions
@@ -66,6 +68,29 @@ struct kb_cf_key {
 
 struct kb_cf_kubernetes;
 
+struct kb_cf_names {
+	char (*v)[KB_CF_NAME_MAX]; /* owned */
+	size_t n;
+};
+
+/* One forward directive. */
+struct kb_cf_forward {
+	const struct kb_cf_token *name, *args; /* borrowed: its line */
+	size_t n_args;
+	char from[KB_CF_NAME_MAX];
+	struct kb_cf_names except;   /* owned */
+	struct kb_forward_rule rule; /* owned; without a domain */
+	char tls_name[254];	     /* of all its servers, "" if not given */
+	/* NULL, or the line that asks for further servers after some answers. */
+	const struct kb_cf_token *next;
+	/* NULL, or the first line of it that the forwarder cannot follow, and why; `whole` unless
+	 * it only leaves out servers. */
+	const struct kb_cf_token *cannot, *cannot_args;
+	size_t n_cannot_args;
+	const char *why;
+	bool whole;
+};
+
 struct kb_cf_block {
 	struct kb_cf_token *keys; /* owned; as written, environment replaced */
 	size_t n_keys;
@@ -79,6 +104,8 @@ struct kb_cf_block {
 	size_t n_zones;
 	struct kb_cf_kubernetes *kubernetes; /* owned or NULL */
 	bool filtered;			     /* view, bind: other blocks may have its zones */
+	struct kb_cf_forward *forwards;	     /* owned */
+	size_t n_forwards;
 };
 
 /* What one read of a Corefile is about. */
@@ -196,10 +223,7 @@ const struct kb_cf_block *kb_cf_owner(const struct kb_cf *cf, uint16_t port, con
 struct kb_cf_kubernetes {
 	uint32_t file, line;
 	struct kb_rules rules; /* owned; its zones are those it answers, in order */
-	struct kb_cf_names {
-		char (*v)[KB_CF_NAME_MAX]; /* owned */
-		size_t n;
-	} fall, multicluster;
+	struct kb_cf_names fall, multicluster;
 	bool has_fall, zonal, has_pods;
 	char *api; /* owned: kubeconfig, endpoint as written; "" if none */
 };
@@ -255,6 +279,15 @@ int kb_cf_build(struct kb_cf *cf);
 
 /* corefile_plugins.c: applies every directive of a block that serves something. */
 int kb_cf_judge(struct kb_cf_build *b, const struct kb_cf_block *block);
+/* Is it a directive that CoreDNS has, or had? */
+bool kb_cf_is_known(const char *name);
+
+/* corefile_forward.c: fills block->forwards. */
+int kb_cf_forwards_read(struct kb_cf *cf, struct kb_cf_block *block);
+void kb_cf_forwards_free(struct kb_cf_block *block);
+
+/* corefile_routes.c: fills cf->out->forward, after everything else. */
+int kb_cf_routes(struct kb_cf_build *b, uint16_t port);
 
 /* corefile_match.c: the cursor stands on the directive; afterwards on its last token. */
 int kb_cf_judge_hosts(struct kb_cf_build *b, struct kb_cf_line *line, struct kb_cf_cursor *c);

@@ -260,6 +260,7 @@ static int end(struct kb_corefile *ret, int r)
 	if (r < 0) {
 		notes_free(ret);
 		kb_rules_free(&ret->rules);
+		kb_forward_rules_free(&ret->forward);
 	}
 	return r;
 }
@@ -306,6 +307,7 @@ int kb_corefile_parse(const char *name, const char *text, size_t len, struct kb_
 void kb_corefile_free(struct kb_corefile *c)
 {
 	kb_rules_free(&c->rules);
+	kb_forward_rules_free(&c->forward);
 	notes_free(c);
 	for (size_t i = 0; i < c->n_files; i++)
 		free(c->files[i]);

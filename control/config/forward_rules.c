@@ -33,7 +33,7 @@ int kb_forward_rules_add(struct kb_forward_rules *rules, const char *domain,
 		free(copy);
 		return -ENOMEM;
 	}
-	v[rules->n] = (struct kb_forward_rule){.domain = copy};
+	v[rules->n] = (struct kb_forward_rule){.domain = copy, .options = KB_GROUP_DEFAULTS};
 	*ret_rule = &v[rules->n++];
 	return 0;
 }
@@ -56,12 +56,32 @@ int kb_forward_rule_add(struct kb_forward_rule *rule, const struct kb_upstream_s
 	return 0;
 }
 
+int kb_forward_rule_copy(struct kb_forward_rule *rule, const struct kb_forward_rule *from)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < from->n; i++)
+		r = kb_forward_rule_add(rule, &from->specs[i]);
+	if (r == 0 && from->resolv_conf) {
+		rule->resolv_conf = strdup(from->resolv_conf);
+		r = rule->resolv_conf ? 0 : -ENOMEM;
+	}
+	rule->options = from->options;
+	rule->has_policy = from->has_policy;
+	return r;
+}
+
+void kb_forward_rule_fini(struct kb_forward_rule *rule)
+{
+	free(rule->domain);
+	free(rule->specs);
+	free(rule->resolv_conf);
+}
+
 void kb_forward_rules_free(struct kb_forward_rules *rules)
 {
-	for (size_t i = 0; i < rules->n; i++) {
-		free(rules->v[i].domain);
-		free(rules->v[i].specs);
-	}
+	for (size_t i = 0; i < rules->n; i++)
+		kb_forward_rule_fini(&rules->v[i]);
 	free(rules->v);
 	memset(rules, 0, sizeof(*rules));
 }

@@ -18,7 +18,12 @@
 struct kb_forward_rule {
 	char *domain;			/* owned; lower case, no final dot; "" is the root */
 	struct kb_upstream_spec *specs; /* owned */
-	size_t n;			/* none: nobody may be asked, names in it are SERVFAIL */
+	size_t n;
+	/* Owned or NULL: the servers of this file are asked as well. Without it and without specs
+	 * nobody may be asked: names of the domain are SERVFAIL. */
+	char *resolv_conf;
+	struct kb_group_options options;
+	bool has_policy; /* otherwise options.policy is not set */
 };
 
 struct kb_forward_rules {
@@ -35,6 +40,10 @@ int kb_forward_rules_add(struct kb_forward_rules *rules, const char *domain,
 			 struct kb_forward_rule **ret_rule);
 /* Appends a server; one that is there counts once. 0, -E2BIG, -ENOMEM. */
 int kb_forward_rule_add(struct kb_forward_rule *rule, const struct kb_upstream_spec *spec);
+/* Servers and options of another rule; the domain stays. 0 or -ENOMEM. */
+int kb_forward_rule_copy(struct kb_forward_rule *rule, const struct kb_forward_rule *from);
+/* Lets go of what a rule owns. */
+void kb_forward_rule_fini(struct kb_forward_rule *rule);
 /* Lets go of what the rules own, and clears them. */
 void kb_forward_rules_free(struct kb_forward_rules *rules);
 

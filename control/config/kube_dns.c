@@ -195,8 +195,7 @@ static int take_upstreams(struct reader *r)
 		e = take_servers(r, false, KB_KUBE_DNS_UPSTREAMS_MAX, rule);
 	/* None: as if the key were not there. It is the last rule, or the only root. */
 	if (e == 0 && !rule->n) {
-		free(rule->domain);
-		free(rule->specs);
+		kb_forward_rule_fini(rule);
 		r->out->rules.n--;
 	}
 	return e;

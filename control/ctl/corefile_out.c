@@ -12,7 +12,7 @@ static const char *const pods_names[] = {"disabled", "insecure", "verified"};
 
 const char *kb_ctl_verdict_name(enum kb_corefile_verdict verdict)
 {
-	static const char *const names[] = {"taken", "harmless", "left"};
+	static const char *const names[] = {"taken", "harmless", "left", "closed"};
 
 	return names[verdict];
 }
@@ -101,8 +101,12 @@ static void print_notes(const struct kb_corefile *c)
 		const struct kb_corefile_note *n = sorted[i];
 
 		printf("%s:%u: %s: %s", n->file, n->line, kb_ctl_verdict_name(n->verdict), n->what);
-		if (n->zone)
-			printf(": leaves %s alone", n->zone);
+		if (n->zone && n->verdict == KB_COREFILE_TAKEN)
+			printf(": %s", n->zone);
+		else if (n->zone)
+			printf(n->verdict == KB_COREFILE_CLOSED ? ": %s is SERVFAIL"
+								: ": leaves %s alone",
+			       n->zone);
 		else if (n->verdict == KB_COREFILE_LEFT)
 			printf(": leaves its names alone");
 		printf(" (%s)\n", n->why);
@@ -110,6 +114,75 @@ static void print_notes(const struct kb_corefile *c)
 	if (c->n_more_notes)
 		printf("and %zu more\n", c->n_more_notes);
 	free(sorted);
+}
+
+static const char *policy_name(const struct kb_forward_rule *rule)
+{
+	static const char *const names[] = {"random", "round_robin", "sequential"};
+
+	return rule->has_policy ? names[rule->options.policy] : NULL;
+}
+
+/* The servers of one domain, and the file that has more of them. */
+static void each_server(const struct kb_forward_rule *rule,
+			void (*each)(void *arg, const char *server), void *arg)
+{
+	char text[KB_UPSTREAM_TEXT_MAX];
+
+	for (size_t i = 0; i < rule->n; i++)
+		each(arg, kb_format_upstream(&rule->specs[i], text));
+	if (rule->resolv_conf)
+		each(arg, rule->resolv_conf);
+}
+
+static void put_server(void *arg, const char *server)
+{
+	kb_json_out_str(arg, server);
+}
+
+static void put_forward(struct kb_json_out *o, const struct kb_forward_rules *rules)
+{
+	kb_json_put_open(o, "forward", '[');
+	for (size_t i = 0; i < rules->n; i++) {
+		const struct kb_forward_rule *rule = &rules->v[i];
+
+		kb_json_out_open(o, '{');
+		kb_json_put_str(o, "domain", *rule->domain ? rule->domain : ".");
+		kb_json_put_open(o, "servers", '[');
+		each_server(rule, put_server, o);
+		kb_json_out_close(o);
+		kb_json_put_str(o, "policy", policy_name(rule));
+		kb_json_put_bool(o, "force_tcp", rule->options.force_tcp);
+		kb_json_put_u64(o, "max_fails", rule->options.max_fails);
+		kb_json_out_close(o);
+	}
+	kb_json_out_close(o);
+}
+
+static void print_server(void *arg, const char *server)
+{
+	(void)arg;
+	printf(" %s", server);
+}
+
+static void print_forward(const struct kb_forward_rules *rules)
+{
+	puts("\nasked at --listen:");
+	for (size_t i = 0; i < rules->n; i++) {
+		const struct kb_forward_rule *rule = &rules->v[i];
+
+		printf("  %-40s", *rule->domain ? rule->domain : ".");
+		each_server(rule, print_server, NULL);
+		if (!rule->n && !rule->resolv_conf)
+			fputs(" nobody: SERVFAIL", stdout);
+		if (rule->options.force_tcp)
+			fputs(", over TCP", stdout);
+		if (rule->has_policy)
+			printf(", %s", policy_name(rule));
+		putchar('\n');
+	}
+	if (!kb_forward_rules_find(rules, ""))
+		printf("  %-40s as options or resolv.conf say\n", ".");
 }
 
 static void print_rules(const struct kb_rules *rules)
@@ -155,6 +228,7 @@ static int print_json(const struct kb_corefile *c, int r, const char *err)
 		kb_json_put_str(&o, "error", err);
 	} else {
 		kb_ctl_put_rules(&o, &c->rules);
+		put_forward(&o, &c->forward);
 		kb_ctl_put_notes(&o, "notes", c->notes, c->n_notes, false);
 	}
 	kb_json_out_close(&o);
@@ -181,9 +255,11 @@ int kb_ctl_check_corefile(const char *path, bool json)
 	if (!json && r == 0) {
 		print_notes(&c);
 		print_rules(&c.rules);
+		print_forward(&c.forward);
 	}
 	for (size_t i = 0; i < c.n_notes; i++) {
-		if (c.notes[i].verdict == KB_COREFILE_LEFT)
+		if (c.notes[i].verdict == KB_COREFILE_LEFT ||
+		    c.notes[i].verdict == KB_COREFILE_CLOSED)
 			status = KB_CTL_CHECK_LEFT;
 	}
 	kb_corefile_free(&c);

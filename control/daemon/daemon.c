@@ -353,6 +353,7 @@ static void stop(struct kb_daemon *d, bool keep)
 	kb_intercepts_fini(&d->intercepts);
 	kb_daemon_rules_fini(d);
 	kb_daemon_kube_dns_fini(d);
+	kb_daemon_resolv_fini(d);
 	kb_table_free(d->table);
 	kb_datapath_close(d->datapath, keep);
 }

@@ -51,9 +51,18 @@ struct kb_daemon_rules {
 	const char *off;	     /* why nothing may be answered, NULL: no reason; static */
 	char *text;		     /* of the ConfigMap, owned; NULL: there is none */
 	bool arrived;		     /* the source has told of it */
+	bool known;		     /* with a Corefile: one has been taken over */
 	bool again;		     /* records and source have to be made anew */
 	uv_timer_t timer;
 	struct kb_rules_stats stats;
+};
+
+#define KB_RESOLV_FILES_MAX 8
+
+/* A resolv.conf that servers are taken from, see resolv.c. */
+struct kb_daemon_resolv {
+	char *path; /* owned */
+	struct kb_resolv_conf conf;
 };
 
 /* See kube_dns.c. */
@@ -91,7 +100,8 @@ struct kb_daemon {
 	struct kb_source *source;
 	struct kb_responder *responder;
 	struct kb_forward *forward; /* NULL: names outside are refused */
-	struct kb_resolv_conf resolv_conf;
+	struct kb_daemon_resolv resolv[KB_RESOLV_FILES_MAX];
+	size_t n_resolv;
 	struct kb_server *server;
 	struct kb_httpd *httpd;
 
@@ -122,7 +132,13 @@ struct kb_daemon {
 
 /* upstreams.c: starts the forwarder, if there is to be one. 0, or -errno with one line in err. */
 int kb_daemon_forward_start(struct kb_daemon *d, char *err, size_t err_size);
-/* Now and then: looks whether resolv.conf has changed. */
+/* resolv.c: what the file says, read again when it has changed. Empty when it cannot be read, or
+ * when there are too many. */
+const struct kb_resolv_conf *kb_daemon_resolv(struct kb_daemon *d, const char *path);
+/* Now and then: has one of them changed what it says? */
+bool kb_daemon_resolv_changed(struct kb_daemon *d);
+void kb_daemon_resolv_fini(struct kb_daemon *d);
+/* Now and then: looks whether a resolv.conf has changed. */
 void kb_daemon_forward_tick(struct kb_daemon *d);
 /* Makes routes of the configuration as it is now. 0, or -errno with one line in err, and the routes
  * of before stay in force. */

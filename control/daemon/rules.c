@@ -9,6 +9,7 @@
  *   text that CoreDNS refuses too    what was in force stays, as in CoreDNS
  *   text that cannot be followed     OFF: CoreDNS may answer by it, and we cannot
  *   cannot be read                   what was in force stays
+ *   more servers than we can ask     what was in force stays
  *
  * A ConfigMap comes from the source. Before it has come, everything is left alone.
  *
@@ -46,7 +47,7 @@ const struct kb_rules *kb_daemon_rules_shown(const struct kb_daemon *d)
 	return s->corefile.rules.n_zones ? &s->corefile.rules : &s->now;
 }
 
-static void log_notes(const struct kb_corefile *c)
+static void log_notes(const struct kb_daemon *d, const struct kb_corefile *c)
 {
 	for (size_t i = 0; i < c->n_notes; i++) {
 		const struct kb_corefile_note *n = &c->notes[i];
@@ -54,6 +55,9 @@ static void log_notes(const struct kb_corefile *c)
 		if (n->verdict == KB_COREFILE_LEFT)
 			kb_log_limited(KB_LOG_WARN, 20, "%s:%u: %s: leaves %s alone: %s", n->file,
 				       n->line, n->what, n->zone ? n->zone : "its names", n->why);
+		else if (n->verdict == KB_COREFILE_CLOSED && d->forward)
+			kb_log_limited(KB_LOG_WARN, 20, "%s:%u: %s: %s is SERVFAIL at --listen: %s",
+				       n->file, n->line, n->what, n->zone, n->why);
 	}
 }
 
@@ -63,7 +67,7 @@ static bool take_over(struct kb_daemon *d, struct kb_corefile *c)
 	struct kb_daemon_rules *s = &d->rules;
 	bool again;
 
-	log_notes(c);
+	log_notes(d, c);
 	kb_corefile_free(&s->corefile);
 	s->corefile = *c;
 	memset(c, 0, sizeof(*c));
@@ -84,6 +88,23 @@ static bool take_over(struct kb_daemon *d, struct kb_corefile *c)
 	return again;
 }
 
+/* Its forward directives come into force, or it does not at all. */
+static int put_routes(struct kb_daemon *d, const struct kb_corefile *c, char *err, size_t err_size)
+{
+	struct kb_daemon_rules *s = &d->rules;
+	struct kb_forward_rules before = s->corefile.forward;
+	bool was_known = s->known;
+	int r;
+
+	s->corefile.forward = c->forward;
+	s->known = true;
+	r = kb_daemon_forward_update(d, err, err_size);
+	s->corefile.forward = before; /* until the whole is taken over */
+	if (r < 0)
+		s->known = was_known;
+	return r;
+}
+
 static void fail(struct kb_daemon *d, int r, const char *err)
 {
 	struct kb_daemon_rules *s = &d->rules;
@@ -99,13 +120,15 @@ static void fail(struct kb_daemon *d, int r, const char *err)
 }
 
 /* What a read that gave r and err means for the rules. */
-static void judge(struct kb_daemon *d, struct kb_corefile *c, int r, const char *err)
+static void judge(struct kb_daemon *d, struct kb_corefile *c, int r, char *err, size_t err_size)
 {
 	struct kb_daemon_rules *s = &d->rules;
 
 	if (c->hash == s->hash)
 		return;
 	s->hash = c->hash;
+	if (r == 0)
+		r = put_routes(d, c, err, err_size);
 	if (r < 0) {
 		fail(d, r, err);
 	} else if (take_over(d, c)) {
@@ -190,7 +213,7 @@ void kb_daemon_rules_reload(struct kb_daemon *d)
 		make_again(d);
 	} else if (d->rules.arrived || !kb_options_configmap(d->options.corefile)) {
 		r = read_now(d, &c, err, sizeof(err));
-		judge(d, &c, r, err);
+		judge(d, &c, r, err, sizeof(err));
 		kb_corefile_free(&c);
 	}
 	if (!d->rules.again)
@@ -254,6 +277,7 @@ static int read_at_start(struct kb_daemon *d, char *err, size_t err_size)
 
 	d->rules.hash = c.hash;
 	if (r == 0) {
+		d->rules.known = true;
 		take_over(d, &c);
 		if (d->rules.off)
 			kb_log_warn("%s: %s", d->rules.from, d->rules.off);

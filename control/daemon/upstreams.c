@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which upstreams the forwarder asks: from options, the kube-dns ConfigMap, and resolv.conf. */
+/* Which upstreams the forwarder asks: from options, a Corefile, the kube-dns ConfigMap,
+ * resolv.conf. */
 #include "control/daemon/daemon.h"
 
 #include <assert.h>
@@ -77,10 +78,10 @@ static int check_given(const struct kb_daemon *d, const char *option,
 	return 0;
 }
 
-/* Those of other sources are left out: they may be right for another node. How many are left. */
-static size_t without_ourselves(const struct kb_daemon *d, const char *from,
-				const struct kb_upstream_spec *specs, size_t n,
-				struct kb_upstream_spec *ret)
+/* Servers that are ourselves are left out when they come from other sources: they may be right for
+ * another node. How many are left. */
+static size_t askable(const struct kb_daemon *d, const char *from,
+		      const struct kb_upstream_spec *specs, size_t n, struct kb_upstream_spec *ret)
 {
 	char text[KB_UPSTREAM_TEXT_MAX];
 	size_t kept = 0;
@@ -105,19 +106,22 @@ static struct kb_group_options group_options(const struct kb_options *o)
 
 /* Routes that are being made. */
 struct making {
-	const struct kb_daemon *d;
+	struct kb_daemon *d;
 	struct kb_routes *routes, *before;
+	const char *root_from; /* who has named the root's servers, NULL: nobody yet */
 	char *err;
 	size_t err_size;
 };
 
-/* -EEXIST without a line. */
-static int add(const struct making *m, const char *from, const char *domain,
-	       const struct kb_upstream_spec *specs, size_t n)
+/* `domain` is NULL for the root. -EEXIST without a line. */
+static int add(struct making *m, const char *from, const char *domain,
+	       const struct kb_upstream_spec *specs, size_t n,
+	       const struct kb_group_options *options)
 {
-	struct kb_group_options options = group_options(&m->d->options);
-	int r = kb_routes_add(m->routes, domain, specs, n, &options, m->before);
+	int r = kb_routes_add(m->routes, domain, specs, n, options, m->before);
 
+	if (r == 0 && !domain)
+		m->root_from = from;
 	if (r < 0 && r != -EEXIST)
 		snprintf(m->err, m->err_size, "%s%s%s: %s", from, domain ? " " : "",
 			 domain ? domain : "",
@@ -127,9 +131,10 @@ static int add(const struct making *m, const char *from, const char *domain,
 	return r;
 }
 
-static int add_option_stubs(const struct making *m)
+static int add_option_stubs(struct making *m)
 {
 	const struct kb_strings *list = &m->d->options.stub_domain;
+	struct kb_group_options options = group_options(&m->d->options);
 	struct kb_stub stub;
 	int r = 0;
 
@@ -139,7 +144,7 @@ static int add_option_stubs(const struct making *m)
 			r = check_given(m->d, "--stub-domain", stub.at, stub.n, m->err,
 					m->err_size);
 		if (r == 0)
-			r = add(m, "--stub-domain", stub.domain, stub.at, stub.n);
+			r = add(m, "--stub-domain", stub.domain, stub.at, stub.n, &options);
 		if (r == -EEXIST)
 			snprintf(m->err, m->err_size,
 				 "--stub-domain %s: given twice, name all its servers in one",
@@ -148,29 +153,11 @@ static int add_option_stubs(const struct making *m)
 	return r;
 }
 
-/* What a higher source has said already stays. */
-static int add_rules(const struct making *m, const char *from, const struct kb_forward_rules *rules)
-{
-	struct kb_upstream_spec specs[KB_GROUP_MAX];
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < rules->n; i++) {
-		const struct kb_forward_rule *rule = &rules->v[i];
-
-		if (!*rule->domain)
-			continue;
-		r = add(m, from, rule->domain, specs,
-			without_ourselves(m->d, from, rule->specs, rule->n, specs));
-		if (r == -EEXIST)
-			r = 0;
-	}
-	return r;
-}
-
 /* Those that --upstream names. */
-static int add_given(const struct making *m)
+static int add_upstreams(struct making *m)
 {
 	const struct kb_strings *list = &m->d->options.upstream;
+	struct kb_group_options options = group_options(&m->d->options);
 	struct kb_upstream_spec specs[KB_GROUP_MAX];
 	int r;
 
@@ -180,77 +167,117 @@ static int add_given(const struct making *m)
 		assert(r == 0);
 	}
 	r = check_given(m->d, "--upstream", specs, list->n, m->err, m->err_size);
-	return r < 0 ? r : add(m, "--upstream", NULL, specs, list->n);
+	return r < 0 || !list->n ? r : add(m, "--upstream", NULL, specs, list->n, &options);
 }
 
-static int add_resolv_conf(const struct making *m)
+/* Appends the servers of a resolv.conf, as many as fit. */
+static size_t append_file(struct kb_daemon *d, const char *path, struct kb_upstream_spec *specs,
+			  size_t n)
 {
-	const struct kb_resolv_conf *conf = &m->d->resolv_conf;
-	struct kb_upstream_spec specs[KB_GROUP_MAX] = {0};
+	const struct kb_resolv_conf *conf = kb_daemon_resolv(d, path);
 
-	for (size_t i = 0; i < conf->n; i++)
-		specs[i].at = conf->at[i];
-	return add(m, m->d->options.resolv_conf, NULL, specs,
-		   without_ourselves(m->d, m->d->options.resolv_conf, specs, conf->n, specs));
+	for (size_t i = 0; i < conf->n && n < KB_GROUP_MAX; i++) {
+		memset(&specs[n], 0, sizeof(specs[n]));
+		specs[n++].at = conf->at[i];
+	}
+	return n;
 }
 
-/* Who is asked for names in no stub domain; *ret_from says so. */
-static int add_default(const struct making *m, const char **ret_from)
+/* One domain of another source. What a higher one has said already stays. */
+static int add_rule(struct making *m, const char *from, const struct kb_forward_rule *rule)
 {
-	const struct kb_daemon *d = m->d;
-	const struct kb_forward_rule *root = kb_forward_rules_find(&d->kube_dns.config.rules, "");
+	struct kb_group_options options = rule->options;
 	struct kb_upstream_spec specs[KB_GROUP_MAX];
+	const char *path = rule->resolv_conf;
+	size_t n = rule->n;
+	int r;
 
-	if (d->options.upstream.n) {
-		*ret_from = "--upstream";
-		return add_given(m);
-	}
-	if (root) {
-		*ret_from = d->kube_dns.from;
-		return add(m, *ret_from, NULL, specs,
-			   without_ourselves(d, *ret_from, root->specs, root->n, specs));
-	}
-	*ret_from = d->options.resolv_conf;
-	return add_resolv_conf(m);
+	if (!*rule->domain && m->root_from)
+		return 0;
+	if (!rule->has_policy)
+		options.policy = (enum kb_policy)m->d->options.upstream_policy;
+	if (n)
+		memcpy(specs, rule->specs, n * sizeof(*specs));
+	/* CoreDNS's pod has the node's under this name. */
+	if (path && strcmp(path, "/etc/resolv.conf") == 0)
+		path = m->d->options.resolv_conf;
+	if (path)
+		n = append_file(m->d, path, specs, n);
+	n = askable(m->d, from, specs, n, specs);
+	r = add(m, from, *rule->domain ? rule->domain : NULL, specs, n, &options);
+	if (r == 0 && !*rule->domain)
+		m->routes->root.closed = !n;
+	return r == -EEXIST ? 0 : r;
 }
 
-static void log_routes(const struct kb_routes *routes, const char *from)
+static int add_rules(struct making *m, const char *from, const struct kb_forward_rules *rules)
 {
-	const struct kb_group *group = &routes->root;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < rules->n; i++)
+		r = add_rule(m, from, &rules->v[i]);
+	return r;
+}
+
+static int add_resolv_conf(struct making *m)
+{
+	const char *path = m->d->options.resolv_conf;
+	struct kb_group_options options = group_options(&m->d->options);
+	struct kb_upstream_spec specs[KB_GROUP_MAX];
+	size_t n = append_file(m->d, path, specs, 0);
+
+	return add(m, path, NULL, specs, askable(m->d, path, specs, n, specs), &options);
+}
+
+static void log_routes(const struct making *m)
+{
+	const struct kb_group *group = &m->routes->root;
 	char line[1024] = "";
 	size_t len = 0;
 
 	for (size_t i = 0; i < group->n && len < sizeof(line) - 1; i++)
 		len += (size_t)snprintf(line + len, sizeof(line) - len, " %s", group->v[i]->text);
 	if (group->n)
-		kb_log_info("upstreams:%s, from %s; %zu stub domains", line, from, routes->n_stubs);
+		kb_log_info("upstreams:%s, from %s; %zu stub domains", line, m->root_from,
+			    m->routes->n_stubs);
+	else if (!m->root_from)
+		kb_log_warn(
+			"no upstream: which domains are private is not known yet; names outside "
+			"the cluster are SERVFAIL");
 	else
-		kb_log_warn("no upstream: %s names none; names outside the cluster and stub "
-			    "domains are refused, give --upstream",
-			    from);
+		kb_log_warn("no upstream: %s names none that can be asked; names outside the "
+			    "cluster and stub domains are %s, give --upstream",
+			    m->root_from, group->closed ? "SERVFAIL" : "refused");
+}
+
+/* Is it known which domains are private? */
+static bool is_known(const struct kb_daemon *d)
+{
+	return (!d->kube_dns.from || d->kube_dns.known) && (!d->options.corefile || d->rules.known);
 }
 
 /*
- * For each domain, the root included, who comes first decides: options, then the kube-dns
+ * For each domain, the root included, who comes first decides: options, the Corefile, the kube-dns
  * ConfigMap; for the root resolv.conf comes last. As long as it is not known which domains are
  * private, nobody is asked for any but those of options.
  */
-static int make_routes(const struct making *m)
+static int make_routes(struct making *m)
 {
-	const struct kb_daemon_kube_dns *kube_dns = &m->d->kube_dns;
-	const char *from;
+	const struct kb_daemon *d = m->d;
 	int r = add_option_stubs(m);
 
-	if (r == 0 && kube_dns->from && !kube_dns->known) {
+	if (r == 0 && !is_known(d)) {
 		m->routes->root.closed = true;
 		return 0;
 	}
 	if (r == 0)
-		r = add_rules(m, kube_dns->from, &kube_dns->config.rules);
+		r = add_upstreams(m);
 	if (r == 0)
-		r = add_default(m, &from);
+		r = add_rules(m, d->rules.from, &d->rules.corefile.forward);
 	if (r == 0)
-		log_routes(m->routes, from);
+		r = add_rules(m, d->kube_dns.from, &d->kube_dns.config.rules);
+	if (r == 0 && !m->root_from)
+		r = add_resolv_conf(m);
 	return r;
 }
 
@@ -267,10 +294,12 @@ int kb_daemon_forward_update(struct kb_daemon *d, char *err, size_t err_size)
 		snprintf(err, err_size, "upstreams: %s", strerror(-r));
 	else
 		r = make_routes(&m);
-	if (r < 0) {
+	/* Others would have to be learnt anew. */
+	if (r < 0 || (m.before && kb_routes_same(m.before, m.routes))) {
 		kb_routes_unref(m.routes);
 		return r;
 	}
+	log_routes(&m);
 	kb_responder_set_routes(d->responder, m.routes);
 	kb_forward_set_routes(d->forward, m.routes);
 	return 0;
@@ -282,15 +311,6 @@ static void deliver(void *arg, uint64_t conn, const uint8_t *msg, size_t len)
 
 	if (d->server)
 		kb_server_deliver(d->server, conn, msg, len);
-}
-
-static int read_resolv_conf(struct kb_daemon *d)
-{
-	int r = kb_resolv_conf_read(d->options.resolv_conf, &d->resolv_conf);
-
-	if (r < 0)
-		kb_log_warn("%s: %s, check --resolv-conf", d->options.resolv_conf, strerror(-r));
-	return r;
 }
 
 static struct kb_cache_config cache_config(const struct kb_options *o)
@@ -327,29 +347,15 @@ int kb_daemon_forward_start(struct kb_daemon *d, char *err, size_t err_size)
 		snprintf(err, err_size, "--cache-size: give at least 256K, or 0 for no cache");
 		return -EINVAL;
 	}
-	if (!o->upstream.n)
-		read_resolv_conf(d);
 	r = kb_forward_new(d->loop, &config, &d->forward, err, err_size);
 	return r == 0 ? kb_daemon_forward_update(d, err, err_size) : r;
 }
 
 void kb_daemon_forward_tick(struct kb_daemon *d)
 {
-	struct kb_resolv_conf before = d->resolv_conf;
 	char err[256] = "";
 
-	if (!d->forward || d->options.upstream.n ||
-	    !kb_resolv_conf_changed(d->options.resolv_conf, &d->resolv_conf))
-		return;
-	if (read_resolv_conf(d) < 0)
-		return;
-	if (!d->resolv_conf.n && before.n) {
-		kb_log_warn("%s names no server any more; those of before stay in force",
-			    d->options.resolv_conf);
-		before.seen = d->resolv_conf.seen;
-		d->resolv_conf = before;
-		return;
-	}
-	if (kb_daemon_forward_update(d, err, sizeof(err)) < 0)
+	if (d->forward && kb_daemon_resolv_changed(d) &&
+	    kb_daemon_forward_update(d, err, sizeof(err)) < 0)
 		kb_log_error("%s; upstreams stay as they were", err);
 }

@@ -322,6 +322,33 @@ static struct kb_stub_route *find_stub(const struct kb_routes *r, const uint8_t 
 	return NULL;
 }
 
+static bool same_group(const struct kb_group *a, const struct kb_group *b)
+{
+	const struct kb_group_options *x = &a->options, *y = &b->options;
+
+	if (a->n != b->n || a->closed != b->closed || x->policy != y->policy ||
+	    x->force_tcp != y->force_tcp || x->max_fails != y->max_fails)
+		return false;
+	/* Upstreams are shared, so a pointer says it all. */
+	return memcmp(a->v, b->v, a->n * sizeof(*a->v)) == 0;
+}
+
+bool kb_routes_same(const struct kb_routes *a, const struct kb_routes *b)
+{
+	if (a->n_stubs != b->n_stubs || !same_group(&a->root, &b->root))
+		return false;
+	for (uint32_t i = 0; a->n_stubs && i <= a->stubs_mask; i++) {
+		const struct kb_stub_route *stub = a->stubs[i], *other;
+
+		if (!stub)
+			continue;
+		other = *place(b, stub->hash, stub->name, stub->len);
+		if (!other || !same_group(&stub->group, &other->group))
+			return false;
+	}
+	return true;
+}
+
 bool kb_routes_is_stub(const struct kb_routes *routes, const uint8_t *name, size_t len)
 {
 	return find_stub(routes, name, len) != NULL;

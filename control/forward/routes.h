@@ -135,6 +135,9 @@ int kb_routes_add(struct kb_routes *routes, const char *domain,
 struct kb_routes *kb_routes_ref(struct kb_routes *routes);
 void kb_routes_unref(struct kb_routes *routes);
 
+/* Are the same servers asked for the same names, in the same way? One was `before` of the other. */
+bool kb_routes_same(const struct kb_routes *a, const struct kb_routes *b);
+
 /* Is a name (wire form, any case) in a stub domain? */
 bool kb_routes_is_stub(const struct kb_routes *routes, const uint8_t *name, size_t len);
 /* Is there an upstream to ask for a name? */

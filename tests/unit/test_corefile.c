@@ -9,6 +9,8 @@
  *named) # harmless: LINE WORD		a note of that line is harmless, and begins with WORD #
  *refused: LINE: TEXT		-EINVAL, with an error of that line that begins with TEXT #
  *unfollowed: LINE: TEXT	-EOPNOTSUPP
+ *	# forward: ...			who is asked for which names, as forward_text prints it
+ *	# closed: LINE DOMAIN		a note of that line makes this domain SERVFAIL
  *	# env: NAME=VALUE ...		the environment for this file
  *	# coredns: accepts|refuses	what the real CoreDNS does, when it is not the same as we
  *
@@ -83,6 +85,37 @@ static void rules_text(const struct kb_rules *rules, char *text, size_t size)
 	}
 }
 
+/* DOMAIN=SERVER,SERVER of each rule, then its options that are not the defaults; the root is ".".
+ */
+static void forward_text(const struct kb_forward_rules *rules, char *text, size_t size)
+{
+	static const char *const policies[] = {"random", "round_robin", "sequential"};
+	char server[KB_UPSTREAM_TEXT_MAX], word[1024];
+
+	*text = '\0';
+	for (size_t i = 0; i < rules->n; i++) {
+		const struct kb_forward_rule *r = &rules->v[i];
+		size_t len;
+
+		snprintf(word, sizeof(word), "%s=", *r->domain ? r->domain : ".");
+		for (size_t k = 0; k < r->n; k++) {
+			len = strlen(word);
+			snprintf(word + len, sizeof(word) - len, "%s%s", k ? "," : "",
+				 kb_format_upstream(&r->specs[k], server));
+		}
+		len = strlen(word);
+		snprintf(word + len, sizeof(word) - len, "%s%s%s%s%s",
+			 r->n && r->resolv_conf ? "," : "", r->resolv_conf ? r->resolv_conf : "",
+			 r->options.force_tcp ? "+force_tcp" : "", r->has_policy ? "+" : "",
+			 r->has_policy ? policies[r->options.policy] : "");
+		len = strlen(word);
+		if (r->options.max_fails != 2)
+			snprintf(word + len, sizeof(word) - len, "+max_fails:%u",
+				 r->options.max_fails);
+		add(text, size, word);
+	}
+}
+
 static bool has_note(const struct kb_corefile *c, enum kb_corefile_verdict verdict,
 		     unsigned int line, const char *what, const char *zone)
 {
@@ -99,7 +132,7 @@ static bool has_note(const struct kb_corefile *c, enum kb_corefile_verdict verdi
 
 static void show(const char *path, const struct kb_corefile *c)
 {
-	static const char *const verdicts[] = {"taken", "harmless", "left"};
+	static const char *const verdicts[] = {"taken", "harmless", "left", "closed"};
 
 	for (size_t i = 0; i < c->n_notes; i++)
 		print_message("%s:%u: %s: %s [%s] %s\n", path, c->notes[i].line,
@@ -122,11 +155,21 @@ static bool check_line(const char *path, const char *key, const char *value, int
 			show(path, c);
 			fail_msg("%s: rules\n  %s\nexpected\n  %s", path, text, value);
 		}
-	} else if (strcmp(key, "left") == 0) {
-		assert_int_equal(sscanf(value, "%u %299s", &line, zone), 2);
-		if (!has_note(c, KB_COREFILE_LEFT, line, "", zone)) {
+	} else if (strcmp(key, "forward") == 0) {
+		if (r < 0)
+			fail_msg("%s: %s", path, err);
+		forward_text(&c->forward, text, sizeof(text));
+		if (strcmp(text, value) != 0) {
 			show(path, c);
-			fail_msg("%s: no note leaves %s because of line %u", path, zone, line);
+			fail_msg("%s: forward rules\n  %s\nexpected\n  %s", path, text, value);
+		}
+	} else if (strcmp(key, "left") == 0 || strcmp(key, "closed") == 0) {
+		assert_int_equal(sscanf(value, "%u %299s", &line, zone), 2);
+		if (!has_note(c, *key == 'l' ? KB_COREFILE_LEFT : KB_COREFILE_CLOSED, line, "",
+			      zone)) {
+			show(path, c);
+			fail_msg("%s: no note says %s %s because of line %u", path, key, zone,
+				 line);
 		}
 	} else if (strcmp(key, "harmless") == 0) {
 		assert_int_equal(sscanf(value, "%u %299s", &line, zone), 2);
