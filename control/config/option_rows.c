@@ -159,6 +159,13 @@ static const struct kb_option rows[] = {
 	 .arg = "FILE",
 	 .help = "PEM file of the authorities that servers at tls:// have to be certified by, "
 		 "under their SERVERNAME or else their address; default: the system's"},
+	{.name = "use-caps-for-id",
+	 .type = KB_OPT_BOOL,
+	 .offset = AT(use_caps_for_id),
+	 .arg = "on|off",
+	 .def = "off",
+	 .help = "give the letters of questions over UDP random case, and believe only replies "
+		 "that have the same (0x20)"},
 	{.name = "upstream-policy",
 	 .type = KB_OPT_CHOICE,
 	 .offset = AT(upstream_policy),

@@ -67,6 +67,7 @@ struct kb_options {
 	char *kube_dns_config;	       /* owned or NULL; folder or configmap:NS/NAME */
 	unsigned int upstream_policy;  /* enum kb_policy */
 	char *tls_ca;		       /* owned or NULL: the system's */
+	bool use_caps_for_id;
 	uint64_t forward_threads;
 	uint64_t max_concurrent;
 	uint64_t cache_size; /* bytes; 0: off */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "control/forward/question.h"
 #include "control/forward/worker.h"
 #include "control/log.h"
 #include "dataplane/core/dns.h"
@@ -289,12 +290,34 @@ static void upstream_lives(struct kb_exchange *x)
 		kb_log_limited(KB_LOG_INFO, 5, "upstream %s answers again", u->text);
 }
 
+static uint32_t random_bits(void *arg)
+{
+	return kb_worker_random(arg);
+}
+
+/* The case of x's question is nobody's: waiters have their own. */
+static void mix_case(struct kb_worker *w, struct kb_exchange *x)
+{
+	uint64_t until_ms =
+		atomic_load_explicit(&x->upstream->case_off_until_ms, memory_order_relaxed);
+
+	x->mixed = kb_forward_random_case(w->forward) && !x->case_off && w->now_ms >= until_ms;
+	if (x->mixed && until_ms)
+		atomic_store_explicit(&x->upstream->case_off_until_ms, 0, memory_order_relaxed);
+	if (x->mixed)
+		kb_question_mix(x->ask.question, x->ask.len, random_bits, w);
+}
+
 /* Asks x->upstream, over UDP or a connection. 0 or -errno. */
 static int ask_over(struct kb_worker *w, struct kb_exchange *x, bool tcp)
 {
 	struct kb_upstream *u = x->upstream;
-	int r = tcp ? kb_upconn_send(w, x) : kb_upsock_send(w, x);
+	int r;
 
+	x->mixed = false;
+	if (!tcp)
+		mix_case(w, x);
+	r = tcp ? kb_upconn_send(w, x) : kb_upsock_send(w, x);
 	if (r == -EBUSY) {
 		x->waits = true;
 		set_deadline(w, x);
@@ -339,10 +362,27 @@ static void attempt(struct kb_worker *w, struct kb_exchange *x)
 		x->upstream = x->group->v[i];
 		x->tried |= 1U << i;
 		x->tries++;
-		x->plain = x->resent = false;
+		x->plain = x->resent = x->case_differs = x->case_off = false;
 		if (!kb_upstream_is_up(x->upstream))
 			kb_count(&w->stats.healthcheck_broken);
 	} while (ask_upstream(w, x) < 0);
+}
+
+/* The attempt has failed, which has been counted: what next? */
+static void go_on(struct kb_worker *w, struct kb_exchange *x)
+{
+	if (!x->group) {
+		kb_count_shared(&x->upstream->probe_failures);
+		kb_exchange_drop(w, x);
+		return;
+	}
+	serve_stale(w, x);
+	if (x->case_differs && !x->case_off) {
+		x->case_off = true;
+		if (ask_over(w, x, false) == 0)
+			return;
+	}
+	attempt(w, x);
 }
 
 void kb_exchange_failed(struct kb_worker *w, struct kb_exchange *x, bool timeout)
@@ -351,28 +391,35 @@ void kb_exchange_failed(struct kb_worker *w, struct kb_exchange *x, bool timeout
 
 	attempt_end(w, x, timeout);
 	upstream_failed(u, timeout ? &u->timeouts : &u->errors);
-	if (x->group) {
-		serve_stale(w, x);
-		attempt(w, x);
-	} else {
-		kb_count_shared(&u->probe_failures);
-		kb_exchange_drop(w, x);
-	}
+	go_on(w, x);
 }
 
 /* Asks the same upstream again; if that does not work, the next one. */
 static void ask_again(struct kb_worker *w, struct kb_exchange *x, bool tcp)
 {
 	attempt_end(w, x, false);
-	if (ask_over(w, x, tcp) == 0)
-		return;
-	if (x->group) {
-		serve_stale(w, x);
-		attempt(w, x);
-	} else {
-		kb_count_shared(&x->upstream->probe_failures);
-		kb_exchange_drop(w, x);
+	if (ask_over(w, x, tcp) < 0)
+		go_on(w, x);
+}
+
+/* All is as it should be, but for the case of the question: see forward.h. */
+static void case_differs(struct kb_worker *w, struct kb_exchange *x)
+{
+	struct kb_upstream *u = x->upstream;
+
+	kb_count_shared(&u->case_mismatches);
+	if (atomic_fetch_add_explicit(&u->case_fails, 1, memory_order_relaxed) + 1 ==
+	    KB_FORWARD_CASE_FAILS) {
+		atomic_store_explicit(&u->case_fails, 0, memory_order_relaxed);
+		atomic_store_explicit(&u->case_off_until_ms, w->now_ms + KB_FORWARD_CASE_OFF_MS,
+				      memory_order_relaxed);
+		kb_log_limited(KB_LOG_WARN, 5,
+			       "upstream %s does not keep the case of questions: it is asked "
+			       "without random case for 10 minutes",
+			       u->text);
 	}
+	x->case_differs = true;
+	ask_again(w, x, true);
 }
 
 /* There was no room on a connection; it tries again, within the time that it had. */
@@ -399,7 +446,7 @@ void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t
 		       bool tcp)
 {
 	struct kb_message m;
-	enum kb_relay_verdict verdict = kb_relay_read(&x->ask, x->id, msg, len, &m);
+	enum kb_relay_verdict verdict = kb_relay_read(&x->ask, x->id, x->mixed, msg, len, &m);
 	bool no_edns;
 
 	if (verdict == KB_RELAY_FOREIGN) {
@@ -408,6 +455,12 @@ void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t
 			kb_exchange_failed(w, x, false);
 		return;
 	}
+	if (verdict == KB_RELAY_CASE) {
+		case_differs(w, x);
+		return;
+	}
+	if (x->mixed)
+		atomic_store_explicit(&x->upstream->case_fails, 0, memory_order_relaxed);
 	if (!x->group) { /* a probe: any reply will do */
 		upstream_lives(x);
 		kb_exchange_drop(w, x);

@@ -49,6 +49,11 @@ struct kb_tls *kb_forward_tls(const struct kb_forward *f)
 	return f->tls;
 }
 
+bool kb_forward_random_case(const struct kb_forward *f)
+{
+	return f->config.random_case;
+}
+
 struct kb_cache *kb_forward_cache(const struct kb_forward *f)
 {
 	return f->cache;

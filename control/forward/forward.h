@@ -39,6 +39,12 @@
  * address and port only; each upstream has a few sockets with ports of the kernel's choice,
  * one of which is drawn for each query, and which are replaced after some hundred queries; IDs are
  * drawn from getrandom(2); the question has to be the one that was asked (RFC 5452).
+ * If random_case says so, the letters of a question over UDP have random case, and the reply has to
+ * have the same ("0x20"). A reply that differs in that alone is not believed: the question is asked
+ * over TCP, which cannot be forged from afar. Only when TCP fails is it asked without random
+ * case; and an upstream that differs KB_FORWARD_CASE_FAILS times in a row is asked so for
+ * KB_FORWARD_CASE_OFF_MS. To bring that about, a forger has to guess port and ID each
+ * time, which without random case would have been enough for a forged answer.
  *
  * Bounded: exchanges (max_concurrent in all, over workers), clients that wait for them, the
  * inbox and the outbox; what does not fit is answered SERVFAIL at once and counted. Sockets and
@@ -61,6 +67,8 @@
 #define KB_FORWARD_ATTEMPT_MS	  1500
 #define KB_FORWARD_BUDGET_MS	  4500
 #define KB_FORWARD_CONCURRENT_MAX 65536
+#define KB_FORWARD_CASE_FAILS	  5
+#define KB_FORWARD_CASE_OFF_MS	  600000
 /* Bytes of replies on their way to the main loop. */
 #define KB_FORWARD_OUTBOX_MAX (4 << 20)
 
@@ -90,6 +98,7 @@ struct kb_forward_config {
 	uint16_t udp_max;		     /* of our own OPT record, to clients and upstreams */
 	const struct kb_cache_config *cache; /* copied; NULL: nothing is kept */
 	const char *tls_ca;		     /* as kb_tls_new takes it */
+	bool random_case;		     /* of the letters of questions over UDP */
 	/* A reply for a TCP client; main loop's thread. */
 	void (*deliver)(void *arg, uint64_t conn, const uint8_t *msg, size_t len);
 	void *arg;

@@ -27,4 +27,27 @@ static inline bool kb_question_same(const uint8_t *a, const uint8_t *b, size_t l
 	return memcmp(a + len - 4, b + len - 4, 4) == 0;
 }
 
+/* Gives each letter of a question's name one of its cases, by the bits that `bits` returns, 32 at a
+ * call (draft-vixie-dnsext-dns0x20). */
+static inline void kb_question_mix(uint8_t *question, size_t len, uint32_t (*bits)(void *arg),
+				   void *arg)
+{
+	uint32_t v = 0;
+	unsigned int left = 0;
+
+	for (size_t i = 0; i < len - 4; i++) {
+		uint8_t c = kb_ascii_lower(question[i]);
+
+		if (c < 'a' || c > 'z')
+			continue;
+		if (!left) {
+			v = bits(arg);
+			left = 32;
+		}
+		question[i] = v & 1 ? (uint8_t)(c & ~0x20) : c;
+		v >>= 1;
+		left--;
+	}
+}
+
 #endif

@@ -63,8 +63,8 @@ size_t kb_relay_pad(uint8_t *query, size_t len)
 	return padded;
 }
 
-enum kb_relay_verdict kb_relay_read(const struct kb_ask *ask, uint16_t id, const uint8_t *msg,
-				    size_t len, struct kb_message *ret_message)
+enum kb_relay_verdict kb_relay_read(const struct kb_ask *ask, uint16_t id, bool exact,
+				    const uint8_t *msg, size_t len, struct kb_message *ret_message)
 {
 	uint8_t rcode;
 	bool bare;
@@ -77,6 +77,8 @@ enum kb_relay_verdict kb_relay_read(const struct kb_ask *ask, uint16_t id, const
 	if (!bare && (ns_get16(msg + 4) != 1 || len < KB_DNS_HDR + (size_t)ask->len ||
 		      !kb_question_same(msg + KB_DNS_HDR, ask->question, ask->len)))
 		return KB_RELAY_FOREIGN;
+	if (!bare && exact && memcmp(msg + KB_DNS_HDR, ask->question, ask->len) != 0)
+		return KB_RELAY_CASE;
 	if (!bare && kb_message_read(msg, len, ret_message) == 0)
 		return KB_RELAY_OK;
 	ret_message->rcode = rcode;

@@ -67,18 +67,20 @@ static inline struct kb_relay kb_relay_of(const struct kb_message *m)
 
 enum kb_relay_verdict {
 	KB_RELAY_OK,
+	KB_RELAY_CASE,	  /* as OK or BAD, but the letters of the question have another case */
 	KB_RELAY_FOREIGN, /* no reply to this query: other ID or question, or not a reply */
 	KB_RELAY_BAD,	  /* a reply to this query that cannot be used */
 };
 
 /*
- * Is this the reply to ask with this ID? The question has to be there and the same; an error
+ * Is this the reply to ask with this ID? The question has to be there and the same, with
+ * `exact` to the case of its letters; an error
  * of the header alone (FORMERR, NOTIMP) counts as BAD with its rcode, as does a message that
  * kb_message_read refuses. *ret_message is filled when the verdict is OK; BAD sets rcode and
  * has_opt.
  */
-enum kb_relay_verdict kb_relay_read(const struct kb_ask *ask, uint16_t id, const uint8_t *msg,
-				    size_t len, struct kb_message *ret_message);
+enum kb_relay_verdict kb_relay_read(const struct kb_ask *ask, uint16_t id, bool exact,
+				    const uint8_t *msg, size_t len, struct kb_message *ret_message);
 
 /* The reply to a client, at most ask->limit and cap bytes (at least KB_RELAY_QUERY_MAX):
  * without records and with TC when it does not fit. `udp_max` is for our own OPT record. */

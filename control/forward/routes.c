@@ -66,6 +66,8 @@ void kb_upstream_stats(struct kb_upstream *u, struct kb_upstream_stats *ret_stat
 		GET(tls_resumed),
 		GET(tls_untrusted),
 		GET(tls_failures),
+		GET(case_mismatches),
+		.case_off = atomic_load_explicit(&u->case_off_until_ms, memory_order_relaxed) != 0,
 		GET(probes),
 		GET(probe_failures),
 	};

@@ -54,12 +54,16 @@ struct kb_upstream {
 	 * reply before; times of the workers' clock. */
 	atomic_uint connect_fails; /* in a row */
 	atomic_uint_fast64_t connect_at_ms, single_until_ms;
+	/* Replies in a row whose question had another case than was sent; while, such as it is,
+	 * that is put up with. */
+	atomic_uint case_fails;
+	atomic_uint_fast64_t case_off_until_ms;
 	pthread_mutex_t session_lock;
 	struct ssl_session_st *session; /* owned, NULL: none; to resume (uptls.c) */
 	/* Counts, any worker; see struct kb_upstream_stats. */
 	atomic_uint_fast64_t queries, replies, timeouts, errors, rejected, tcp, tls, connects,
-		reused, tls_handshakes, tls_resumed, tls_untrusted, tls_failures, probes,
-		probe_failures;
+		reused, tls_handshakes, tls_resumed, tls_untrusted, tls_failures, case_mismatches,
+		probes, probe_failures;
 	/* Of good replies: how many took up to KB_LATENCY_FIRST_US << i, the last one longer
 	 * than all of these; and their sum. */
 	atomic_uint_fast64_t latency[KB_LATENCY_BUCKETS + 1], latency_us;
@@ -88,8 +92,10 @@ struct kb_upstream_stats {
 	uint64_t replies, timeouts, errors, rejected;
 	uint64_t connects, reused; /* connections tried; queries on one that was there */
 	uint64_t tls_handshakes, tls_resumed;
-	uint64_t tls_untrusted; /* handshakes that failed for the certificate */
-	uint64_t tls_failures;	/* and for other reasons */
+	uint64_t tls_untrusted;	  /* handshakes that failed for the certificate */
+	uint64_t tls_failures;	  /* and for other reasons */
+	uint64_t case_mismatches; /* replies whose question had another case than was sent */
+	uint64_t case_off;	  /* 1 while random case is not used with it */
 	uint64_t probes, probe_failures;
 };
 

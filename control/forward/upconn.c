@@ -147,8 +147,10 @@ static void take(struct kb_worker *w, struct kb_upconn *c, const uint8_t *msg, s
 	struct kb_exchange *x = len >= 2 ? w->by_id[msg[0] << 8 | msg[1]] : NULL;
 
 	c->heard_ms = w->now_ms;
-	if (!x || x->conn != c) /* too late */
+	if (!x || x->conn != c) { /* too late, or nobody's */
+		kb_count(&w->stats.strays);
 		return;
+	}
 	c->answered = true;
 	kb_exchange_reply(w, x, msg, len, true);
 }

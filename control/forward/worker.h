@@ -74,11 +74,14 @@ struct kb_exchange {
 	struct kb_upconn *conn;	      /* over a connection: that */
 	uint32_t tried;		      /* bits of the group's */
 	uint8_t tries;
-	uint8_t rcode; /* what to say in the end; SERVFAIL, or an upstream's */
-	bool plain;    /* without OPT: this upstream does not know EDNS */
-	bool waits;    /* for room on a connection */
-	bool resent;   /* its connection was closed by the other side, and this is its second */
-	uint16_t id;   /* while it has sock or conn */
+	uint8_t rcode;	   /* what to say in the end; SERVFAIL, or an upstream's */
+	bool plain;	   /* without OPT: this upstream does not know EDNS */
+	bool waits;	   /* for room on a connection */
+	bool resent;	   /* its connection was closed by the other side, and this is its second */
+	bool mixed;	   /* sent with random case: the reply has to have it, too */
+	bool case_differs; /* it had not; asked over TCP therefore */
+	bool case_off;	   /* and that failed, too: without random case */
+	uint16_t id;	   /* while it has sock or conn */
 	uint64_t sent_us, deadline_ms, end_ms;
 };
 
@@ -189,5 +192,6 @@ struct kb_tls *kb_forward_tls(const struct kb_forward *f);
 /* NULL: nothing is kept. */
 struct kb_cache *kb_forward_cache(const struct kb_forward *f);
 uint16_t kb_forward_udp_max(const struct kb_forward *f);
+bool kb_forward_random_case(const struct kb_forward *f);
 
 #endif

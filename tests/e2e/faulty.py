@@ -40,7 +40,7 @@ class _Server:
         self.tcp.bind((addr, port))
         self.tcp.listen(64)
         self.asked, self.ports, self.ids, self.later = {}, set(), set(), []
-        self.names = []
+        self.names, self.mixed = [], 0
 
     def send(self, data, peer, delay=0.0, sock=None):
         if delay:
@@ -51,7 +51,9 @@ class _Server:
     def on_udp(self):
         data, peer = self.udp.recvfrom(65535)
         q = dns.message.from_wire(data)
-        name = q.question[0].name.to_text().lower()
+        name = q.question[0].name.to_text()
+        self.mixed += name != name.lower()
+        name = name.lower()
         what = name.split(".")[0].split("-")[0]
         self.asked[what] = self.asked.get(what, 0) + 1
         self.ports.add(peer[1])
@@ -98,6 +100,13 @@ class _Server:
             asked.id = q.id
             self.send(_reply(asked, FORGED).to_wire(), peer)
             self.send(good, peer, 0.2)
+        elif what in ("lower", "lowerreset"):  # the question, and then all is well
+            end = 12 + len(q.question[0].name.to_wire())
+            self.send(good[:12] + good[12:end].lower() + good[end:], peer)
+        elif what == "swapcase":
+            forged, end = _reply(q, FORGED).to_wire(), 12 + len(q.question[0].name.to_wire())
+            self.send(forged[:12] + forged[12:end].swapcase() + forged[end:], peer)
+            self.send(good, peer, 0.2)
         elif what in ("wrongtype", "wrongclass"):
             forged = bytearray(_reply(q, FORGED).to_wire())
             forged[12 + len(q.question[0].name.to_wire()) + (1 if what == "wrongtype" else 3)] ^= 2
@@ -136,7 +145,7 @@ class _Server:
             q = dns.message.from_wire(c.recv(n))
             what = q.question[0].name.to_text().lower().split(".")[0].split("-")[0]
             self.asked["tcp " + what] = self.asked.get("tcp " + what, 0) + 1
-            if what == "reset":
+            if what in ("reset", "lowerreset"):
                 c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return
             if what == "tcpdrop":
@@ -172,7 +181,8 @@ class _Server:
             for item in [i for i in self.later if i[0] <= now]:
                 self.later.remove(item)
                 self.udp.sendto(item[1], item[2])
-        return {"asked": self.asked, "ports": len(self.ports), "ids": len(self.ids), "names": self.names}
+        return {"asked": self.asked, "ports": len(self.ports), "ids": len(self.ids), "names": self.names,
+                "mixed": self.mixed}
 
 
 def _run(addr, port, mood, ready):
@@ -182,7 +192,8 @@ def _run(addr, port, mood, ready):
 
 
 def upstream(t, ns, addr, port=53, mood=""):
-    """Starts one; stop() returns {"asked": {label: n}, "ports": n, "ids": n, "names": [...]}."""
+    """Starts one; stop() returns {"asked": {label: n}, "ports": n, "ids": n, "names": [...],
+    "mixed": questions with upper-case letters}."""
     rfd, wfd = os.pipe()
     w = Worker(ns, _run, addr, port, mood, wfd)
     t.defer(w.kill)

@@ -75,7 +75,7 @@ static void check_forwarded(const struct kb_ask *ask, const uint8_t *msg, bool t
 	len = kb_relay_query(ask, 0x1234, KB_UDP_MAX_DEFAULT, query);
 	fail_if(len > sizeof(query));
 	query[2] |= KB_QR;
-	fail_if(kb_relay_read(ask, 0x1234, query, len, &m) != KB_RELAY_OK);
+	fail_if(kb_relay_read(ask, 0x1234, true, query, len, &m) != KB_RELAY_OK);
 	relay = kb_relay_of(&m);
 	n = kb_relay_reply(ask, query, &relay, KB_UDP_MAX_DEFAULT, reply, KB_TCP_REPLY_MAX);
 	fail_if(n != len - (ask->has_opt ? 0 : KB_OPT_LEN));

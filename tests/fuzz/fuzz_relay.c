@@ -60,12 +60,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	id = (uint16_t)(msg[0] << 8 | msg[1]);
 	memcpy(ask.id, msg, 2);
 	take_question(msg, size - 1, &ask);
-	verdict = kb_relay_read(&ask, id, msg, size - 1, &m);
+	verdict = kb_relay_read(&ask, id, true, msg, size - 1, &m);
 	if (verdict == KB_RELAY_OK) {
 		relay = kb_relay_of(&m);
 		len = kb_relay_reply(&ask, msg, &relay, 1232, out, sizeof(out));
 		fail_if(len > ask.limit || len < KB_DNS_HDR + (size_t)ask.len);
-		fail_if(kb_relay_read(&ask, id, out, len, &again) != KB_RELAY_OK);
+		fail_if(kb_relay_read(&ask, id, true, out, len, &again) != KB_RELAY_OK);
 		fail_if(again.has_opt != ask.has_opt ||
 			again.end + (ask.has_opt ? 11U : 0U) != len);
 		fail_if(!(again.flags2 & KB_TC) &&

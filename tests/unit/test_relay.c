@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "control/forward/question.h"
 #include "control/forward/relay.h"
 #include "dataplane/core/dns.h"
 
@@ -68,7 +69,7 @@ static enum kb_relay_verdict read_len(const struct text *t, size_t len, struct k
 
 	assert_non_null(copy);
 	memcpy(copy, t->b, len);
-	v = kb_relay_read(&ask, ID, copy, len, relay);
+	v = kb_relay_read(&ask, ID, false, copy, len, relay);
 	free(copy);
 	return v;
 }
@@ -220,6 +221,43 @@ static void test_foreign(void **state)
 		assert_int_equal(read_len(&good, len, &relay), KB_RELAY_FOREIGN);
 }
 
+static uint32_t pattern(void *arg)
+{
+	uint32_t *next = arg;
+
+	return (*next)++ % 2 ? 0xffffffff : 0x5555;
+}
+
+/* Random case: letters only, and the reply has to have it, too. */
+static void test_case(void **state)
+{
+	struct text good = reply_head(0x81, 0x80, 1, 0, 0);
+	struct kb_ask ask = ask_of(false, false, 512);
+	uint8_t q[] =
+		"\3w0-\77"
+		"bcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl\3com\0\0A\0a";
+	uint8_t mixed[sizeof(q)];
+	struct kb_message m;
+	uint32_t n = 0;
+
+	(void)state;
+	memcpy(mixed, q, sizeof(q));
+	kb_question_mix(mixed, sizeof(q) - 1, pattern, &n);
+	assert_true(kb_question_same(mixed, q, sizeof(q) - 1));
+	assert_memory_equal(mixed, "\3W0-\77bCdE", 9);
+	assert_int_equal(mixed[36], q[36] & ~0x20); /* from the second draw on: capitals */
+	assert_memory_equal(mixed + sizeof(q) - 5, "\0A\0a", 4);
+	assert_int_equal(n, 3);
+
+	ADD(&good, A_RR);
+	assert_int_equal(kb_relay_read(&ask, ID, true, good.b, good.len, &m), KB_RELAY_CASE);
+	assert_int_equal(kb_relay_read(&ask, ID, false, good.b, good.len, &m), KB_RELAY_OK);
+	good.b[12 + 5] = 'E';
+	assert_int_equal(kb_relay_read(&ask, ID, true, good.b, good.len, &m), KB_RELAY_OK);
+	good.b[12 + 6] = 'y';
+	assert_int_equal(kb_relay_read(&ask, ID, true, good.b, good.len, &m), KB_RELAY_FOREIGN);
+}
+
 static void test_bad(void **state)
 {
 	struct text head = reply_head(0x81, 0x80, 1, 0, 0), t = head;
@@ -328,11 +366,11 @@ static void test_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_query),	cmocka_unit_test(test_pad),
-		cmocka_unit_test(test_same),	cmocka_unit_test(test_good),
-		cmocka_unit_test(test_foreign), cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_reply),	cmocka_unit_test(test_truncation),
-		cmocka_unit_test(test_error),
+		cmocka_unit_test(test_query),	   cmocka_unit_test(test_pad),
+		cmocka_unit_test(test_case),	   cmocka_unit_test(test_same),
+		cmocka_unit_test(test_good),	   cmocka_unit_test(test_foreign),
+		cmocka_unit_test(test_bad),	   cmocka_unit_test(test_reply),
+		cmocka_unit_test(test_truncation), cmocka_unit_test(test_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
