@@ -41,18 +41,20 @@ TOOL_SRC := $(filter-out bench/dpdk_%, \
 TOOL := $(patsubst %.c,$(B)/%,$(filter-out %.bpf.c,$(TOOL_SRC)))
 
 # The DPDK engine, unless WITHOUT_DPDK=1; its PMDs are plug-ins but for the rings of the tests.
-DPDK_LIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard dataplane/dpdk/*.c))
+DPDK_MAIN := dataplane/dpdk/kbdns_dpdk
+DPDK_LIB_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(DPDK_MAIN).c,$(wildcard dataplane/dpdk/*.c)))
 DPDK_TOOL := $(patsubst %.c,$(B)/%,$(wildcard tests/dpdk/*.c bench/dpdk_*.c))
 DPDK_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk 2>/dev/null))
 DPDK_LIBS = $(shell pkg-config --libs libdpdk 2>/dev/null) -lrte_net_ring
 ifneq ($(WITHOUT_DPDK),1)
 TOOL_DPDK := $(DPDK_TOOL)
+BIN += $(B)/kbdns-dpdk
 endif
 
 .PHONY: all help deps demo test unit lint format fuzz differential bench install uninstall clean tools
 .DEFAULT_GOAL := all
 
-all: $(BIN) ## build kbdnsd, kbdnsctl and the BPF objects
+all: $(BIN) ## build kbdnsd, kbdnsctl, kbdns-dpdk (WITHOUT_DPDK=1: not) and the BPF objects
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -93,6 +95,10 @@ install: all ## install into DESTDIR/PREFIX (/usr/local)
 	$(Q)install -D -t $(DESTDIR)$(or $(PREFIX),/usr/local)/sbin $(B)/kbdnsd
 	$(Q)install -D -t $(DESTDIR)$(or $(PREFIX),/usr/local)/bin $(B)/kbdnsctl
 	$(Q)install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man8 scripts/man/kbdnsd.8
+ifneq ($(WITHOUT_DPDK),1)
+	$(Q)install -D -t $(DESTDIR)$(or $(PREFIX),/usr/local)/sbin $(B)/kbdns-dpdk
+	$(Q)install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man8 scripts/man/kbdns-dpdk.8
+endif
 	$(Q)install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man1 scripts/man/kbdnsctl.1
 
 clean: ## remove what was built
@@ -138,8 +144,9 @@ $(TOOL): $(B)/%: $(B)/%.o $(B)/libkbtest.a $(B)/libkb.a
 	$(Q)$(CC) $(KB_CFLAGS) $^ -o $@ $(KB_LIBS) -lcmocka -lldns
 
 # Headers of libdpdk are a system's, not held to our warnings.
-$(DPDK_LIB_OBJ) $(DPDK_TOOL:%=%.o): KB_CFLAGS += $(DPDK_CFLAGS)
-$(DPDK_LIB_OBJ) $(DPDK_TOOL:%=%.o): | libdpdk
+DPDK_OBJ := $(DPDK_LIB_OBJ) $(B)/$(DPDK_MAIN).o $(DPDK_TOOL:%=%.o)
+$(DPDK_OBJ): KB_CFLAGS += $(DPDK_CFLAGS)
+$(DPDK_OBJ): | libdpdk
 
 .PHONY: libdpdk
 libdpdk:
@@ -148,6 +155,10 @@ libdpdk:
 
 $(B)/libkbdpdk.a: $(DPDK_LIB_OBJ)
 	$(Q)rm -f $@ && ar crs $@ $^
+
+$(B)/kbdns-dpdk: $(B)/$(DPDK_MAIN).o $(B)/libkbdpdk.a
+	$(if $(Q),@echo "  LD  $@")
+	$(Q)$(CC) $(KB_CFLAGS) $^ -o $@ $(DPDK_LIBS)
 
 $(DPDK_TOOL): $(B)/%: $(B)/%.o $(B)/libkbdpdk.a $(B)/libkbtest.a $(B)/libkb.a
 	$(if $(Q),@echo "  LD  $@")

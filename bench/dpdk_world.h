@@ -33,6 +33,8 @@ struct world {
 	struct kb_mem *mem;	/* owned */
 	struct kb_table *table; /* owned */
 	struct kb_backing backing;
+	struct kb_dpdk_table seen; /* what the engine sees of it */
+	struct kb_worker_stats stats;
 	uint32_t names;
 	uint64_t random;
 	uint8_t frame[FRAME_LEN]; /* of the query, but for the digits */
@@ -130,13 +132,16 @@ static inline void world_free(struct world *w)
 	kb_mem_free(w->mem);
 }
 
-static inline void world_engine(const struct world *w, struct kb_dpdk_engine *e)
+static inline void world_engine(struct world *w, struct kb_dpdk_engine *e)
 {
+	uint32_t gen = kb_gen_of(w->backing.header->state);
+
+	w->seen = (struct kb_dpdk_table){.hdr = w->backing.header, .icept = w->backing.icept};
+	kb_table_env(w->table, &w->seen.env);
+	w->seen.gen[gen & 1] = w->seen.newest = kb_worker_gen(gen);
 	kb_dpdk_engine_init(e);
-	e->hdr = w->backing.header;
-	e->icept = w->backing.icept;
-	kb_table_env(w->table, &e->env);
-	e->gen[0] = e->gen[1] = kb_gen_of(e->hdr->state);
+	e->table = &w->seen;
+	e->stats = &w->stats;
 	memcpy(&e->mac, world_mac, sizeof(world_mac));
 	e->mtu = 1500;
 }

@@ -13,7 +13,7 @@
 #include "dataplane/core/packet.h"
 #include "dataplane/core/percpu.h"
 #include "dataplane/core/ports.h"
-#include "dataplane/core/worker.h"
+#include "dataplane/core/worker_stats.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -70,6 +70,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct kb_workers);
 } kb_workers SEC(".maps");
+
+/* Likewise. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, KB_WORKER_STATS_MAX);
+	__type(key, __u32);
+	__type(value, struct kb_worker_stats);
+} kb_worker_stats SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -300,6 +300,10 @@ int kb_backing_open(struct kb_datapath *dp)
 	if (r < 0)
 		return r;
 	r = mapping_new(dp->map_fd[KB_MAP_WORKERS], sizeof(struct kb_workers), &dp->workers);
+	if (r < 0)
+		return r;
+	r = mapping_new(dp->map_fd[KB_MAP_WORKER_STATS],
+			KB_WORKER_STATS_MAX * sizeof(struct kb_worker_stats), &dp->worker_stats);
 	if (r == 0)
 		kb_epochs_init(&dp->epochs, dp->workers.at);
 	return r;
@@ -311,6 +315,7 @@ void kb_backing_close(struct kb_datapath *dp)
 	mapping_free(&dp->header);
 	mapping_free(&dp->icept);
 	mapping_free(&dp->workers);
+	mapping_free(&dp->worker_stats);
 	mapping_free(&dp->index[0]);
 	mapping_free(&dp->index[1]);
 	for (size_t i = 0; i < KB_PAGES_MAX; i++)

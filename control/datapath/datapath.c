@@ -210,6 +210,19 @@ int kb_percpu_read(const struct kb_datapath *dp, uint32_t row)
 	return bpf_map_lookup_elem(dp->map_fd[KB_MAP_PERCPU], &row, dp->percpu) < 0 ? -errno : 0;
 }
 
+static void worker_stats(const struct kb_datapath *dp, uint64_t ret_counters[KB_CNT_MAX],
+			 uint64_t ret_hist[KB_HIST_BUCKETS])
+{
+	const struct kb_worker_stats *stats = dp->worker_stats.at;
+
+	for (size_t w = 0; w < KB_WORKER_STATS_MAX; w++) {
+		for (size_t i = 0; i < KB_CNT_MAX; i++)
+			ret_counters[i] += kb_read_once(stats[w].counter[i]);
+		for (size_t i = 0; i < KB_HIST_BUCKETS; i++)
+			ret_hist[i] += kb_read_once(stats[w].hist[i]);
+	}
+}
+
 int kb_datapath_engine_stats(const struct kb_datapath *dp, enum kb_engine engine,
 			     uint64_t ret_counters[KB_CNT_MAX], uint64_t ret_hist[KB_HIST_BUCKETS])
 {
@@ -217,6 +230,8 @@ int kb_datapath_engine_stats(const struct kb_datapath *dp, enum kb_engine engine
 
 	memset(ret_counters, 0, KB_CNT_MAX * sizeof(*ret_counters));
 	memset(ret_hist, 0, KB_HIST_BUCKETS * sizeof(*ret_hist));
+	if (engine == KB_ENGINE_DPDK)
+		worker_stats(dp, ret_counters, ret_hist);
 	if (engine != KB_ENGINE_TC && engine != KB_ENGINE_XDP)
 		return 0;
 	r = kb_percpu_read(dp, engine);

@@ -4,7 +4,8 @@
  * attaches the programs to interfaces, beats the dead-man switch, reads the counters.
  * Only this folder knows libbpf and netlink.
  *
- *   DIR/kb_header kb_icept kb_index kb_arena kb_workers kb_percpu kb_ports kb_events   maps
+ *   DIR/kb_header kb_icept kb_index kb_arena kb_workers kb_worker_stats
+ *       kb_percpu kb_ports kb_events   maps
  *   DIR/index_0 index_1 page_0000...    inner maps of kb_index and kb_arena
  *   DIR/link_tc_IFINDEX link_xdp_IFINDEX    attachments that outlive kbdnsd
  *   DIR/clsact_IFINDEX    a folder that says: the clsact qdisc there was made by us
@@ -95,8 +96,8 @@ bool kb_datapath_all_attached(const struct kb_datapath *dp);
 /* Lets the programs answer for another ttl_ms. About 3 us. 0 or -errno. */
 int kb_datapath_beat(struct kb_datapath *dp, uint32_t ttl_ms);
 
-/* Counters and latency histogram of KB_ENGINE_TC or KB_ENGINE_XDP, over all CPUs; all 0 for
- * other engines. 0 or -errno. */
+/* Counters and latency histogram of KB_ENGINE_TC or KB_ENGINE_XDP, over all CPUs, or of
+ * KB_ENGINE_DPDK, over all workers; all 0 for other engines. 0 or -errno. */
 int kb_datapath_engine_stats(const struct kb_datapath *dp, enum kb_engine engine,
 			     uint64_t ret_counters[KB_CNT_MAX], uint64_t ret_hist[KB_HIST_BUCKETS]);
 

@@ -25,9 +25,15 @@
 #pragma GCC diagnostic pop
 
 static const char *const map_names[KB_MAP_COUNT] = {
-	[KB_MAP_ICEPT] = "kb_icept",	 [KB_MAP_INDEX] = "kb_index",	[KB_MAP_ARENA] = "kb_arena",
-	[KB_MAP_WORKERS] = "kb_workers", [KB_MAP_PERCPU] = "kb_percpu", [KB_MAP_PORTS] = "kb_ports",
-	[KB_MAP_EVENTS] = "kb_events",	 [KB_MAP_HEADER] = "kb_header",
+	[KB_MAP_ICEPT] = "kb_icept",
+	[KB_MAP_INDEX] = "kb_index",
+	[KB_MAP_ARENA] = "kb_arena",
+	[KB_MAP_WORKERS] = "kb_workers",
+	[KB_MAP_WORKER_STATS] = "kb_worker_stats",
+	[KB_MAP_PERCPU] = "kb_percpu",
+	[KB_MAP_PORTS] = "kb_ports",
+	[KB_MAP_EVENTS] = "kb_events",
+	[KB_MAP_HEADER] = "kb_header",
 };
 static const char *const prog_pins[KB_PROG_COUNT] = {
 	[KB_PROG_TC] = "prog_tc",
@@ -204,6 +210,7 @@ static int object_open(struct object *o)
 			[KB_MAP_INDEX] = skel->maps.kb_index,
 			[KB_MAP_ARENA] = skel->maps.kb_arena,
 			[KB_MAP_WORKERS] = skel->maps.kb_workers,
+			[KB_MAP_WORKER_STATS] = skel->maps.kb_worker_stats,
 			[KB_MAP_PERCPU] = skel->maps.kb_percpu,
 			[KB_MAP_PORTS] = skel->maps.kb_ports,
 			[KB_MAP_EVENTS] = skel->maps.kb_events,

@@ -6,6 +6,7 @@
 #include <limits.h>
 
 #include "control/datapath/datapath.h"
+#include "dataplane/core/worker_stats.h"
 
 /* The order in which they are pinned: the header last. */
 enum kb_map_id {
@@ -13,6 +14,7 @@ enum kb_map_id {
 	KB_MAP_INDEX,
 	KB_MAP_ARENA,
 	KB_MAP_WORKERS,
+	KB_MAP_WORKER_STATS,
 	KB_MAP_PERCPU,
 	KB_MAP_PORTS,
 	KB_MAP_EVENTS,
@@ -38,7 +40,7 @@ struct kb_datapath {
 	int map_fd[KB_MAP_COUNT];   /* owned */
 	int prog_fd[KB_PROG_COUNT]; /* owned, -1: not loaded */
 
-	struct kb_mapping header, icept, workers, index[2];
+	struct kb_mapping header, icept, workers, worker_stats, index[2];
 	struct kb_epochs epochs; /* over `workers` */
 	struct kb_mapping page[KB_PAGES_MAX];
 	uint32_t index_entries[2];

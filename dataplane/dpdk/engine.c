@@ -63,7 +63,7 @@ static inline int parse(const struct kb_dpdk_engine *e, const struct kb_view *vi
 	if (why)
 		return why;
 	icept = kb_icept_hash(f->dst[0], f->dst[1], f->dport);
-	why = kb_admit(view->hdr, view->state, stale, &e->icept[icept], f);
+	why = kb_admit(view->hdr, view->state, stale, &e->table->icept[icept], f);
 	if (why)
 		return why;
 	if (kb_unlikely(kb_port_mac(pkt) != e->mac || (pkt[6] & 1)))
@@ -187,14 +187,17 @@ __u32 kb_dpdk_engine_burst(struct kb_dpdk_engine *e, __u64 now_ns, struct rte_mb
 			   struct rte_mbuf **left)
 {
 	static const struct kb_env none;
-	const struct kb_header *hdr = e->hdr;
+	const struct kb_dpdk_table *table = e->table;
+	const struct kb_header *hdr = table->hdr;
+	__u64 *counter = e->stats->counter;
 	__u64 state = kb_read_once(hdr->state), start = 0, t;
 	__u32 gen = kb_gen_of(state), replicas, n_items = 0, n_left = 0, n_replies = 0;
-	struct kb_view view = {.env = &e->env, .hdr = hdr, .state = state};
+	struct kb_view view = {.env = &table->env, .hdr = hdr, .state = state};
 	int stale = now_ns > kb_read_once(hdr->deadline_ns);
 
 	/* Not mapped yet: every look-up is incomplete. */
-	if (kb_unlikely(e->gen[gen & 1] != gen))
+	if (kb_unlikely(__atomic_load_n(&table->gen[gen & 1], __ATOMIC_ACQUIRE) !=
+			kb_worker_gen(gen)))
 		view.env = &none;
 	replicas = (__u32)(kb_read_once(hdr->shape[gen & 1]) >> 32);
 	if (replicas > 1)
@@ -212,7 +215,7 @@ __u32 kb_dpdk_engine_burst(struct kb_dpdk_engine *e, __u64 now_ns, struct rte_mb
 		it->m = pkts[i];
 		why = parse(e, &view, stale, it);
 		if (kb_unlikely(why)) {
-			e->counter[why]++;
+			counter[why]++;
 			left[n_left++] = pkts[i];
 			continue;
 		}
@@ -232,7 +235,7 @@ __u32 kb_dpdk_engine_burst(struct kb_dpdk_engine *e, __u64 now_ns, struct rte_mb
 		int why = answer(e, &view, it);
 
 		if (kb_unlikely(why)) {
-			e->counter[why]++;
+			counter[why]++;
 			left[n_left++] = it->m;
 			continue;
 		}
@@ -244,16 +247,18 @@ __u32 kb_dpdk_engine_burst(struct kb_dpdk_engine *e, __u64 now_ns, struct rte_mb
 	if (kb_unlikely((hdr->flags & KB_FLAG_LATENCY) && n_replies && start)) {
 		__u64 ns = (rte_rdtsc() - start) * 1000 / (rte_get_tsc_hz() / 1000000);
 
-		e->hist[(63 - __builtin_clzll(ns | 1)) & (KB_HIST_BUCKETS - 1)] += n_replies;
+		e->stats->hist[(63 - __builtin_clzll(ns | 1)) & (KB_HIST_BUCKETS - 1)] += n_replies;
 	}
 	return n_replies;
 }
 
 void kb_dpdk_engine_count(struct kb_dpdk_engine *e, __u32 sent, __u32 replies, enum kb_counter why)
 {
+	__u64 *counter = e->stats->counter;
+
 	for (__u32 i = 0; i < sent; i++) {
-		e->counter[e->reply_counter[i] & ~KB_REPLY_TRUNCATED]++;
-		e->counter[KB_CNT_TRUNCATED] += e->reply_counter[i] >> 7;
+		counter[e->reply_counter[i] & ~KB_REPLY_TRUNCATED]++;
+		counter[KB_CNT_TRUNCATED] += e->reply_counter[i] >> 7;
 	}
-	e->counter[why] += replies - sent;
+	counter[why] += replies - sent;
 }

@@ -25,6 +25,7 @@
 
 #include "dataplane/core/mapped.h"
 #include "dataplane/core/ports.h"
+#include "dataplane/core/worker_stats.h"
 
 #define KB_BURST_MAX 128
 /* The best of those tried, see bench/dpdk_engine. */
@@ -42,12 +43,23 @@ struct kb_burst_item {
 	__u32 tags; /* bytes of VLAN tags, 0, 4 or 8 */
 };
 
-struct kb_dpdk_engine {
-	/* Set by the owner, changed between bursts only; pointers are borrowed. */
-	const struct kb_header *hdr;
+/*
+ * The table as all workers of a process see it. A thread that follows the table's writer changes
+ * `gen`, and what stands in env for a generation only while gen[] says that there is none
+ * and no worker is in a burst that began before it said so.
+ */
+struct kb_dpdk_table {
+	const struct kb_header *hdr; /* borrowed, as all of it */
 	const struct kb_icept_bucket *icept;
 	struct kb_env env;
-	__u32 gen[2];	   /* generation of env.index[], which others may have overtaken */
+	__u64 gen[2]; /* kb_worker_gen() of env.index[], 0: none */
+	__u64 newest; /* of the two, the one that was mapped last */
+};
+
+struct kb_dpdk_engine {
+	/* Set by the owner, changed between bursts only; pointers are borrowed. */
+	const struct kb_dpdk_table *table;
+	struct kb_worker_stats *stats;
 	__u32 queue;	   /* selects the replica of the index */
 	__u32 mtu;	   /* of the port; longer replies are left to the kernel */
 	__u64 mac;	   /* kb_port_mac() of the port */
@@ -55,10 +67,7 @@ struct kb_dpdk_engine {
 	bool csum_offload; /* the port completes UDP checksums, RTE_ETH_TX_OFFLOAD_UDP_CKSUM */
 	bool timing;	   /* fill cycles[] */
 
-	/* Results, written by the worker alone. */
-	__u64 counter[KB_CNT_MAX];
-	__u64 hist[KB_HIST_BUCKETS]; /* by the time of the burst that a reply was in */
-	__u64 cycles[KB_PHASE_MAX];  /* of rte_rdtsc() */
+	__u64 cycles[KB_PHASE_MAX]; /* of rte_rdtsc() */
 
 	/* Between the phases. */
 	__u8 reply_counter[KB_BURST_MAX]; /* KB_REPLY_TRUNCATED | enum kb_counter */

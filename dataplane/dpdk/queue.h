@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One receive queue of a port and the send queue of the same number: frames are received, given to
- * the engine, and what it answers is sent. One thread, that of the queue's worker; nothing is
- * allocated and nothing waits.
+ * One receive queue of a port, the send queue of the same number, and the row of kb_workers in
+ * which the queue's worker is registered: frames are received, given to the engine, and what it
+ * answers is sent. One thread, that of the worker; nothing is allocated and nothing waits.
+ *
+ * The worker is online, in the sense of dataplane/core/worker.h, only while the engine reads the
+ * table: receiving and sending may block, in a driver that asks the kernel to. If the table's
+ * writer has meanwhile declared it gone, what was read may be anything: the replies are
+ * discarded, and it registers again.
  */
 #ifndef KB_DPDK_QUEUE_H
 #define KB_DPDK_QUEUE_H
@@ -13,17 +18,30 @@
 #define KB_BURST_DEFAULT 32
 
 struct kb_dpdk_queue {
-	struct kb_dpdk_engine engine;
+	struct kb_dpdk_engine engine; /* `stats` is set here */
 	uint16_t port, queue;
 	uint16_t burst; /* 1..KB_BURST_MAX */
+	/* Borrowed; `stats` has KB_WORKER_STATS_MAX rows. */
+	struct kb_workers *workers;
+	struct kb_worker_stats *stats;
+	struct kb_reader_info info;
 	/* Takes over the frames that were left, in the order of the reasons; NULL: they are freed.
 	 */
 	void (*take_left)(void *arg, struct rte_mbuf **left, uint32_t n);
 	void *take_left_arg;
-	uint64_t bursts, received; /* that were not empty; frames */
+
+	struct kb_reader reader;
+	uint64_t mapped; /* what was said of the table's newest index */
+	/* Of kb_dpdk_queue_poll(), for other threads. */
+	uint64_t polls;
 };
 
-/* Receives once. Returns the number of frames; 0 when there was nothing to do. */
+/* Registers; before the first poll. 0, or -ENOSPC: all rows of kb_workers are taken. */
+int kb_dpdk_queue_start(struct kb_dpdk_queue *q, uint64_t now_ns);
+void kb_dpdk_queue_stop(struct kb_dpdk_queue *q);
+
+/* Receives once. `now_ns` is CLOCK_MONOTONIC (its coarse form will do). Returns the number of
+ * frames; 0 when there was nothing to do. */
 uint32_t kb_dpdk_queue_poll(struct kb_dpdk_queue *q, uint64_t now_ns);
 
 #endif

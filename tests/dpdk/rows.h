@@ -29,6 +29,9 @@ static struct {
 	struct rte_mempool *pool;
 	struct rte_ring *rx, *tx;
 	struct kb_dpdk_queue queue;
+	struct kb_dpdk_table table;
+	struct kb_workers workers;
+	struct kb_worker_stats stats[KB_WORKER_STATS_MAX];
 	struct rte_mbuf *left[RING_SIZE];
 	uint32_t n_left;
 } ports;
@@ -67,11 +70,10 @@ ROWS_UNUSED static void ports_take(struct rte_mbuf *m, const struct frame *in, s
 ROWS_UNUSED static uint32_t ports_poll(void)
 {
 	/* Rows with the table's writer on the same thread: it has not moved since. */
-	struct kb_dpdk_engine *e = &ports.queue.engine;
-	uint32_t gen = kb_gen_of(e->hdr->state);
+	uint32_t gen = kb_gen_of(ports.table.hdr->state);
 
-	kb_table_env(table, &e->env);
-	e->gen[gen & 1] = gen;
+	kb_table_env(table, &ports.table.env);
+	ports.table.gen[gen & 1] = ports.table.newest = kb_worker_gen(gen);
 	ports.n_left = 0;
 	return kb_dpdk_queue_poll(&ports.queue, ports_now_ns());
 }
@@ -98,7 +100,7 @@ ROWS_UNUSED static enum row_verdict rows_run(enum kb_engine engine, const struct
 ROWS_UNUSED static void rows_counters(enum kb_engine engine, uint64_t ret[KB_CNT_MAX])
 {
 	(void)engine;
-	memcpy(ret, ports.queue.engine.counter, sizeof(ports.queue.engine.counter));
+	memcpy(ret, ports.stats[0].counter, sizeof(ports.stats[0].counter));
 }
 
 ROWS_UNUSED static void rows_beat(uint32_t ttl_ms)
@@ -157,8 +159,14 @@ ROWS_UNUSED static int rows_setup(void **state)
 		return -1;
 	}
 	kb_mem_backing(ports.mem, &ports.backing);
-	ports.queue.engine.hdr = ports.backing.header;
-	ports.queue.engine.icept = ports.backing.icept;
+	ports.table.hdr = ports.backing.header;
+	ports.table.icept = ports.backing.icept;
+	ports.queue.engine.table = &ports.table;
+	ports.queue.workers = &ports.workers;
+	ports.queue.stats = ports.stats;
+	ports.workers.epoch = 1;
+	if (kb_dpdk_queue_start(&ports.queue, ports_now_ns()) < 0)
+		return -1;
 	table_fill(&ports.backing);
 	rows_beat(600000);
 	return 0;

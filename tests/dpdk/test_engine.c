@@ -104,7 +104,7 @@ static void test_burst(void **state)
 /* Runs a frame that a row cannot describe, which is left unchanged because of `counter`. */
 static void leave_mbuf(struct rte_mbuf *m, enum kb_counter counter)
 {
-	uint64_t before = ENGINE->counter[counter];
+	uint64_t before = ports.stats[0].counter[counter];
 	uint8_t copy[FRAME_MAX];
 	uint32_t len = m->data_len;
 
@@ -116,7 +116,7 @@ static void leave_mbuf(struct rte_mbuf *m, enum kb_counter counter)
 	assert_ptr_equal(ports.left[0], m);
 	assert_int_equal(m->data_len, len);
 	assert_memory_equal(copy, rte_pktmbuf_mtod(m, void *), len);
-	assert_int_equal(ENGINE->counter[counter], before + 1);
+	assert_int_equal(ports.stats[0].counter[counter], before + 1);
 	rte_pktmbuf_free(m);
 }
 
@@ -243,7 +243,7 @@ static void test_generation(void **state)
 		m = ports_mbuf(&q);
 		assert_int_equal(rte_ring_enqueue(ports.rx, m), 0);
 		ports.n_left = 0;
-		ENGINE->gen[kb_gen_of(ENGINE->hdr->state) & 1] += 2;
+		ports.table.gen[kb_gen_of(ports.table.hdr->state) & 1] += 2;
 		assert_int_equal(kb_dpdk_queue_poll(&ports.queue, ports_now_ns()), 1);
 		assert_int_equal(ports.n_left, 1);
 		rte_pktmbuf_free(m);
@@ -256,7 +256,7 @@ static void test_generation(void **state)
 static void test_replicas(void **state)
 {
 	uint32_t bucket, slot, n = (uint32_t)ports.backing.header->shape[0];
-	struct kb_bucket *index = (struct kb_bucket *)(uintptr_t)ENGINE->env.index[0];
+	struct kb_bucket *index = (struct kb_bucket *)(uintptr_t)ports.table.env.index[0];
 	struct kb_slot saved;
 	uint8_t wire[64];
 	struct frame q;
@@ -290,22 +290,96 @@ static void test_latency(void **state)
 	query_a(&q);
 	answer("without", &q, (struct expect){0, 1, 0, 0, 0});
 	for (int i = 0; i < KB_HIST_BUCKETS; i++)
-		assert_int_equal(ENGINE->hist[i], 0);
+		assert_int_equal(ports.stats[0].hist[i], 0);
 	kb_table_set_flag(table, KB_FLAG_LATENCY, true);
 	for (int i = 0; i < 5; i++)
 		answer("with", &q, (struct expect){0, 1, 0, 0, 0});
 	kb_table_set_flag(table, KB_FLAG_LATENCY, false);
 	for (int i = 0; i < KB_HIST_BUCKETS; i++)
-		n += ENGINE->hist[i];
+		n += ports.stats[0].hist[i];
 	assert_int_equal(n, 5);
-	assert_int_equal(ENGINE->hist[0], 0); /* no burst takes a nanosecond */
+	assert_int_equal(ports.stats[0].hist[0], 0); /* no burst takes a nanosecond */
+}
+
+/* Declared gone, it sends nothing of what it had read, and registers again; when its row has gone
+ * to another, in another row. */
+static void test_gone(void **state)
+{
+	struct kb_worker_row *row = &ports.workers.row[KB_WORKERS_LOCAL];
+	struct expect want = {0, 1, 0, 0, 0};
+	struct frame q;
+	void *m;
+
+	(void)state;
+	query_a(&q);
+	assert_ptr_equal(ports.queue.reader.row, row);
+	answer("registered", &q, want);
+	for (int taken = 0; taken < 2; taken++) {
+		uint64_t number = ports.queue.reader.number, dropped, answered;
+
+		dropped = ports.stats[taken].counter[KB_CNT_GONE];
+		answered = ports.stats[0].counter[KB_CNT_ANSWERED];
+		for (int i = 0; i < 5; i++)
+			assert_int_equal(rte_ring_enqueue(ports.rx, ports_mbuf(&q)), 0);
+		row->gone = number;
+		if (taken)
+			row->owner = kb_worker_said(number + 1, KB_WORKER_TAKEN);
+		assert_int_equal(ports_poll(), 5);
+		assert_int_not_equal(rte_ring_dequeue(ports.tx, &m), 0);
+		assert_int_equal(ports.n_left, 0);
+		assert_int_equal(ports.stats[taken].counter[KB_CNT_GONE] - dropped, 5);
+		assert_int_equal(ports.stats[0].counter[KB_CNT_ANSWERED], answered);
+		assert_ptr_equal(ports.queue.reader.row, row + taken);
+		assert_int_equal(ports.queue.reader.row->discarded, 5);
+		assert_int_equal(kb_worker_number_of(ports.queue.reader.row->mapped),
+				 ports.queue.reader.number);
+		/* The row's owner is somebody else, whose words it does not touch. */
+		if (taken)
+			assert_int_equal(row->owner, kb_worker_said(number + 1, KB_WORKER_TAKEN));
+		if (!taken)
+			answer("again", &q, want);
+		seen[KB_ENGINE_DPDK][KB_CNT_GONE]++;
+	}
+	/* Back to where the other rows of this program look. */
+	kb_dpdk_queue_stop(&ports.queue);
+	row->owner &= ~KB_WORKER_TAKEN;
+	assert_int_equal(kb_dpdk_queue_start(&ports.queue, ports_now_ns()), 0);
+	answer("stopped and started", &q, want);
+	/* No row is free: packets are left, until there is one. */
+	kb_dpdk_queue_stop(&ports.queue);
+	for (int i = KB_WORKERS_LOCAL; i < KB_WORKERS_MAX; i++)
+		ports.workers.row[i].owner |= KB_WORKER_TAKEN;
+	assert_int_equal(rte_ring_enqueue(ports.rx, ports_mbuf(&q)), 0);
+	assert_int_equal(ports_poll(), 1);
+	assert_int_equal(ports.n_left, 1);
+	rte_pktmbuf_free(ports.left[0]);
+	row->owner &= ~KB_WORKER_TAKEN;
+	answer("a row is free", &q, want);
+}
+
+/* What the writer waits for and is told. */
+static void test_row(void **state)
+{
+	struct kb_worker_row *row = ports.queue.reader.row;
+	struct frame q;
+
+	(void)state;
+	query_a(&q);
+	answer("a", &q, (struct expect){0, 1, 0, 0, 0});
+	/* Between polls it holds nothing. */
+	assert_int_equal(row->seen & KB_WORKER_SAID_MASK, KB_WORKER_OFFLINE);
+	assert_int_equal(row->mapped & KB_WORKER_SAID_MASK,
+			 kb_worker_gen(kb_gen_of(ports.table.hdr->state)));
+	assert_in_range(row->beat_ns, 1, ports_now_ns());
+	row->beat_ns = 0;
+	assert_int_equal(ports_poll(), 0);
+	assert_int_not_equal(row->beat_ns, 0);
 }
 
 static void test_left_counters(void **state)
 {
-	/* One buffer holds one datagram here; a reply is written once it is wholly there; the
-	 * worker's tests have the last one. */
-	const enum kb_counter not_met[] = {KB_CNT_GSO, KB_CNT_WRITE_FAILED, KB_CNT_GONE};
+	/* One buffer holds one datagram here, and a reply is written once it is wholly there. */
+	const enum kb_counter not_met[] = {KB_CNT_GSO, KB_CNT_WRITE_FAILED};
 
 	(void)state;
 	left_counters(KB_ENGINE_DPDK, not_met, sizeof(not_met) / sizeof(*not_met));
@@ -324,6 +398,8 @@ int main(void)
 		cmocka_unit_test(test_generation),
 		cmocka_unit_test(test_replicas),
 		cmocka_unit_test(test_latency),
+		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_row),
 		cmocka_unit_test(test_left_counters),
 		cmocka_unit_test(test_random),
 	};

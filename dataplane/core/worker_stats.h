@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * What workers in other processes count: the mmapable array map kb_worker_stats, pinned beside the
+ * table, one value for each row of kb_workers from KB_WORKERS_LOCAL on. A row is written by the
+ * worker that has registered in the row of kb_workers, and read by kbdnsd. Numbers go
+ * on where the row's last owner left them, so that the sum over all rows never falls.
+ */
+#ifndef KB_CORE_WORKER_STATS_H
+#define KB_CORE_WORKER_STATS_H
+
+#include "counters.h"
+#include "types.h"
+#include "worker.h"
+
+#define KB_WORKER_STATS_MAX (KB_WORKERS_MAX - KB_WORKERS_LOCAL)
+
+struct kb_worker_stats {
+	__u64 counter[KB_CNT_MAX];
+	__u64 hist[KB_HIST_BUCKETS]; /* by the time of the burst that a reply was in */
+	__u64 bursts;		     /* that were not empty */
+	__u64 frames;		     /* in them */
+} KB_ALIGNED(64);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A port of EAL, set up for workers: one receive and one send queue for each, buffers of its own
+ * on the port's NUMA node. Main thread, before workers run and after they have ended.
+ */
+#ifndef KB_DPDK_PORT_H
+#define KB_DPDK_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rte_mempool;
+
+struct kb_dpdk_port {
+	char name[64];
+	uint64_t mac;	  /* kb_port_mac() */
+	uint32_t ifindex; /* 0: not one of the kernel's */
+	uint16_t mtu;
+	int socket; /* NUMA node, or SOCKET_ID_ANY */
+	bool csum_offload;
+	struct rte_mempool *pool; /* owned */
+};
+
+/* 0, or -errno with one line in err; the port is then as it was. */
+int kb_dpdk_port_start(uint16_t port, uint16_t queues, struct kb_dpdk_port *ret_port, char *err,
+		       size_t err_size);
+void kb_dpdk_port_stop(uint16_t port, struct kb_dpdk_port *p);
+
+#endif
