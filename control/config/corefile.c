@@ -508,8 +508,11 @@ int kb_cf_build(struct kb_cf *cf)
 		if (d)
 			r = kb_cf_kubernetes_read(cf, block, d, &block->kubernetes);
 	}
-	for (size_t i = 0; r == 0 && i < cf->n_blocks; i++)
+	for (size_t i = 0; r == 0 && i < cf->n_blocks; i++) {
 		r = kb_cf_forwards_read(cf, &cf->blocks[i]);
+		if (r == 0)
+			r = kb_cf_cache_read(cf, &cf->blocks[i]);
+	}
 	if (r == 0)
 		r = kb_cf_check_duplicates(cf);
 	if (r == 0)

@@ -391,6 +391,7 @@ static void block_free(struct kb_cf_block *b)
 	free(b->zones);
 	kb_cf_kubernetes_free(b->kubernetes);
 	kb_cf_forwards_free(b);
+	kb_cf_cache_free(b);
 }
 
 /* The last block was none: a snippet, or an import without tokens. */

@@ -10,6 +10,7 @@
  *   corefile_kubernetes.c  the kubernetes directive
  *   corefile_plugins.c     what every other directive means for the kubernetes zones
  *   corefile_forward.c     the forward directive
+ *   corefile_cache.c       the cache directive
  *   corefile_routes.c      who is asked for which names
  *   corefile_match.c       hosts, rewrite: which names they concern
  *   corefile.c             server blocks -> rules
@@ -91,6 +92,13 @@ struct kb_cf_forward {
 	bool whole;
 };
 
+/* The cache directive of a block. */
+struct kb_cf_cache {
+	struct kb_cf_names zones; /* owned: what it is for, none if there is no such directive */
+	struct kb_cache_limits limits;
+	struct kb_cf_names no_success, no_denial; /* owned: of which nothing is kept */
+};
+
 struct kb_cf_block {
 	struct kb_cf_token *keys; /* owned; as written, environment replaced */
 	size_t n_keys;
@@ -106,6 +114,7 @@ struct kb_cf_block {
 	bool filtered;			     /* view, bind: other blocks may have its zones */
 	struct kb_cf_forward *forwards;	     /* owned */
 	size_t n_forwards;
+	struct kb_cf_cache cache;
 };
 
 /* What one read of a Corefile is about. */
@@ -285,6 +294,11 @@ bool kb_cf_is_known(const char *name);
 /* corefile_forward.c: fills block->forwards. */
 int kb_cf_forwards_read(struct kb_cf *cf, struct kb_cf_block *block);
 void kb_cf_forwards_free(struct kb_cf_block *block);
+
+/* corefile_cache.c: fills block->cache. */
+int kb_cf_cache_read(struct kb_cf *cf, struct kb_cf_block *block);
+struct kb_cache_limits kb_cf_cache_limits(const struct kb_cf_block *block, const char *name);
+void kb_cf_cache_free(struct kb_cf_block *block);
 
 /* corefile_routes.c: fills cf->out->forward, after everything else. */
 int kb_cf_routes(struct kb_cf_build *b, uint16_t port);

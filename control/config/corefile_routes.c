@@ -208,7 +208,11 @@ static int add_rule(struct routes *s, const char *name, const struct kb_forward_
 
 	if (r == -EEXIST)
 		return 0;
-	return r == 0 && from ? kb_forward_rule_copy(rule, from) : r;
+	if (r < 0 || !from)
+		return r;
+	r = kb_forward_rule_copy(rule, from);
+	rule->options.cache = kb_cf_cache_limits(s->block, name);
+	return r;
 }
 
 static int close_name(struct routes *s, const char *name, const struct kb_cf_token *line,
@@ -268,6 +272,15 @@ static int add_inside(struct routes *s, const char *zone, const char *name)
 	return kb_cf_within(name, zone) ? kb_cf_names_add(&s->names, name) : 0;
 }
 
+static int add_all_inside(struct routes *s, const char *zone, const struct kb_cf_names *names)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < names->n; i++)
+		r = add_inside(s, zone, names->v[i]);
+	return r;
+}
+
 /* The names at which the answer may change, in one zone of the block. */
 static int gather(struct routes *s, const char *zone)
 {
@@ -278,13 +291,17 @@ static int gather(struct routes *s, const char *zone)
 		const struct kb_cf_forward *f = &block->forwards[i];
 
 		r = add_inside(s, zone, f->from);
-		for (size_t k = 0; r == 0 && k < f->except.n; k++)
-			r = add_inside(s, zone, f->except.v[k]);
+		if (r == 0)
+			r = add_all_inside(s, zone, &f->except);
 	}
-	for (size_t i = 0; r == 0 && i < s->n_closed; i++) {
-		for (size_t k = 0; r == 0 && k < s->closed[i].zones.n; k++)
-			r = add_inside(s, zone, s->closed[i].zones.v[k]);
-	}
+	for (size_t i = 0; r == 0 && i < s->n_closed; i++)
+		r = add_all_inside(s, zone, &s->closed[i].zones);
+	if (r == 0)
+		r = add_all_inside(s, zone, &block->cache.zones);
+	if (r == 0)
+		r = add_all_inside(s, zone, &block->cache.no_success);
+	if (r == 0)
+		r = add_all_inside(s, zone, &block->cache.no_denial);
 	for (size_t i = 0; r == 0 && block->kubernetes && i < block->kubernetes->rules.n_zones; i++)
 		r = add_inside(s, zone, block->kubernetes->rules.zones[i].name);
 	return r;

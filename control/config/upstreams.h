@@ -10,6 +10,17 @@
 /* Which of several servers is asked first. */
 enum kb_policy { KB_POLICY_RANDOM, KB_POLICY_ROUND_ROBIN, KB_POLICY_SEQUENTIAL };
 
+/* How long answers are kept at most, within what the cache itself allows; 0: they are not kept. */
+struct kb_cache_limits {
+	uint32_t ttl_max_s;	 /* of answers */
+	uint32_t negative_max_s; /* of NODATA and NXDOMAIN */
+};
+
+#define KB_CACHE_NO_LIMITS             \
+	{                              \
+		UINT32_MAX, UINT32_MAX \
+	}
+
 /* How the servers of a group are asked. */
 struct kb_group_options {
 	enum kb_policy policy;
@@ -17,12 +28,13 @@ struct kb_group_options {
 	/* Consecutive failures after which an upstream is avoided and probed; 0: it never is. An
 	 * upstream of several groups goes by the smallest that is not 0. */
 	unsigned int max_fails;
+	struct kb_cache_limits cache;
 };
 
 /* CoreDNS's. */
-#define KB_GROUP_DEFAULTS                                   \
-	{                                                   \
-		.policy = KB_POLICY_RANDOM, .max_fails = 2, \
+#define KB_GROUP_DEFAULTS                                                                \
+	{                                                                                \
+		.policy = KB_POLICY_RANDOM, .max_fails = 2, .cache = KB_CACHE_NO_LIMITS, \
 	}
 
 /* A server to ask, and how. */

@@ -140,6 +140,14 @@ static void put_server(void *arg, const char *server)
 	kb_json_out_str(arg, server);
 }
 
+static void put_kept(struct kb_json_out *o, const char *key, uint32_t max_s)
+{
+	if (max_s == UINT32_MAX)
+		kb_json_put_null(o, key);
+	else
+		kb_json_put_u64(o, key, max_s);
+}
+
 static void put_forward(struct kb_json_out *o, const struct kb_forward_rules *rules)
 {
 	kb_json_put_open(o, "forward", '[');
@@ -154,6 +162,8 @@ static void put_forward(struct kb_json_out *o, const struct kb_forward_rules *ru
 		kb_json_put_str(o, "policy", policy_name(rule));
 		kb_json_put_bool(o, "force_tcp", rule->options.force_tcp);
 		kb_json_put_u64(o, "max_fails", rule->options.max_fails);
+		put_kept(o, "cache_max_ttl_s", rule->options.cache.ttl_max_s);
+		put_kept(o, "cache_max_negative_ttl_s", rule->options.cache.negative_max_s);
 		kb_json_out_close(o);
 	}
 	kb_json_out_close(o);
@@ -163,6 +173,14 @@ static void print_server(void *arg, const char *server)
 {
 	(void)arg;
 	printf(" %s", server);
+}
+
+static void print_kept(const char *what, uint32_t max_s)
+{
+	if (!max_s)
+		printf(", %s not kept", what);
+	else if (max_s != UINT32_MAX)
+		printf(", %s up to %u s", what, max_s);
 }
 
 static void print_forward(const struct kb_forward_rules *rules)
@@ -179,6 +197,8 @@ static void print_forward(const struct kb_forward_rules *rules)
 			fputs(", over TCP", stdout);
 		if (rule->has_policy)
 			printf(", %s", policy_name(rule));
+		print_kept("answers", rule->options.cache.ttl_max_s);
+		print_kept("denials", rule->options.cache.negative_max_s);
 		putchar('\n');
 	}
 	if (!kb_forward_rules_find(rules, ""))

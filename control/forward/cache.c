@@ -205,9 +205,28 @@ static void drop(struct kb_cache *cache, const struct kb_cache_key *k)
 	pthread_mutex_unlock(&s->lock);
 }
 
-void kb_cache_put(struct kb_cache *cache, const struct kb_ask *ask, const uint8_t *msg,
+/* The cache's bounds, with the upper ones lowered. */
+static struct kb_cache_config limited(const struct kb_cache *cache,
+				      const struct kb_cache_limits *limits)
+{
+	struct kb_cache_config c = cache->config;
+
+	if (limits && limits->ttl_max_s < c.ttl_max_s)
+		c.ttl_max_s = limits->ttl_max_s;
+	if (limits && limits->negative_max_s < c.negative_max_s)
+		c.negative_max_s = limits->negative_max_s;
+	if (c.ttl_min_s > c.ttl_max_s)
+		c.ttl_min_s = c.ttl_max_s;
+	if (c.negative_min_s > c.negative_max_s)
+		c.negative_min_s = c.negative_max_s;
+	return c;
+}
+
+void kb_cache_put(struct kb_cache *cache, const struct kb_ask *ask,
+		  const struct kb_cache_limits *limits, const uint8_t *msg,
 		  const struct kb_message *m, uint64_t now_ms)
 {
+	struct kb_cache_config config = limited(cache, limits);
 	struct kb_cache_entry *e;
 	struct kb_cache_key k;
 	uint32_t life;
@@ -229,7 +248,7 @@ void kb_cache_put(struct kb_cache *cache, const struct kb_ask *ask, const uint8_
 		return;
 	}
 	memcpy(kb_cache_msg(e), msg, m->end);
-	life = set_ttls(&cache->config, e, m);
+	life = set_ttls(&config, e, m);
 	e->denial = m->kind != KB_MESSAGE_ANSWER;
 	e->relay = kb_relay_of(m);
 	e->stored_ms = now_ms;

@@ -48,6 +48,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/config/upstreams.h"
 #include "control/forward/relay.h"
 
 #define KB_CACHE_BYTES_MIN   (256 << 10)
@@ -115,8 +116,9 @@ size_t kb_cache_get_stale(struct kb_cache *cache, const struct kb_ask *ask, uint
 			  uint16_t udp_max, uint8_t *out, size_t cap);
 
 /* Keeps an upstream's reply to a query made from `ask`, as kb_message_read has read it, if it is
- * one to be kept; copied. */
-void kb_cache_put(struct kb_cache *cache, const struct kb_ask *ask, const uint8_t *msg,
+ * one to be kept; copied. `limits` are those of the name, NULL for none. */
+void kb_cache_put(struct kb_cache *cache, const struct kb_ask *ask,
+		  const struct kb_cache_limits *limits, const uint8_t *msg,
 		  const struct kb_message *message, uint64_t now_ms);
 /* Upstreams gave no answer to this question; clients were told `rcode`. */
 void kb_cache_put_failure(struct kb_cache *cache, const struct kb_ask *ask, uint8_t rcode,

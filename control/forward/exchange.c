@@ -208,7 +208,7 @@ static void finish(struct kb_worker *w, struct kb_exchange *x, const uint8_t *ms
 
 	/* Not from upstreams that are not in force any more. */
 	if (cache && x->routes == w->routes)
-		kb_cache_put(cache, &x->ask, msg, m, w->now_ms);
+		kb_cache_put(cache, &x->ask, &x->group->options.cache, msg, m, w->now_ms);
 
 	while ((c = take_waiter(w, x)))
 		send_client(w, c,

@@ -329,7 +329,9 @@ static bool same_group(const struct kb_group *a, const struct kb_group *b)
 	const struct kb_group_options *x = &a->options, *y = &b->options;
 
 	if (a->n != b->n || a->closed != b->closed || x->policy != y->policy ||
-	    x->force_tcp != y->force_tcp || x->max_fails != y->max_fails)
+	    x->force_tcp != y->force_tcp || x->max_fails != y->max_fails ||
+	    x->cache.ttl_max_s != y->cache.ttl_max_s ||
+	    x->cache.negative_max_s != y->cache.negative_max_s)
 		return false;
 	/* Upstreams are shared, so a pointer says it all. */
 	return memcmp(a->v, b->v, a->n * sizeof(*a->v)) == 0;

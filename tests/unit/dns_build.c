@@ -123,5 +123,5 @@ void dns_keep(struct kb_cache *cache, const struct kb_ask *ask, const struct dns
 	struct kb_message m;
 
 	if (kb_message_read(d->b, d->len, &m) == 0)
-		kb_cache_put(cache, ask, d->b, &m, now_ms);
+		kb_cache_put(cache, ask, NULL, d->b, &m, now_ms);
 }

@@ -241,6 +241,40 @@ static void caps(void **state)
 	assert_int_equal(ttl(0), 3);
 }
 
+/* Of a name's own bounds the lower one counts; 0 keeps nothing. */
+static void limits_of_a_name(void **state)
+{
+	static const struct {
+		struct kb_cache_limits limits;
+		uint32_t answer, denial; /* TTLs given at once; 0: a miss */
+	} rows[] = {
+		{{30, 20}, 30, 20}, {{5000, 20}, 3600, 20},	      {{0, 20}, 0, 20},
+		{{30, 0}, 30, 0},   {KB_CACHE_NO_LIMITS, 3600, 1800},
+	};
+	struct kb_ask ask = dns_ask(NAME, KB_TYPE_A);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		for (int denial = 0; denial < 2; denial++) {
+			uint32_t want = denial ? rows[i].denial : rows[i].answer;
+			struct kb_message reply;
+
+			if (denial) {
+				dns_begin(&d, NAME, KB_TYPE_A, KB_RCODE_NXDOMAIN);
+				dns_soa(&d, "example.org", 86400, 86400);
+			} else {
+				build_a(NAME, 86400, 7);
+			}
+			kb_cache_clear(cache);
+			assert_int_equal(kb_message_read(d.b, d.len, &reply), 0);
+			kb_cache_put(cache, &ask, &rows[i].limits, d.b, &reply, T0);
+			assert_int_equal(get(&ask, T0), want ? KB_CACHE_HIT : KB_CACHE_MISS);
+			if (want)
+				assert_int_equal(ttl(0), want);
+		}
+	}
+}
+
 static void denials(void **state)
 {
 	struct kb_ask ask = dns_ask(NAME, KB_TYPE_A);
@@ -796,11 +830,14 @@ static void threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CACHE_TEST(hit),	  CACHE_TEST(keys_apart), CACHE_TEST(caps),
-		CACHE_TEST(denials),	  CACHE_TEST(not_kept),	  CACHE_TEST(failures),
-		CACHE_TEST(stale),	  CACHE_TEST(prefetch),	  CACHE_TEST(sizes),
-		CACHE_TEST(bad_config),	  CACHE_TEST(scan),	  CACHE_TEST(as_model),
-		CACHE_TEST(memory_bound), CACHE_TEST(threads),
+		CACHE_TEST(hit),	CACHE_TEST(keys_apart),
+		CACHE_TEST(caps),	CACHE_TEST(limits_of_a_name),
+		CACHE_TEST(denials),	CACHE_TEST(not_kept),
+		CACHE_TEST(failures),	CACHE_TEST(stale),
+		CACHE_TEST(prefetch),	CACHE_TEST(sizes),
+		CACHE_TEST(bad_config), CACHE_TEST(scan),
+		CACHE_TEST(as_model),	CACHE_TEST(memory_bound),
+		CACHE_TEST(threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,6 +112,11 @@ static void forward_text(const struct kb_forward_rules *rules, char *text, size_
 		if (r->options.max_fails != 2)
 			snprintf(word + len, sizeof(word) - len, "+max_fails:%u",
 				 r->options.max_fails);
+		len = strlen(word);
+		if (r->options.cache.ttl_max_s != UINT32_MAX ||
+		    r->options.cache.negative_max_s != UINT32_MAX)
+			snprintf(word + len, sizeof(word) - len, "+cache:%u/%u",
+				 r->options.cache.ttl_max_s, r->options.cache.negative_max_s);
 		add(text, size, word);
 	}
 }
