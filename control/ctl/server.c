@@ -195,15 +195,28 @@ static void write_out(struct client *c)
 		client_close(c);
 }
 
+static void on_turn(uv_idle_t *turn);
+
+static void on_pause_end(uv_timer_t *timer)
+{
+	struct client *c = timer->data;
+
+	uv_idle_start(&c->turn, on_turn);
+}
+
 static void on_turn(uv_idle_t *turn)
 {
 	struct client *c = turn->data;
+	uint32_t pause_ms = c->reply.stream.pause_ms;
 
 	stream_fill(c);
-	if (!c->reply.out.text.len)
-		return;
-	uv_idle_stop(turn);
-	write_out(c);
+	if (c->reply.out.text.len) {
+		uv_idle_stop(turn);
+		write_out(c);
+	} else if (pause_ms) {
+		uv_idle_stop(turn);
+		uv_timer_start(&c->timer, on_pause_end, pause_ms, 0);
+	}
 }
 
 /* In the next turn of the loop: libuv calls back for several writes in one. */
@@ -249,6 +262,22 @@ static int run_line(struct client *c, char *line)
 	return run_words(c, argc, argv);
 }
 
+/* Where a client of a stream that pauses would write: it only may go. */
+static void on_rest(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	(void)buf;
+	if (n < 0)
+		client_close(stream->data);
+}
+
+static void on_rest_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+	struct client *c = handle->data;
+
+	(void)suggested;
+	*buf = uv_buf_init(c->request, sizeof(c->request));
+}
+
 /* Starts the reply: the error document, the one document, or the stream. */
 static void answer(struct client *c, int r)
 {
@@ -256,7 +285,11 @@ static void answer(struct client *c, int r)
 
 	if (r == 0 && c->reply.stream.next) {
 		c->streaming = true;
-		next_chunk(c);
+		if (c->reply.stream.pause_ms &&
+		    uv_read_start((uv_stream_t *)&c->pipe, on_rest_alloc, on_rest) < 0)
+			client_close(c);
+		else
+			next_chunk(c);
 		return;
 	}
 	stream_end(c);

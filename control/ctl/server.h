@@ -25,15 +25,16 @@ struct kb_ctl_server;
 /*
  * A stream, for replies that are too large for one document. `next` writes the next
  * document's members into `out`, where an object is open, and returns 1; 0 at the end;
- * -EAGAIN when it has looked for long enough and found none, to be called again in a later
- * turn of the loop; or another -errno, which ends the stream with an error document. `free`
- * is called once, whatever happens. Between two calls the loop may run and anything may have
- * changed.
+ * -EAGAIN when it has looked for long enough and found none, to be called again in the next
+ * turn of the loop, or after pause_ms; or another -errno, which ends the stream with an error
+ * document. `free` is called once, whatever happens. Between two calls the loop may run and
+ * anything may have changed.
  */
 struct kb_ctl_stream {
 	void *state;
 	int (*next)(void *state, struct kb_json_out *out);
 	void (*free)(void *state);
+	uint32_t pause_ms; /* for streams that wait for something to happen; 0: none */
 };
 
 struct kb_ctl_reply {

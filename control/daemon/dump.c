@@ -151,6 +151,6 @@ int kb_daemon_dump(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
 	if (!dump)
 		return -ENOMEM;
 	dump->d = arg;
-	reply->stream = (struct kb_ctl_stream){dump, dump_next, dump_free};
+	reply->stream = (struct kb_ctl_stream){dump, dump_next, dump_free, 0};
 	return 0;
 }

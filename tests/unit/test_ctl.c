@@ -106,6 +106,29 @@ static int run_endless(void *arg, int argc, char **argv, struct kb_ctl_reply *re
 	return stream(reply, UINT32_MAX, 0);
 }
 
+/* A stream to which nothing comes. */
+#define WAITING_PAUSE_MS 20
+
+static int waiting_next(void *state, struct kb_json_out *out)
+{
+	(void)state;
+	(void)out;
+	atomic_fetch_add(&documents, 1);
+	return -EAGAIN;
+}
+
+static int run_waiting(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
+{
+	int r = stream(reply, 0, 0);
+
+	(void)arg;
+	(void)argc;
+	(void)argv;
+	reply->stream.next = waiting_next;
+	reply->stream.pause_ms = WAITING_PAUSE_MS;
+	return r;
+}
+
 static int run_broken(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
 {
 	int r = stream(reply, 3, -EIO);
@@ -235,6 +258,7 @@ static const struct kb_ctl_cmd cmds[] = {
 	{"huge", 0, 0, "huge", run_huge},
 	{"endless", 0, 0, "endless", run_endless},
 	{"broken", 0, 0, "broken", run_broken},
+	{"waiting", 0, 0, "waiting", run_waiting},
 	{0},
 };
 
@@ -489,6 +513,34 @@ static void test_slow_reader(void **state)
 	text = read_all(fd); /* what was under way, without an end */
 	assert_null(strstr(text, "\"ok\""));
 	free(text);
+}
+
+/* A stream that waits looks now and then, for longer than a client may be idle, and ends with its
+ * client, whatever that says before. */
+static void test_waiting_stream(void **state)
+{
+	int fd = raw_connect();
+	unsigned int before, looks = 0;
+	uint64_t start;
+
+	(void)state;
+	assert_int_equal(send(fd, "waiting\n", 8, MSG_NOSIGNAL), 8);
+	for (int i = 0; i < 1000 && !streams_open; i++)
+		usleep(10000);
+	usleep(IDLE_MS * 1000 * 2);
+	assert_int_equal(streams_open, 1);
+	start = uv_hrtime();
+	before = documents;
+	for (int i = 0; i < 1000 && looks < 5; i++) {
+		usleep(10000);
+		looks = documents - before;
+	}
+	assert_in_range(looks, 5, (uv_hrtime() - start) / 1000000 / WAITING_PAUSE_MS + 1);
+	assert_int_equal(send(fd, "more\n", 5, MSG_NOSIGNAL), 5);
+	close(fd);
+	for (int i = 0; i < 1000 && streams_open; i++)
+		usleep(10000);
+	assert_int_equal(streams_open, 0);
 }
 
 /* A client that goes away in the middle. */
@@ -769,14 +821,23 @@ static void test_kbdnsctl_without_daemon(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ROW(test_requests),	    ROW(test_request_in_pieces),
-		ROW(test_half_request),	    ROW(test_dump),
-		ROW(test_broken_stream),    ROW(test_slow_reader),
-		ROW(test_vanishing_reader), ROW(test_too_many_clients),
-		ROW(test_second_daemon),    ROW(test_stale_socket),
-		ROW(test_bad_places),	    ROW(test_mode),
-		ROW(test_wrong_user),	    ROW(test_tune),
-		ROW(test_kbdnsctl),	    ROW(test_kbdnsctl_without_daemon),
+		ROW(test_requests),
+		ROW(test_request_in_pieces),
+		ROW(test_half_request),
+		ROW(test_dump),
+		ROW(test_broken_stream),
+		ROW(test_waiting_stream),
+		ROW(test_slow_reader),
+		ROW(test_vanishing_reader),
+		ROW(test_too_many_clients),
+		ROW(test_second_daemon),
+		ROW(test_stale_socket),
+		ROW(test_bad_places),
+		ROW(test_mode),
+		ROW(test_wrong_user),
+		ROW(test_tune),
+		ROW(test_kbdnsctl),
+		ROW(test_kbdnsctl_without_daemon),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
