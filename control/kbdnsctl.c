@@ -24,6 +24,7 @@
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3 };
 
 #define TIMEOUT_S 10
+#define TRACE_S	  10 /* unless --for says otherwise */
 
 struct invocation {
 	const char *socket; /* borrowed from argv */
@@ -198,7 +199,10 @@ static int run_stats(const struct invocation *inv, int argc, char **argv)
 	return status;
 }
 
-static int run_dump(const struct invocation *inv, int argc, char **argv)
+/* Documents until the end of a stream, each given to `render` unless they are printed as they
+ * came. */
+static int show_stream(const struct invocation *inv, int argc, char **argv, int timeout_s,
+		       void (*render)(FILE *out, json_t *doc))
 {
 	struct kb_ctl_client *client = NULL;
 	bool whole = false;
@@ -206,7 +210,7 @@ static int run_dump(const struct invocation *inv, int argc, char **argv)
 	char *line;
 	size_t len;
 
-	r = kb_ctl_client_open(inv->socket, argc, argv, TIMEOUT_S, &client);
+	r = kb_ctl_client_open(inv->socket, argc, argv, timeout_s, &client);
 	if (r < 0)
 		return client_error(inv, r);
 	while (status == EXIT_OK && (r = kb_ctl_client_next(client, &line, &len)) == 1) {
@@ -221,7 +225,7 @@ static int run_dump(const struct invocation *inv, int argc, char **argv)
 		else if (ok)
 			whole = true;
 		else if (!inv->json)
-			kb_render_entry(stdout, doc);
+			render(stdout, doc);
 		json_decref(doc);
 		if (ferror(stdout))
 			break;
@@ -230,6 +234,46 @@ static int run_dump(const struct invocation *inv, int argc, char **argv)
 		status = client_error(inv, r < 0 ? r : -EPIPE);
 	kb_ctl_client_close(client);
 	return status;
+}
+
+static int run_dump(const struct invocation *inv, int argc, char **argv)
+{
+	return show_stream(inv, argc, argv, TIMEOUT_S, kb_render_entry);
+}
+
+/* A line at once, for those who watch. */
+static void render_event(FILE *out, json_t *doc)
+{
+	const char *line = json_string_value(json_object_get(doc, "line"));
+	json_t *dropped = json_object_get(doc, "dropped");
+
+	if (line)
+		fprintf(out, "%s\n", line);
+	fflush(out);
+	if (dropped)
+		fprintf(stderr,
+			"kbdnsctl: %" JSON_INTEGER_FORMAT
+			" queries more were not shown, they came too fast: narrow the "
+			"filter or give sample=N\n",
+			json_integer_value(dropped));
+}
+
+static int run_trace(const struct invocation *inv, int argc, char **argv)
+{
+	uint64_t for_s = inv->for_s ? inv->for_s : TRACE_S;
+	char *words[KB_CTL_WORDS_MAX], seconds[24];
+	int n = 0;
+
+	if (for_s > 86400)
+		return usage_error("--for: a trace runs for a day at most", NULL);
+	snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)for_s);
+	words[n++] = argv[0];
+	words[n++] = seconds;
+	for (int i = 1; i < argc; i++)
+		words[n++] = argv[i];
+	if (inv->json)
+		setvbuf(stdout, NULL, _IOLBF, 0);
+	return show_stream(inv, n, words, (int)for_s + TIMEOUT_S, render_event);
 }
 
 static int run_bypass(const struct invocation *inv, int argc, char **argv)
@@ -283,6 +327,11 @@ static const struct command commands[] = {
 	 run_lookup},
 	{"dump", "", "every name of the table", 0, 0, "", run_dump},
 	{"tune", "[KEY[=VALUE]]", "show or change tunables", 0, 1, "", run_plain},
+	{"trace", "[--for T] [FILTER...]",
+	 "queries as they are answered, for 10 s or T; FILTER: name=, type=, rcode=, client=, "
+	 "engine=, "
+	 "sample=",
+	 0, KB_CTL_WORDS_MAX - 2, "f", run_trace},
 	{"bypass", "[on|off] [--for T]", "stop answering in the packet path, or go on", 0, 1, "f",
 	 run_bypass},
 	{"check-corefile", "FILE", "what kbdnsd would take over from a Corefile, and what not", 1,

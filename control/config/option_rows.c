@@ -22,6 +22,8 @@
 static const char *const reverse_words[] = {"authoritative", "leave", NULL};
 static const char *const policy_words[] = {"random", "round_robin", "sequential", NULL};
 static const char *const on_exit_words[] = {"detach", "keep", NULL};
+static const char *const query_class_words[] = {"all", "success", "denial", "error", "left", NULL};
+static const char *const query_format_words[] = {"text", "json", NULL};
 
 static const struct kb_option rows[] = {
 	/* Source. */
@@ -264,6 +266,40 @@ static const struct kb_option rows[] = {
 	 .def = "info",
 	 .words = kb_log_level_names,
 	 .help = "least important messages to log"},
+	{.name = "query-log",
+	 .type = KB_OPT_PATH,
+	 .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	 .offset = AT(query_log),
+	 .arg = "FILE|-|off",
+	 .def = "off",
+	 .help = "append a line for each query answered to this file, - for standard output; "
+		 "names and client addresses are personal data"},
+	{.name = "query-log-sample",
+	 .type = KB_OPT_NUMBER,
+	 .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	 .offset = AT(query_log_sample),
+	 .arg = "N",
+	 .def = "1",
+	 .min = 1,
+	 .max = 1000000,
+	 .help = "have the query log look at one query in N"},
+	{.name = "query-log-class",
+	 .type = KB_OPT_CHOICE,
+	 .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	 .offset = AT(query_log_class),
+	 .arg = "all|success|denial|error|left",
+	 .def = "all",
+	 .words = query_class_words,
+	 .help = "which of them are logged: every reply, those with records, NXDOMAIN and NODATA, "
+		 "other rcodes; or what the packet path leaves"},
+	{.name = "query-log-format",
+	 .type = KB_OPT_CHOICE,
+	 .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	 .offset = AT(query_log_format),
+	 .arg = "text|json",
+	 .def = "text",
+	 .words = query_format_words,
+	 .help = "lines as CoreDNS's log plugin writes them, or JSON objects"},
 	{.name = "config",
 	 .type = KB_OPT_PATH,
 	 .flags = KB_OPT_CLI_ONLY,

@@ -33,6 +33,14 @@ struct kb_cidrs {
 
 enum kb_reverse { KB_REVERSE_AUTHORITATIVE, KB_REVERSE_LEAVE };
 enum kb_on_exit { KB_ON_EXIT_DETACH, KB_ON_EXIT_KEEP };
+enum kb_query_log_class {
+	KB_QUERY_LOG_ALL, /* every reply */
+	KB_QUERY_LOG_SUCCESS,
+	KB_QUERY_LOG_DENIAL,
+	KB_QUERY_LOG_ERROR,
+	KB_QUERY_LOG_LEFT, /* what the packet path leaves, instead */
+};
+enum kb_query_log_format { KB_QUERY_LOG_TEXT, KB_QUERY_LOG_JSON };
 
 #define KB_OPTIONS_ROWS_MAX 64
 
@@ -82,7 +90,11 @@ struct kb_options {
 	struct kb_addr_port http; /* addr.family 0: off */
 	bool foreground;
 	unsigned int log_level; /* enum kb_log_level */
-	char *config;		/* owned or NULL */
+	char *query_log;	/* owned; "off", "-" or a path */
+	uint64_t query_log_sample;
+	unsigned int query_log_class;  /* enum kb_query_log_class */
+	unsigned int query_log_format; /* enum kb_query_log_format */
+	char *config;		       /* owned or NULL */
 
 	/* Tunables. */
 	uint64_t max_udp_size;

@@ -48,6 +48,8 @@
  *	"table": { "names", "buckets", "replicas", "generation", "index_bytes", "arena_bytes",
  *	    "arena_used_bytes", "records", "puts", "dels", "changes", "growths", "limbo",
  *	    "refused", "collisions" }
+ *	"querylog": { "packet_events", "socket_events", "written", "dropped_ring", "dropped_queue",
+ *	    "dropped_write", "traces" }
  *	"objects", "source": as in status
  *
  * lookup NAME [TYPE]		TYPE: A by default; a mnemonic, TYPEnnn or a number
@@ -70,6 +72,18 @@
  * tune KEY=VALUE		"tunables": [ TUNABLE ], with the new value
  *	TUNABLE = { "key": "ttl", "value": "5", "default": "5", "takes": "seconds 0..3600, ...",
  *	    "effect": "live" | "restart", "help": "TTL of cluster records" }
+ *
+ * trace SECONDS [FILTER]...	a stream: queries as they are answered, for so long; see
+ *	control/querylog/trace.h
+ *	FILTER = name=DOMAIN | type=TYPE | rcode=RCODE | client=CIDR | engine=tc|xdp|socket |
+ *sample=N { "time": "2026-11-24T14:22:01.123456Z", "engine": "tc" | "xdp" | "socket", "verdict": a
+ *row of KB_COUNTERS | null (socket), "from": "table" | "cache" | "upstream" | null (left),
+ *"client": "10.244.0.7:40212", "to": "10.96.0.10:53", "transport": "udp" | "tcp", "id": 54321,
+ *"name": "example.org.", "type": "A", "class": "IN", "query_bytes": 41, "do": false, "bufsize":
+ *1232 (0: no EDNS), "rcode": "NOERROR" | null (left), "flags": "qr,aa,rd" | null, "answers",
+ *"authority", "additional", "reply_bytes": 106, "duration_s": 0.000123 | null (not measured),
+ *"line": the same as a line of the query log } At the end, if events were lost because they were
+ *not read in time: { "dropped": 5 }
  *
  * bypass			"bypass": { "on": false, "left_s": null }
  * bypass on [SECONDS] | off	the same, after the change; left_s null: until switched off

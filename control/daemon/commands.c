@@ -103,6 +103,14 @@ static void put_sockets(struct kb_json_out *o, const struct kb_daemon *d)
 	put_rows(o, "sockets", KB_ROWS_SOCKETS, &s);
 }
 
+static void put_querylog(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	struct kb_querylog_stats s;
+
+	kb_querylog_stats(d->querylog, &s);
+	put_rows(o, "querylog", KB_ROWS_QUERYLOG, &s);
+}
+
 static void put_rules(struct kb_json_out *o, const struct kb_daemon *d)
 {
 	const struct kb_daemon_rules *s = &d->rules;
@@ -257,6 +265,7 @@ static int run_stats(void *arg, int argc, char **argv, struct kb_ctl_reply *repl
 	kb_engine_stats_put(&reply->out, engines, KB_ENGINE_MAX, argc > 1 ? argv[1] : NULL);
 	put_sockets(&reply->out, d);
 	put_forward(&reply->out, d);
+	put_querylog(&reply->out, d);
 	put_table(&reply->out, d);
 	put_objects(&reply->out, d);
 	put_source(&reply->out, d);
@@ -266,10 +275,11 @@ static int run_stats(void *arg, int argc, char **argv, struct kb_ctl_reply *repl
 static int tune_apply(void *arg, const struct kb_option *row)
 {
 	struct kb_daemon *d = arg;
+	char err[512];
 
 	(void)row;
 	kb_daemon_apply_tunables(d);
-	return 0;
+	return kb_daemon_querylog_apply(d, err, sizeof(err));
 }
 
 static int run_tune(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
@@ -327,6 +337,7 @@ const struct kb_ctl_cmd kb_daemon_commands[] = {
 	{"lookup", 1, 2, "lookup NAME [TYPE]", kb_daemon_lookup},
 	{"dump", 0, 0, "dump", kb_daemon_dump},
 	{"tune", 0, 1, "tune [KEY[=VALUE]]", run_tune},
+	{"trace", 1, 7, "trace SECONDS [KEY=VALUE]...", kb_daemon_trace},
 	{"bypass", 0, 2, "bypass [on [SECONDS]|off]", run_bypass},
 	{"version", 0, 0, "version", run_version},
 	{0},

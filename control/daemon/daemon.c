@@ -120,6 +120,7 @@ static int sockets_start(struct kb_daemon *d, char *err, size_t err_size)
 		return r;
 	}
 	config.responder = d->responder;
+	config.log = d->querylog;
 	if (o->listen.n) {
 		r = kb_daemon_forward_start(d, err, err_size);
 		if (r < 0)
@@ -238,6 +239,8 @@ static void on_signal(uv_signal_t *handle, int signum)
 	if (signum == SIGHUP || signum == SIGUSR1) {
 		kb_daemon_kube_dns_reload(d);
 		kb_daemon_rules_reload(d);
+		if (kb_querylog_reopen(d->querylog, err, sizeof(err)) < 0)
+			kb_log_error("reload: %s; it goes on in the file as it was", err);
 		if (kb_source_reload(d->source, err, sizeof(err)) < 0)
 			kb_log_error("reload: %s; what was loaded before stays in force", err);
 		else
@@ -301,6 +304,14 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 	r = table_start(d, err, err_size);
 	if (r < 0)
 		return r;
+	r = kb_querylog_new(d->datapath, d->table, &d->querylog);
+	if (r < 0) {
+		snprintf(err, err_size, "query log: %s", strerror(-r));
+		return r;
+	}
+	r = kb_daemon_querylog_apply(d, err, err_size);
+	if (r < 0)
+		return r;
 	r = kb_daemon_records_start(d, err, err_size);
 	if (r < 0)
 		return r;
@@ -348,6 +359,7 @@ static void stop(struct kb_daemon *d, bool keep)
 	/* Not two indexes pinned for as long as nobody is here. */
 	if (d->table && keep)
 		kb_table_settle(d->table);
+	kb_querylog_free(d->querylog);
 	kb_responder_free(d->responder);
 	kb_records_free(d->records);
 	kb_intercepts_fini(&d->intercepts);

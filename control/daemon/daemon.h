@@ -32,6 +32,7 @@
 #include "control/http/export.h"
 #include "control/http/httpd.h"
 #include "control/kube/source.h"
+#include "control/querylog/querylog.h"
 #include "control/records/records.h"
 #include "control/table/table.h"
 
@@ -98,6 +99,7 @@ struct kb_daemon {
 	struct kb_intercepts intercepts;
 	struct kb_records *records;
 	struct kb_source *source;
+	struct kb_querylog *querylog;
 	struct kb_responder *responder;
 	struct kb_forward *forward; /* NULL: names outside are refused */
 	struct kb_daemon_resolv resolv[KB_RESOLV_FILES_MAX];
@@ -200,6 +202,11 @@ int kb_daemon_dump(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
 /* Members kind, zone, ref, address. */
 void kb_daemon_put_entry(struct kb_json_out *o, const struct kb_daemon *d, const char *name,
 			 const struct kb_entry *entry);
+
+/* trace.c: the query log as the options say. 0, or -errno with one line in err, and then all is as
+ * it was. */
+int kb_daemon_querylog_apply(struct kb_daemon *d, char *err, size_t err_size);
+int kb_daemon_trace(void *arg, int argc, char **argv, struct kb_ctl_reply *reply);
 
 /* lookup.c */
 int kb_daemon_lookup(void *arg, int argc, char **argv, struct kb_ctl_reply *reply);

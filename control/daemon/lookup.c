@@ -13,48 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "control/querylog/names.h"
 #include "control/table/env.h"
-
-static const struct {
-	const char *name;
-	uint16_t type;
-} types[] = {{"A", 1},	   {"NS", 2},	  {"CNAME", 5}, {"SOA", 6},  {"PTR", 12},
-	     {"MX", 15},   {"TXT", 16},	  {"AAAA", 28}, {"SRV", 33}, {"DS", 43},
-	     {"SVCB", 64}, {"HTTPS", 65}, {"ANY", 255}};
-
-static int type_parse(const char *text, uint16_t *ret_type)
-{
-	char *end;
-	unsigned long v;
-
-	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
-		if (strcasecmp(text, types[i].name) == 0) {
-			*ret_type = types[i].type;
-			return 0;
-		}
-	}
-	if (strncasecmp(text, "TYPE", 4) == 0)
-		text += 4;
-	if (!isdigit((unsigned char)*text))
-		return -EINVAL;
-	v = strtoul(text, &end, 10);
-	if (*end || v > 65535)
-		return -EINVAL;
-	*ret_type = (uint16_t)v;
-	return 0;
-}
-
-static const char *type_text(uint16_t type, char buf[16])
-{
-	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
-		if (types[i].type == type)
-			return types[i].name;
-	}
-	snprintf(buf, 16, "TYPE%u", type);
-	return buf;
-}
 
 /* A query with an EDNS size of 1232, as most resolvers send it. */
 static size_t query_make(uint8_t *msg, const uint8_t *name, size_t len, uint16_t type)
@@ -129,7 +90,7 @@ static void put_section(struct kb_json_out *o, const char *key, ns_msg *m, ns_se
 {
 	kb_json_put_open(o, key, '[');
 	for (int i = 0; i < ns_msg_count(*m, section); i++) {
-		char text[2 * NS_MAXDNAME + 128], type[16];
+		char text[2 * NS_MAXDNAME + 128], type[KB_MNEMONIC_MAX];
 		ns_rr rr;
 
 		if (ns_parserr(m, section, i, &rr) < 0)
@@ -140,7 +101,7 @@ static void put_section(struct kb_json_out *o, const char *key, ns_msg *m, ns_se
 		kb_json_out_open(o, '{');
 		kb_json_put_str(o, "name", *ns_rr_name(rr) ? ns_rr_name(rr) : ".");
 		kb_json_put_u64(o, "ttl_s", ns_rr_ttl(rr));
-		kb_json_put_str(o, "type", type_text((uint16_t)ns_rr_type(rr), type));
+		kb_json_put_str(o, "type", kb_type_text((uint16_t)ns_rr_type(rr), type));
 		kb_json_put_str(o, "data", text);
 		kb_json_out_close(o);
 	}
@@ -253,10 +214,10 @@ int kb_daemon_lookup(void *arg, int argc, char **argv, struct kb_ctl_reply *repl
 	struct kb_daemon *d = arg;
 	uint8_t name[NS_MAXCDNAME], msg[KB_MSG_MAX + 8], *out;
 	uint16_t type = KB_TYPE_A;
-	char buf[16];
+	char buf[KB_MNEMONIC_MAX];
 	size_t len, msg_len;
 
-	if (argc > 2 && type_parse(argv[2], &type) < 0)
+	if (argc > 2 && kb_type_parse(argv[2], &type) < 0)
 		return kb_ctl_fail(reply, -EINVAL, "%s is no record type", argv[2]);
 	if (ns_name_pton(argv[1], name, sizeof(name)) < 0)
 		return kb_ctl_fail(reply, -EINVAL, "%s is no domain name", argv[1]);
@@ -268,7 +229,7 @@ int kb_daemon_lookup(void *arg, int argc, char **argv, struct kb_ctl_reply *repl
 	if (!out)
 		return -ENOMEM;
 	kb_json_put_str(&reply->out, "name", argv[1]);
-	kb_json_put_str(&reply->out, "type", type_text(type, buf));
+	kb_json_put_str(&reply->out, "type", kb_type_text(type, buf));
 	put_where(&reply->out, d, argv[1], name, len);
 	kb_json_put_open(&reply->out, "engines", '[');
 	put_packet_engines(&reply->out, d, msg, msg_len);

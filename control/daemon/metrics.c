@@ -130,6 +130,7 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	struct kb_table_stats table;
 	struct kb_epochs_stats workers;
 	struct kb_server_stats sockets;
+	struct kb_querylog_stats querylog;
 	uint64_t age = kb_daemon_age_ms(d);
 
 	kb_daemon_engines(d, engines);
@@ -153,4 +154,6 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	kb_daemon_sockets(d, &sockets);
 	kb_rows_export(m, KB_ROWS_SOCKETS, (const void *[]){&sockets}, 1, NULL, NULL);
 	forward_metrics(m, d);
+	kb_querylog_stats(d->querylog, &querylog);
+	kb_rows_export(m, KB_ROWS_QUERYLOG, (const void *[]){&querylog}, 1, NULL, NULL);
 }

@@ -230,6 +230,25 @@ static const struct row cache[] = {
 	{"bytes", "kbdns_cache_bytes", "Memory of the cache", NULL, NULL, CACHE(bytes)},
 };
 
+#define QUERYLOG(member) offsetof(struct kb_querylog_stats, member)
+static const struct row querylog[] = {
+	{"packet_events", "kbdns_querylog_events_total",
+	 "Queries reported to the query log and to traces", "path", "packet",
+	 QUERYLOG(packet_events)},
+	{"socket_events", "kbdns_querylog_events_total", NULL, "path", "socket",
+	 QUERYLOG(socket_events)},
+	{"written", "kbdns_querylog_written_total", "Lines written to the query log", NULL, NULL,
+	 QUERYLOG(written)},
+	{"dropped_ring", "kbdns_querylog_dropped_total",
+	 "Events and lines of the query log that were lost", "reason", "ring_full",
+	 QUERYLOG(dropped_ring)},
+	{"dropped_queue", "kbdns_querylog_dropped_total", NULL, "reason", "queue_full",
+	 QUERYLOG(dropped_queue)},
+	{"dropped_write", "kbdns_querylog_dropped_total", NULL, "reason", "not_written",
+	 QUERYLOG(dropped_write)},
+	{"traces", "kbdns_querylog_traces", "Traces that run now", NULL, NULL, QUERYLOG(traces)},
+};
+
 #define ROWS(array)                                     \
 	{                                               \
 		array, sizeof(array) / sizeof(*(array)) \
@@ -238,11 +257,12 @@ static const struct {
 	const struct row *rows;
 	size_t n;
 } all[KB_ROWS_MAX] = {
-	[KB_ROWS_OBJECTS] = ROWS(objects), [KB_ROWS_TABLE] = ROWS(table),
-	[KB_ROWS_WORKERS] = ROWS(workers), [KB_ROWS_SOURCE] = ROWS(source),
-	[KB_ROWS_SOCKETS] = ROWS(sockets), [KB_ROWS_RULES] = ROWS(rules),
-	[KB_ROWS_FORWARD] = ROWS(forward), [KB_ROWS_UPSTREAM] = ROWS(upstream),
-	[KB_ROWS_CACHE] = ROWS(cache),	   [KB_ROWS_KUBE_DNS] = ROWS(kube_dns),
+	[KB_ROWS_OBJECTS] = ROWS(objects),   [KB_ROWS_TABLE] = ROWS(table),
+	[KB_ROWS_WORKERS] = ROWS(workers),   [KB_ROWS_SOURCE] = ROWS(source),
+	[KB_ROWS_SOCKETS] = ROWS(sockets),   [KB_ROWS_RULES] = ROWS(rules),
+	[KB_ROWS_FORWARD] = ROWS(forward),   [KB_ROWS_UPSTREAM] = ROWS(upstream),
+	[KB_ROWS_CACHE] = ROWS(cache),	     [KB_ROWS_KUBE_DNS] = ROWS(kube_dns),
+	[KB_ROWS_QUERYLOG] = ROWS(querylog),
 };
 
 static uint64_t value_of(const struct row *row, const void *stats)

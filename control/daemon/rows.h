@@ -19,6 +19,7 @@ enum kb_rows {
 	KB_ROWS_FORWARD,  /* struct kb_forward_stats */
 	KB_ROWS_UPSTREAM, /* struct kb_upstream_stats */
 	KB_ROWS_CACHE,	  /* struct kb_cache_stats */
+	KB_ROWS_QUERYLOG, /* struct kb_querylog_stats */
 	KB_ROWS_KUBE_DNS, /* struct kb_rules_stats */
 	KB_ROWS_MAX,
 };

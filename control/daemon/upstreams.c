@@ -337,6 +337,7 @@ int kb_daemon_forward_start(struct kb_daemon *d, char *err, size_t err_size)
 		.cache = o->cache_size ? &cache : NULL,
 		.tls_ca = o->tls_ca,
 		.random_case = o->use_caps_for_id,
+		.log = d->querylog,
 		.deliver = deliver,
 		.arg = d,
 	};

@@ -64,10 +64,12 @@ static void send_tcp(struct kb_worker *w, const struct kb_client *c, size_t len)
 }
 
 /* The reply in w->out. That is the last of this client. */
-static void send_client(struct kb_worker *w, struct kb_client *c, size_t len)
+static void send_client(struct kb_worker *w, struct kb_client *c, size_t len,
+			enum kb_event_origin origin)
 {
 	if (c->chase)
 		len = kb_chase_reply(c->chase, w->out, len, sizeof(w->out));
+	kb_querylog_reply(kb_forward_log(w->forward), &c->asked, w->out, len, origin);
 	count_rcode(w, w->out[3] & 0x0f);
 	if (c->fd >= 0)
 		send_udp(w, c, len);
@@ -80,7 +82,8 @@ static void send_error(struct kb_worker *w, struct kb_client *c, uint8_t rcode)
 {
 	if (c->fd == KB_CLIENT_NONE)
 		return;
-	send_client(w, c, kb_relay_error(&c->ask, rcode, kb_forward_udp_max(w->forward), w->out));
+	send_client(w, c, kb_relay_error(&c->ask, rcode, kb_forward_udp_max(w->forward), w->out),
+		    KB_ORIGIN_UPSTREAM);
 }
 
 /* --- life of an exchange ----------------------------------------------------- */
@@ -212,7 +215,8 @@ static void finish(struct kb_worker *w, struct kb_exchange *x, const uint8_t *ms
 
 	while ((c = take_waiter(w, x)))
 		send_client(w, c,
-			    kb_relay_reply(&c->ask, msg, &relay, udp_max, w->out, sizeof(w->out)));
+			    kb_relay_reply(&c->ask, msg, &relay, udp_max, w->out, sizeof(w->out)),
+			    KB_ORIGIN_UPSTREAM);
 	exchange_free(w, x);
 }
 
@@ -229,7 +233,7 @@ static void serve_stale(struct kb_worker *w, struct kb_exchange *x)
 
 		if (!len)
 			return;
-		send_client(w, c, len);
+		send_client(w, c, len, KB_ORIGIN_CACHE);
 		take_waiter(w, x);
 	}
 }

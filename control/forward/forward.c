@@ -54,6 +54,11 @@ bool kb_forward_random_case(const struct kb_forward *f)
 	return f->config.random_case;
 }
 
+struct kb_querylog *kb_forward_log(const struct kb_forward *f)
+{
+	return f->config.log;
+}
+
 struct kb_cache *kb_forward_cache(const struct kb_forward *f)
 {
 	return f->cache;

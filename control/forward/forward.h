@@ -61,6 +61,7 @@
 #include "control/forward/chase.h"
 #include "control/forward/relay.h"
 #include "control/forward/routes.h"
+#include "control/querylog/querylog.h"
 
 #define KB_FORWARD_THREADS_MAX	  64
 #define KB_FORWARD_TRIES	  3
@@ -87,7 +88,8 @@ struct kb_client {
 	union kb_sockaddr from;
 	uint32_t control_len;
 	_Alignas(8) uint8_t control[64];
-	uint64_t conn; /* TCP: as deliver takes it */
+	uint64_t conn;	       /* TCP: as deliver takes it */
+	struct kb_asked asked; /* for the query log */
 	/* Owned, NULL: none. What the reply is made into before it is sent. */
 	struct kb_chase *chase;
 };
@@ -99,6 +101,7 @@ struct kb_forward_config {
 	const struct kb_cache_config *cache; /* copied; NULL: nothing is kept */
 	const char *tls_ca;		     /* as kb_tls_new takes it */
 	bool random_case;		     /* of the letters of questions over UDP */
+	struct kb_querylog *log;	     /* borrowed; NULL: none */
 	/* A reply for a TCP client; main loop's thread. */
 	void (*deliver)(void *arg, uint64_t conn, const uint8_t *msg, size_t len);
 	void *arg;

@@ -19,6 +19,7 @@ struct kb_conn;
 struct kb_listener {
 	struct kb_server *server; /* borrowed */
 	struct kb_addr_port at;	  /* with the port that was bound */
+	union kb_sockaddr local;  /* the same */
 	uv_poll_t udp;
 	int udp_fd; /* owned, -1 none */
 	uv_tcp_t tcp;
@@ -31,7 +32,9 @@ struct kb_server {
 	struct kb_responder *responder; /* borrowed */
 	struct kb_forward *forward;	/* borrowed, may be NULL */
 	struct kb_client client;	/* of the question at hand, for the forwarder */
-	struct kb_listener *listeners;	/* owned */
+	struct kb_querylog *log;	/* borrowed, may be NULL */
+	struct kb_sampler log_sampler;
+	struct kb_listener *listeners; /* owned */
 	size_t n_listeners;
 	struct kb_cidr *allow; /* owned */
 	size_t n_allow;

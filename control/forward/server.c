@@ -124,6 +124,7 @@ static int udp_start(struct kb_listener *l)
 		return r;
 	widen(l->udp_fd);
 	l->at.port = bound_port(l->udp_fd);
+	kb_sockaddr_make(&l->at, &l->local);
 	r = uv_poll_init(s->loop, &l->udp, l->udp_fd);
 	if (r < 0)
 		return r;
@@ -200,6 +201,7 @@ static int copy_config(struct kb_server *s, const struct kb_server_config *confi
 {
 	s->responder = config->responder;
 	s->forward = config->forward;
+	s->log = config->log;
 	s->connections_max =
 		config->connections_max ? config->connections_max : KB_SERVER_CONNECTIONS_MAX;
 	s->per_source_max =

@@ -34,6 +34,7 @@ struct kb_server_config {
 	/* Borrowed, for questions that the responder leaves to others; NULL if it leaves none. To
 	 * be freed before the server, whose sockets it uses. */
 	struct kb_forward *forward;
+	struct kb_querylog *log; /* borrowed, outlives the server; NULL: none */
 	/* 0: the defaults above. */
 	uint32_t connections_max, per_source_max, idle_ms;
 	size_t waiting_max; /* bytes of replies that clients have yet to take */

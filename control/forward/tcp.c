@@ -25,6 +25,7 @@ struct kb_conn {
 	uv_tcp_t tcp;
 	uv_write_t write;
 	struct kb_addr from;
+	struct sockaddr_storage peer, local;
 	uint64_t deadline_ms;
 	uint8_t *waiting; /* owned; NULL unless the client is behind */
 	size_t waiting_len;
@@ -209,6 +210,7 @@ static void consume(struct kb_conn *c, size_t n)
 static size_t answer_frames(struct kb_conn *c)
 {
 	struct kb_server *s = c->server;
+	enum kb_event_origin origin;
 	size_t at = 0, out = 0;
 
 	c->more = false;
@@ -224,13 +226,21 @@ static size_t answer_frames(struct kb_conn *c)
 		}
 		s->stats.tcp_queries++;
 		touch(c);
+		kb_querylog_asked(s->log, &s->log_sampler, (struct sockaddr *)&c->peer,
+				  (struct sockaddr *)&c->local, true, c->in + at + FRAME, have,
+				  &s->client.asked);
 		n = kb_respond(s->responder, c->in + at + FRAME, have, true, s->out + out + FRAME,
 			       KB_TCP_REPLY_MAX);
+		origin = KB_ORIGIN_TABLE;
 		if (!n) {
 			s->client.fd = -1;
 			s->client.conn = c->number;
 			n = kb_server_forward(s, s->out + out + FRAME, KB_TCP_REPLY_MAX);
+			origin = KB_ORIGIN_CACHE;
 		}
+		if (n)
+			kb_querylog_reply(s->log, &s->client.asked, s->out + out + FRAME, n,
+					  origin);
 		at += FRAME + have;
 		c->skip = (uint32_t)(len - have);
 		if (n) {
@@ -391,8 +401,7 @@ void kb_tcp_accept(struct kb_listener *l)
 {
 	struct kb_server *s = l->server;
 	struct kb_conn *c = calloc(1, sizeof(*c));
-	struct sockaddr_storage ss = {0};
-	int len = sizeof(ss);
+	int len = sizeof(c->peer), local_len = sizeof(c->local);
 
 	start_sweep(s);
 	l->pending = !c; /* libuv accepts no other one meanwhile */
@@ -407,12 +416,13 @@ void kb_tcp_accept(struct kb_listener *l)
 	s->stats.tcp_open++;
 	s->handles++;
 	if (uv_accept((uv_stream_t *)&l->tcp, (uv_stream_t *)&c->tcp) < 0 ||
-	    uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&ss, &len) < 0) {
+	    uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&c->peer, &len) < 0 ||
+	    uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&c->local, &local_len) < 0) {
 		conn_close(c);
 		return;
 	}
-	addr_of(&ss, &c->from);
-	if (!kb_server_allows(s, (struct sockaddr *)&ss)) {
+	addr_of(&c->peer, &c->from);
+	if (!kb_server_allows(s, (struct sockaddr *)&c->peer)) {
 		s->stats.source_dropped++;
 		kb_responder_count(s->responder, KB_CNT_SOURCE);
 		conn_close(c);

@@ -70,6 +70,25 @@ static void reply_from(struct msghdr *out, const struct msghdr *in)
 	}
 }
 
+/* The address that was asked, for the query log: before reply_from has changed what is told of
+ * it. */
+static const struct sockaddr *asked_address(const struct kb_listener *l, const struct msghdr *in,
+					    union kb_sockaddr *buf)
+{
+	struct cmsghdr *c;
+
+	if (!l->wildcard)
+		return &l->local.sa;
+	*buf = l->local;
+	for (c = CMSG_FIRSTHDR(in); c; c = CMSG_NXTHDR((struct msghdr *)(uintptr_t)in, c)) {
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
+			buf->in.sin_addr = ((struct in_pktinfo *)CMSG_DATA(c))->ipi_addr;
+		else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
+			buf->in6.sin6_addr = ((struct in6_pktinfo *)CMSG_DATA(c))->ipi6_addr;
+	}
+	return &buf->sa;
+}
+
 /* What the responder leaves to others; a reply that is due at once goes to slot->out. */
 static size_t forward(struct kb_listener *l, struct slot *slot, const struct msghdr *in)
 {
@@ -134,6 +153,8 @@ void kb_udp_readable(struct kb_listener *l)
 	for (int i = 0; i < n; i++) {
 		struct slot *slot = &b->slot[i];
 		struct msghdr *in = &b->in[i].msg_hdr, *out = &b->out[n_out].msg_hdr;
+		enum kb_event_origin origin = KB_ORIGIN_TABLE;
+		union kb_sockaddr to;
 		size_t len;
 
 		s->stats.udp_queries++;
@@ -142,12 +163,18 @@ void kb_udp_readable(struct kb_listener *l)
 			kb_responder_count(s->responder, KB_CNT_SOURCE);
 			continue;
 		}
+		kb_querylog_asked(s->log, &s->log_sampler, (struct sockaddr *)&slot->from,
+				  asked_address(l, in, &to), false, slot->in, b->in[i].msg_len,
+				  &s->client.asked);
 		len = kb_respond(s->responder, slot->in, b->in[i].msg_len, false, slot->out,
 				 sizeof(slot->out));
-		if (!len)
+		if (!len) {
 			len = forward(l, slot, in);
+			origin = KB_ORIGIN_CACHE;
+		}
 		if (!len)
 			continue;
+		kb_querylog_reply(s->log, &s->client.asked, slot->out, len, origin);
 		slot->out_iov = (struct iovec){slot->out, len};
 		*out = (struct msghdr){
 			.msg_name = &slot->from,

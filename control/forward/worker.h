@@ -193,5 +193,7 @@ struct kb_tls *kb_forward_tls(const struct kb_forward *f);
 struct kb_cache *kb_forward_cache(const struct kb_forward *f);
 uint16_t kb_forward_udp_max(const struct kb_forward *f);
 bool kb_forward_random_case(const struct kb_forward *f);
+/* May be NULL. */
+struct kb_querylog *kb_forward_log(const struct kb_forward *f);
 
 #endif

@@ -81,7 +81,7 @@ size_t kb_wire_text(const uint8_t *wire, size_t len, char ret_text[KB_TEXT_MAX])
 		for (i++; i < end && i < len && pos + 6 < KB_TEXT_MAX; i++) {
 			uint8_t c = wire[i];
 
-			if (c > ' ' && c <= '~' && c != '.' && c != '\\') {
+			if (c > ' ' && c <= '~' && c != '.' && c != '\\' && c != '"') {
 				ret_text[pos++] = (char)c;
 				continue;
 			}

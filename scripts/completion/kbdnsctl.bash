@@ -5,7 +5,7 @@
 _kbdnsctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
-	local commands="status stats lookup dump tune bypass check-corefile version help"
+	local commands="status stats lookup dump tune trace bypass check-corefile version help"
 	local common="--socket --json --help --version"
 	local i word cmd="" socket=()
 
@@ -46,6 +46,7 @@ _kbdnsctl()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
+	trace) word="name= type= rcode= client= engine= sample= --for $common" ;;
 	bypass) word="on off --for $common" ;;
 	*) word=$common ;;
 	esac
