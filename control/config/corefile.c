@@ -485,6 +485,8 @@ static int build(struct kb_cf_build *b)
 	if (r == 0)
 		r = note_other_blocks(b, port);
 	if (r == 0)
+		r = kb_cf_take_blocks(cf, port);
+	if (r == 0)
 		r = limit_zones(b);
 	if (r < 0)
 		return r;
@@ -499,8 +501,11 @@ int kb_cf_build(struct kb_cf *cf)
 	struct kb_cf_build b = {.cf = cf};
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < cf->n_blocks; i++)
+	for (size_t i = 0; r == 0 && i < cf->n_blocks; i++) {
 		r = kb_cf_read_keys(cf, &cf->blocks[i]);
+		if (r == 0)
+			r = kb_cf_load_hosts(cf, &cf->blocks[i]);
+	}
 	for (size_t i = 0; r == 0 && i < cf->n_blocks; i++) {
 		struct kb_cf_block *block = &cf->blocks[i];
 		struct kb_cf_directive *d = kb_cf_find(block, "kubernetes");

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/config/corefile_blocks.h"
 #include "control/config/forward_rules.h"
 #include "control/config/options.h"
 #include "control/records/rules.h"
@@ -30,6 +31,8 @@ enum kb_corefile_verdict {
 	/* Names that are not the cluster's, which it concerns, are SERVFAIL where the forwarder is
 	 * asked for them: it cannot ask as CoreDNS would. */
 	KB_COREFILE_CLOSED,
+	/* A server that does as the Corefile says would do this, and --listen does not. */
+	KB_COREFILE_UNAPPLIED,
 };
 
 struct kb_corefile_note {
@@ -55,6 +58,10 @@ struct kb_corefile {
 	char **files;	     /* read, or looked for: what the result depends on */
 	size_t n_files;
 	uint64_t hash; /* of the text of all of them */
+	/* All server blocks that are asked, if one of them has something to do before zones and
+	 * upstreams. */
+	struct kb_corefile_block *blocks; /* owned */
+	size_t n_blocks;
 };
 
 /*

@@ -53,7 +53,7 @@ static int hosts_entry(struct hosts *h, struct kb_cf_line *entry)
 	struct kb_addr addr;
 	int r = 0;
 
-	if (kb_parse_addr(entry->name->text, &addr) < 0)
+	if (kb_parse_hosts_addr(entry->name->text, &addr) < 0)
 		return 0; /* CoreDNS ignores it, too */
 	h->line = entry;
 	for (size_t i = 0; r == 0 && i < entry->n; i++) {
@@ -62,8 +62,8 @@ static int hosts_entry(struct hosts *h, struct kb_cf_line *entry)
 		if (!kb_cf_normalize(entry->args[i].text, name) ||
 		    !kb_cf_names_cover(&h->origins, name))
 			continue;
-		named = true;
-		/* *.example.org stands for all names below. */
+		/* *.example.org stands for all names below, and is no address's. */
+		named |= strncmp(name, "*.", 2) != 0;
 		r = hosts_leave(h, strncmp(name, "*.", 2) == 0 ? name + 2 : name);
 	}
 	if (r == 0 && named && h->reverse) {
@@ -128,6 +128,48 @@ static int hosts_read(struct hosts *h, struct kb_cf_cursor *c)
 	return r;
 }
 
+/* The lines of the file, as they stand in the block. */
+static int hosts_file(struct hosts *h, const char *text, uint32_t file)
+{
+	static const char blank[] = " \t\r\v\f";
+	struct kb_cf_token *words = NULL;
+	char *copy = strdup(text), *line, *word, *rest, *rest_of_line;
+	size_t cap = 0;
+	int r = copy ? 0 : -ENOMEM;
+	uint32_t number = 0;
+
+	for (rest = copy; r == 0 && (line = strsep(&rest, "\n"));) {
+		struct kb_cf_line entry = {.block = h->line->block,
+					   .why = "this entry answers instead of the objects"};
+		size_t n = 0;
+
+		number++;
+		line[strcspn(line, "#")] = '\0';
+		for (word = strtok_r(line, blank, &rest_of_line); r == 0 && word;
+		     word = strtok_r(NULL, blank, &rest_of_line)) {
+			if (n == cap) {
+				void *v = realloc(words, (2 * cap + 8) * sizeof(*words));
+
+				r = v ? 0 : -ENOMEM;
+				words = v ? v : words;
+				cap = v ? 2 * cap + 8 : cap;
+			}
+			if (r == 0)
+				words[n++] = (struct kb_cf_token){
+					.text = word, .line = number, .file = file};
+		}
+		if (r < 0 || !n)
+			continue;
+		entry.name = words;
+		entry.args = words + 1;
+		entry.n = n - 1;
+		r = hosts_entry(h, &entry);
+	}
+	free(words);
+	free(copy);
+	return r;
+}
+
 /* hosts [FILE [ZONE...]] { ADDRESS NAME...; fallthrough [ZONE...]; no_reverse; ... } */
 int kb_cf_judge_hosts(struct kb_cf_build *b, struct kb_cf_line *line, struct kb_cf_cursor *c)
 {
@@ -136,13 +178,16 @@ int kb_cf_judge_hosts(struct kb_cf_build *b, struct kb_cf_line *line, struct kb_
 	int r;
 
 	r = hosts_read(&h, c);
-	if (r == 0 && line->n && strcmp(line->args[0].text, HOSTS_FILE) != 0) {
+	if (r == 0 && line->n && strcmp(line->args[0].text, HOSTS_FILE) != 0 &&
+	    !line->block->hosts_text) {
 		line->why = "it answers names and addresses of a file that kbdnsd does not see";
 		r = kb_cf_leave_all(b, line);
 		h.hit = true;
 	} else if (r == 0) {
 		r = hosts_rest(&h);
 	}
+	if (r == 0 && line->block->hosts_text)
+		r = hosts_file(&h, line->block->hosts_text, line->block->hosts_file);
 	while (r == 0 && kb_cf_next_block(&entries)) {
 		struct kb_cf_line entry = {.block = line->block,
 					   .why = "this entry answers instead of the objects"};

@@ -13,6 +13,9 @@
  *   corefile_cache.c       the cache directive
  *   corefile_routes.c      who is asked for which names
  *   corefile_match.c       hosts, rewrite: which names they concern
+ *   corefile_blocks.c      what a server has to know of each server block:
+ *   corefile_hosts.c       its hosts
+ *   corefile_rewrite.c     and its rewrite rules
  *   corefile.c             server blocks -> rules
  *   corefile_read.c        files, memory, notes; the public functions
  *
@@ -106,6 +109,9 @@ struct kb_cf_block {
 	size_t n_directives;
 	uint32_t unknown_import; /* line of an import that cannot be followed, 0: none */
 	uint32_t unknown_file;
+
+	const char *hosts_text; /* of the file that hosts names; NULL: none, or not seen */
+	uint32_t hosts_file;	/* index of that file */
 
 	/* Filled by corefile.c. */
 	struct kb_cf_key *zones; /* owned */
@@ -282,6 +288,23 @@ int kb_cf_leave_all(struct kb_cf_build *b, const struct kb_cf_line *line);
 int kb_cf_leave_misses(struct kb_cf_build *b, const struct kb_cf_line *line, const char *name);
 /* Notes that the line concerns none of our names. */
 int kb_cf_harmless(struct kb_cf_build *b, const struct kb_cf_line *line, const char *why);
+
+/* corefile_blocks.c: fills out->blocks from those that are asked on this port; none if no block has
+ * hosts or rewrite rules that can be done. */
+int kb_cf_take_blocks(struct kb_cf *cf, uint16_t port);
+int kb_cf_strings_add(struct kb_strings *list, const char *s); /* 0 or -ENOMEM */
+void kb_cf_strings_free(struct kb_strings *list);
+
+/* corefile_hosts.c: reads the file that hosts names, if we may. 0 also when it cannot be read. */
+int kb_cf_load_hosts(struct kb_cf *cf, struct kb_cf_block *block);
+/* Fills block->hosts. 0, -ENOMEM, -EINVAL for what is not understood, -ENOENT for a file not seen.
+ */
+int kb_cf_take_hosts(const struct kb_cf_block *from, const struct kb_cf_directive *d,
+		     struct kb_corefile_block *block);
+/* corefile_rewrite.c: fills block->rewrites. 0, -ENOMEM, -EOPNOTSUPP for a rule that is not done
+ * here: *ret_at is its line. */
+int kb_cf_take_rewrites(const struct kb_cf_directive *d, struct kb_corefile_block *block,
+			const struct kb_cf_token **ret_at);
 
 /* corefile.c: cf->blocks to rules and notes. */
 int kb_cf_build(struct kb_cf *cf);

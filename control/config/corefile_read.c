@@ -261,6 +261,9 @@ static int end(struct kb_corefile *ret, int r)
 		notes_free(ret);
 		kb_rules_free(&ret->rules);
 		kb_forward_rules_free(&ret->forward);
+		kb_corefile_blocks_free(ret->blocks, ret->n_blocks);
+		ret->blocks = NULL;
+		ret->n_blocks = 0;
 	}
 	return r;
 }
@@ -308,6 +311,7 @@ void kb_corefile_free(struct kb_corefile *c)
 {
 	kb_rules_free(&c->rules);
 	kb_forward_rules_free(&c->forward);
+	kb_corefile_blocks_free(c->blocks, c->n_blocks);
 	notes_free(c);
 	for (size_t i = 0; i < c->n_files; i++)
 		free(c->files[i]);

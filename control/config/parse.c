@@ -132,6 +132,19 @@ static bool copy_n(char *dst, size_t size, const char *s, size_t n)
 	return true;
 }
 
+int kb_parse_hosts_addr(const char *s, struct kb_addr *ret_addr)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	char text[INET6_ADDRSTRLEN];
+	struct kb_addr addr, v4 = {.family = 4};
+
+	if (!copy_n(text, sizeof(text), s, strcspn(s, "%")) || kb_parse_addr(text, &addr) < 0)
+		return -EINVAL;
+	memcpy(v4.b, addr.b + 12, 4);
+	*ret_addr = addr.family == 6 && memcmp(addr.b, mapped, sizeof(mapped)) == 0 ? v4 : addr;
+	return 0;
+}
+
 int kb_parse_addr_port(const char *s, uint16_t default_port, struct kb_addr_port *ret)
 {
 	struct kb_addr_port ap = {.port = default_port};

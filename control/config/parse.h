@@ -39,6 +39,9 @@ int kb_parse_bool(const char *s, bool *ret_value);
 int kb_parse_choice(const char *s, const char *const *words, unsigned int *ret_index);
 
 int kb_parse_addr(const char *s, struct kb_addr *ret_addr);
+/* As CoreDNS reads one of a hosts file: what follows a % is ignored, and an IPv4 address mapped
+ * into IPv6 is an IPv4 address. */
+int kb_parse_hosts_addr(const char *s, struct kb_addr *ret_addr);
 /* A.B.C.D, A.B.C.D:PORT, V6, [V6] or [V6]:PORT. */
 int kb_parse_addr_port(const char *s, uint16_t default_port, struct kb_addr_port *ret);
 /* ADDR/BITS or ADDR (all bits). -EDOM when bits below the prefix are set. */

@@ -12,7 +12,7 @@ static const char *const pods_names[] = {"disabled", "insecure", "verified"};
 
 const char *kb_ctl_verdict_name(enum kb_corefile_verdict verdict)
 {
-	static const char *const names[] = {"taken", "harmless", "left", "closed"};
+	static const char *const names[] = {"taken", "harmless", "left", "closed", "unapplied"};
 
 	return names[verdict];
 }
@@ -278,8 +278,8 @@ int kb_ctl_check_corefile(const char *path, bool json)
 		print_forward(&c.forward);
 	}
 	for (size_t i = 0; i < c.n_notes; i++) {
-		if (c.notes[i].verdict == KB_COREFILE_LEFT ||
-		    c.notes[i].verdict == KB_COREFILE_CLOSED)
+		if (c.notes[i].verdict != KB_COREFILE_TAKEN &&
+		    c.notes[i].verdict != KB_COREFILE_HARMLESS)
 			status = KB_CTL_CHECK_LEFT;
 	}
 	kb_corefile_free(&c);

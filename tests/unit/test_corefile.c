@@ -11,8 +11,9 @@
  *unfollowed: LINE: TEXT	-EOPNOTSUPP
  *	# forward: ...			who is asked for which names, as forward_text prints it
  *	# closed: LINE DOMAIN		a note of that line makes this domain SERVFAIL
- *	# env: NAME=VALUE ...		the environment for this file
- *	# coredns: accepts|refuses	what the real CoreDNS does, when it is not the same as we
+ *	# unapplied: LINE WORD		a note of that line says that it is not done, and begins
+ *with WORD # env: NAME=VALUE ...		the environment for this file # coredns:
+ *accepts|refuses	what the real CoreDNS does, when it is not the same as we
  *
  * The same files are given to the real CoreDNS by tests/e2e.
  */
@@ -33,7 +34,7 @@
 #include "control/config/rules.h"
 
 #define DIR_NAME "tests/corefile"
-#define N_FIXED	 6 /* tests that are no files */
+#define N_FIXED	 9 /* tests that are no files */
 
 static void add(char *text, size_t size, const char *word)
 {
@@ -137,7 +138,7 @@ static bool has_note(const struct kb_corefile *c, enum kb_corefile_verdict verdi
 
 static void show(const char *path, const struct kb_corefile *c)
 {
-	static const char *const verdicts[] = {"taken", "harmless", "left", "closed"};
+	static const char *const verdicts[] = {"taken", "harmless", "left", "closed", "unapplied"};
 
 	for (size_t i = 0; i < c->n_notes; i++)
 		print_message("%s:%u: %s: %s [%s] %s\n", path, c->notes[i].line,
@@ -176,11 +177,12 @@ static bool check_line(const char *path, const char *key, const char *value, int
 			fail_msg("%s: no note says %s %s because of line %u", path, key, zone,
 				 line);
 		}
-	} else if (strcmp(key, "harmless") == 0) {
+	} else if (strcmp(key, "harmless") == 0 || strcmp(key, "unapplied") == 0) {
 		assert_int_equal(sscanf(value, "%u %299s", &line, zone), 2);
-		if (!has_note(c, KB_COREFILE_HARMLESS, line, zone, NULL)) {
+		if (!has_note(c, *key == 'h' ? KB_COREFILE_HARMLESS : KB_COREFILE_UNAPPLIED, line,
+			      zone, NULL)) {
 			show(path, c);
-			fail_msg("%s: %s in line %u is not harmless", path, zone, line);
+			fail_msg("%s: %s in line %u is not %s", path, zone, line, key);
 		}
 	} else if (strcmp(key, "refused") == 0 || strcmp(key, "unfollowed") == 0) {
 		snprintf(want, sizeof(want), "%s:%s", path, value);
@@ -481,6 +483,140 @@ static void test_hash(void **state)
 	kb_corefile_free(&c);
 }
 
+/* What a server has to know: hosts and rewrite of every block that is asked. */
+static void test_blocks(void **state)
+{
+	static const char text[] =
+		"corp.test Other.test:53 {\n"
+		"rewrite continue name exact A.test. b.test\n"
+		"rewrite {\nname suffix .x.test .Y.test\nanswer auto\n}\n"
+		"}\n"
+		"elsewhere.test:1053 {\nhosts {\n1.2.3.4 a\n}\n}\n"
+		". {\n"
+		"hosts /etc/hosts a.test 10.0.0.0/8 {\n"
+		"192.0.2.1  One.test two.test\n192.0.2.2\n"
+		"no_reverse\nttl 7\nreload 1h\nfallthrough b.test\n"
+		"fallthrough_unsupported\n}\n"
+		"kubernetes c.example\n}\n"
+		"view.test {\nview x {\nexpr true\n}\nhosts {\n1.2.3.4 a\n}\n}\n";
+	const struct kb_corefile_hosts *h;
+	const struct kb_corefile_rewrite *w;
+	struct kb_corefile c;
+	char err[512];
+
+	(void)state;
+	assert_int_equal(parse(text, &c, err, sizeof(err)), 0);
+	assert_int_equal(c.n_blocks, 4);
+	assert_int_equal(c.blocks[0].zones.n, 2);
+	assert_string_equal(c.blocks[0].zones.v[1], "other.test");
+	assert_null(c.blocks[0].hosts);
+	assert_int_equal(c.blocks[0].n_rewrites, 2);
+	w = c.blocks[0].rewrites;
+	assert_string_equal(w[0].from, "a.test");
+	assert_string_equal(w[0].to, "b.test");
+	assert_true(!w[0].stop && !w[0].suffix && !w[0].answers);
+	assert_string_equal(w[1].from, ".x.test");
+	assert_string_equal(w[1].to, ".y.test");
+	assert_true(w[1].stop && w[1].suffix && w[1].answers);
+	assert_int_equal(c.blocks[1].zones.n, 0); /* another port */
+	assert_null(c.blocks[1].hosts);
+	assert_string_equal(c.blocks[2].zones.v[0], "");
+	h = c.blocks[2].hosts;
+	assert_non_null(h);
+	assert_null(h->file_text);
+	assert_string_equal(h->inline_text, "\n192.0.2.1 One.test two.test\n192.0.2.2 \n");
+	assert_int_equal(h->origins.n, 2);
+	assert_string_equal(h->origins.v[1], "10.in-addr.arpa");
+	assert_int_equal(h->fall.n, 1);
+	assert_string_equal(h->fall.v[0], "b.test");
+	assert_true(!h->reverse && h->unsupported_falls);
+	assert_int_equal(h->ttl_s, 7);
+	assert_null(c.blocks[3].hosts); /* only for some clients */
+	assert_true(has_note(&c, KB_COREFILE_UNAPPLIED, 29, "hosts", "-"));
+	kb_corefile_free(&c);
+}
+
+/* What is not done is named with its line. */
+static void test_unapplied(void **state)
+{
+	static const struct {
+		const char *lines;
+		unsigned int line;
+		bool kept; /* something of it is done */
+	} rows[] = {
+		{"rewrite name a.test b.test\nrewrite name prefix a b\n", 3, false},
+		{"rewrite name a.test b.test\nrewrite type ANY A\n", 3, false},
+		{"rewrite name suffix .a b\n", 2, false},
+		{"rewrite name suffix a .b\n", 2, false},
+		{"rewrite name exact . b\n", 2, false},
+		{"rewrite name suffix .a .b answer name c d\n", 2, false},
+		{"rewrite stop {\nname regex a b\n}\n", 2, false},
+		{"hosts {\nttl 0\n}\n", 2, false},
+		{"hosts {\nttl\n}\n", 2, false},
+		{"hosts {\nreload\n}\n", 2, false},
+		{"hosts {\nfallthrough\n192.0.2.1 a.test\n}\n", 2, false},
+		{"hosts {\nfallthrough_unsupported\n}\n", 2, false},
+		{"hosts\nhosts\n", 2, false},
+		{"hosts /nowhere/hosts {\n192.0.2.1 a.test\n}\n", 2, true},
+		{"rewrite name {$KB_NOT_SET} b.test\n", 2, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kb_corefile c;
+		char text[512], err[512];
+
+		snprintf(text, sizeof(text), ". {\n%skubernetes c.example\n}\n", rows[i].lines);
+		assert_int_equal(parse(text, &c, err, sizeof(err)), 0);
+		assert_true(has_note(&c, KB_COREFILE_UNAPPLIED, rows[i].line, "", "-"));
+		assert_int_equal(c.n_blocks, rows[i].kept);
+		kb_corefile_free(&c);
+	}
+}
+
+/* A hosts file is part of what the result depends on. */
+static void test_hosts_file(void **state)
+{
+	char dir[] = "/tmp/kb-corefile-XXXXXX", corefile[64], hosts[64], err[512];
+	struct kb_corefile c;
+	uint64_t hash = 0;
+	FILE *f;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(corefile, sizeof(corefile), "%s/Corefile", dir);
+	snprintf(hosts, sizeof(hosts), "%s/hosts", dir);
+	f = fopen(corefile, "we");
+	assert_non_null(f);
+	fprintf(f, ". {\nhosts %s {\nfallthrough\n}\nkubernetes c.example\n}\n", hosts);
+	fclose(f);
+	for (int i = 0; i < 3; i++) {
+		f = i ? fopen(hosts, "we") : NULL;
+		if (f) {
+			fprintf(f, "# none\n192.0.2.%d a.svc.c.example b.test\n", i);
+			fclose(f);
+		}
+		assert_int_equal(kb_corefile_read(corefile, &c, err, sizeof(err)), 0);
+		assert_int_equal(c.n_files, 2);
+		assert_string_equal(c.files[1], hosts);
+		assert_true(c.hash != hash);
+		hash = c.hash;
+		assert_int_equal(c.n_blocks, 1);
+		assert_int_equal(has_note(&c, KB_COREFILE_LEFT, 2, "192.0.2.", "a.svc.c.example"),
+				 i > 0);
+		assert_int_equal(has_note(&c, KB_COREFILE_LEFT, 2, "hosts", "-"), i == 0);
+		assert_int_equal(c.rules.n_zones, i ? 2 : 1);
+		assert_string_equal(c.blocks[0].hosts->file_text,
+				    i == 0   ? ""
+				    : i == 1 ? "# none\n192.0.2.1 a.svc.c.example b.test\n"
+					     : "# none\n192.0.2.2 a.svc.c.example b.test\n");
+		kb_corefile_free(&c);
+	}
+	unlink(hosts);
+	unlink(corefile);
+	rmdir(dir);
+}
+
 /* One test for each file. */
 static size_t find_files(struct CMUnitTest *tests, size_t max)
 {
@@ -517,6 +653,8 @@ int main(void)
 		cmocka_unit_test(test_there_are_files),	 cmocka_unit_test(test_imports_of_text),
 		cmocka_unit_test(test_errors_of_text),	 cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_kubernetes_lines), cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_blocks),		 cmocka_unit_test(test_unapplied),
+		cmocka_unit_test(test_hosts_file),
 	};
 	int r;
 
