@@ -119,6 +119,7 @@ static int sockets_start(struct kb_daemon *d, char *err, size_t err_size)
 		snprintf(err, err_size, "socket engine: %s", strerror(-r));
 		return r;
 	}
+	kb_daemon_rules_blocks(d);
 	config.responder = d->responder;
 	config.log = d->querylog;
 	if (o->listen.n) {

@@ -175,6 +175,9 @@ void kb_daemon_rules_stubs(struct kb_daemon *d);
 /* What a source has to read for the rules. */
 void kb_daemon_rules_source(struct kb_daemon *d, struct kb_source_config *config,
 			    struct kb_sink *sink);
+/* Puts what the Corefile's server blocks say before zones and upstreams in force in the responder,
+ * if there is one by now. */
+void kb_daemon_rules_blocks(struct kb_daemon *d);
 const struct kb_rules *kb_daemon_rules_shown(const struct kb_daemon *d);
 void kb_daemon_rules_fini(struct kb_daemon *d);
 

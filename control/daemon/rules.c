@@ -58,7 +58,24 @@ static void log_notes(const struct kb_daemon *d, const struct kb_corefile *c)
 		else if (n->verdict == KB_COREFILE_CLOSED && d->forward)
 			kb_log_limited(KB_LOG_WARN, 20, "%s:%u: %s: %s is SERVFAIL at --listen: %s",
 				       n->file, n->line, n->what, n->zone, n->why);
+		else if (n->verdict == KB_COREFILE_UNAPPLIED && d->options.listen.n)
+			kb_log_limited(KB_LOG_WARN, 20, "%s:%u: %s: %s", n->file, n->line, n->what,
+				       n->why);
 	}
+}
+
+void kb_daemon_rules_blocks(struct kb_daemon *d)
+{
+	const struct kb_corefile *c = &d->rules.corefile;
+	struct kb_blocks *blocks = NULL;
+	int r = c->n_blocks ? kb_blocks_new(c->blocks, c->n_blocks, &blocks) : 0;
+
+	if (r < 0)
+		kb_log_error("%s: hosts and rewrite: %s; what was in force before stays in force",
+			     d->rules.from, strerror(-r));
+	else if (d->responder)
+		kb_responder_set_blocks(d->responder, blocks);
+	kb_blocks_unref(blocks);
 }
 
 /* Takes over what has been read; `c` is emptied. Says whether records have to be made anew. */
@@ -74,6 +91,7 @@ static bool take_over(struct kb_daemon *d, struct kb_corefile *c)
 	s->loaded_s = (uint64_t)time(NULL);
 	s->stats.loads++;
 	*s->error = '\0';
+	kb_daemon_rules_blocks(d);
 	if (!has_cluster_zone(&s->corefile.rules)) {
 		s->off = "the Corefile leaves no zone that kbdns may answer";
 		return false;

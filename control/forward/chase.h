@@ -13,7 +13,12 @@
  * too), of its additional section nothing. What is larger than the client takes is sent without
  * records and with TC.
  *
- * A chase waits with its client; each has one owner. Any thread.
+ * A question that a rewrite rule has changed is finished the same way: the reply to what it
+ * became gets the client's question, and names changed back (rewrite.h). Its rcode, flags and
+ * sections stay. Several such steps can lead from the last question to the client's: the name of an
+ * ExternalName may be what a rule has made, and its target may be changed by another.
+ *
+ * A chase, which is such a chain of steps, waits with its client; each has one owner. Any thread.
  */
 #ifndef KB_FORWARD_CHASE_H
 #define KB_FORWARD_CHASE_H
@@ -22,7 +27,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct kb_blocks;
 struct kb_chase;
+struct kb_rewrite;
 
 /*
  * `head` is the reply so far, copied: header with ID, flags and rcode 0, the client's question,
@@ -32,11 +39,21 @@ struct kb_chase;
  */
 struct kb_chase *kb_chase_new(const uint8_t *head, size_t len, size_t target, size_t limit,
 			      bool has_opt);
+/*
+ * The step back from what rules have made of a question. `head` is a header and the question before
+ * them, copied; the first n of `rules` have changed it in this order, and live as long as
+ * `blocks`, of which a reference is taken. NULL: no memory.
+ */
+struct kb_chase *kb_chase_rewritten(const uint8_t *head, size_t len, size_t limit, bool has_opt,
+				    struct kb_blocks *blocks, const struct kb_rewrite *const *rules,
+				    int n);
+/* `inner`, which may be NULL, and then `outer`: one chase of both. */
+struct kb_chase *kb_chase_join(struct kb_chase *inner, struct kb_chase *outer);
 void kb_chase_free(struct kb_chase *chase); /* NULL is fine */
 
-/* Makes the reply about the target in msg (not trusted; one of kb_relay_reply, kb_relay_error or
- * of our own) into the client's, in place. Returns its length, at most cap and the limit;
- * cap is at least KB_UDP_MIN. */
+/* Makes the reply to the last question in msg (not trusted; one of kb_relay_reply, kb_relay_error
+ * or of our own) into the client's, in place. Returns its length, at most cap and the limit; cap is
+ * at least KB_UDP_MIN. */
 size_t kb_chase_reply(const struct kb_chase *chase, uint8_t *msg, size_t len, size_t cap);
 
 #endif

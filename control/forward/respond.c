@@ -1,43 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/forward/respond.h"
-
 #include <arpa/nameser.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/table/env.h"
+#include "control/forward/respond_private.h"
 
 #define RCODE_BADVERS_HIGH 1 /* BADVERS is 16: this in the OPT record, 0 in the header */
 #define TYPE_IXFR	   251
 #define TYPE_AXFR	   252
 #define RR_FIXED	   10 /* bytes between a record's owner and its data */
-
-struct kb_responder {
-	const struct kb_table *table;	  /* borrowed */
-	const struct kb_records *records; /* borrowed, may be NULL */
-	const struct kb_routes *routes;	  /* borrowed, may be NULL */
-	uint64_t counters[KB_CNT_MAX];
-	bool is_outside;
-	struct kb_ask outside;
-	struct kb_chase *chase; /* owned, of the question outside */
-	struct kb_scratch s, inner;
-};
-
-/* One message on its way through. */
-struct exchange {
-	struct kb_responder *r;
-	struct kb_scratch *s;
-	const struct kb_header *hdr;
-	uint64_t state; /* word, read once */
-	const uint8_t *msg;
-	size_t len;
-	bool tcp;
-	bool inner; /* no client's message: it is not counted */
-	uint8_t *reply;
-	size_t cap;
-};
 
 int kb_responder_new(const struct kb_table *table, const struct kb_records *records,
 		     struct kb_responder **ret_responder)
@@ -60,14 +33,24 @@ void kb_responder_set_records(struct kb_responder *responder, const struct kb_re
 
 void kb_responder_free(struct kb_responder *responder)
 {
-	if (responder)
-		kb_chase_free(responder->chase);
+	if (!responder)
+		return;
+	kb_chase_free(responder->chase);
+	kb_blocks_unref(responder->blocks);
 	free(responder);
 }
 
 void kb_responder_set_routes(struct kb_responder *responder, const struct kb_routes *routes)
 {
 	responder->routes = routes;
+}
+
+void kb_responder_set_blocks(struct kb_responder *responder, struct kb_blocks *blocks)
+{
+	struct kb_blocks *old = responder->blocks;
+
+	responder->blocks = blocks ? kb_blocks_ref(blocks) : NULL;
+	kb_blocks_unref(old);
 }
 
 const struct kb_ask *kb_responder_outside(const struct kb_responder *responder)
@@ -96,7 +79,7 @@ void kb_responder_count(struct kb_responder *responder, enum kb_counter counter)
 /* --- reading ----------------------------------------------------------------- */
 
 /* Copies the first `len` bytes to where the core reads them. */
-static void load(struct exchange *x, size_t len)
+static void load(struct kb_asked *x, size_t len)
 {
 	memcpy(x->s->msg, x->msg, len);
 	memset(x->s->msg + len, 0, 16);
@@ -129,7 +112,7 @@ static void cover_zeros(struct kb_scratch *s)
 }
 
 /* One record at *off of a query. Returns -EINVAL, or its type with *off behind it. */
-static int read_record(const struct exchange *x, size_t *off, size_t *ret_owner_len)
+static int read_record(const struct kb_asked *x, size_t *off, size_t *ret_owner_len)
 {
 	const uint8_t *p = x->msg + *off, *end = x->msg + x->len;
 	uint8_t name[NS_MAXCDNAME];
@@ -153,7 +136,7 @@ static int read_record(const struct exchange *x, size_t *off, size_t *ret_owner_
  * whether they are well formed, and trailing bytes not at all. Returns the length of the
  * query in s->msg, or 0 for one that is malformed.
  */
-static uint32_t reduce(struct exchange *x)
+static uint32_t reduce(struct kb_asked *x)
 {
 	uint8_t *out = x->s->msg;
 	uint32_t an = ns_get16(x->msg + 6), ns = ns_get16(x->msg + 8), ar = ns_get16(x->msg + 10);
@@ -191,7 +174,7 @@ static uint32_t reduce(struct exchange *x)
 
 /* Parses the query in s->msg. Unlike the core alone it looks at the OPT record of every
  * question, since errors carry one too, and BADVERS comes before them. */
-static int parse(struct exchange *x, uint32_t len)
+static int parse(struct kb_asked *x, uint32_t len)
 {
 	struct kb_scratch *s = x->s;
 	int why = kb_query_parse(s->msg, len, x->hdr, &s->q);
@@ -207,7 +190,7 @@ static int parse(struct exchange *x, uint32_t len)
 
 /* --- answering --------------------------------------------------------------- */
 
-static int look_up(struct exchange *x)
+static int look_up(struct kb_asked *x)
 {
 	struct kb_scratch *s = x->s;
 	struct kb_env env;
@@ -221,8 +204,7 @@ static int look_up(struct exchange *x)
 		&view, s, kb_state_of(x->state) == KB_OFF ? 0 : kb_lookup(&view, s->q.name.hash));
 }
 
-/* Writes header and question, returns where the rest belongs. */
-static size_t begin(struct exchange *x, bool aa)
+size_t kb_asked_begin(struct kb_asked *x, bool aa)
 {
 	struct kb_scratch *s = x->s;
 
@@ -233,29 +215,28 @@ static size_t begin(struct exchange *x, bool aa)
 	return s->q.end;
 }
 
-static size_t send_built(struct exchange *x, bool aa)
+static size_t send_built(struct kb_asked *x, bool aa)
 {
-	size_t pos = begin(x, aa);
+	size_t pos = kb_asked_begin(x, aa);
 
 	memcpy(x->reply + pos, x->s->out, x->s->r.len);
 	return pos + x->s->r.len;
 }
 
-static void count(struct exchange *x, int counter)
+void kb_asked_count(struct kb_asked *x, int counter)
 {
-	if (!x->inner)
+	if (!x->depth)
 		x->r->counters[counter]++;
 }
 
-static void count_answer(struct exchange *x)
+void kb_asked_count_answer(struct kb_asked *x)
 {
-	count(x, (int)kb_reply_counter(&x->s->r));
+	kb_asked_count(x, (int)kb_reply_counter(&x->s->r));
 	if (x->s->r.tc)
-		count(x, KB_CNT_TRUNCATED);
+		kb_asked_count(x, KB_CNT_TRUNCATED);
 }
 
-/* An error with the question and, if the query had one, an OPT record. */
-static size_t refuse(struct exchange *x, uint8_t rcode, uint8_t rcode_high, bool aa)
+size_t kb_asked_refuse(struct kb_asked *x, uint8_t rcode, uint8_t rcode_high, bool aa)
 {
 	struct kb_scratch *s = x->s;
 
@@ -270,7 +251,7 @@ static size_t refuse(struct exchange *x, uint8_t rcode, uint8_t rcode_high, bool
 
 /* FORMERR and NOTIMP are the header alone: what follows cannot be trusted to be a
  * question. */
-static size_t bare(struct exchange *x, uint8_t rcode)
+static size_t bare(struct kb_asked *x, uint8_t rcode)
 {
 	memset(x->reply, 0, KB_DNS_HDR);
 	memcpy(x->reply, x->msg, 2);
@@ -279,96 +260,10 @@ static size_t bare(struct exchange *x, uint8_t rcode)
 	return KB_DNS_HDR;
 }
 
-static size_t process(struct exchange *x);
-
-/* The query for a name of the reply at `at`, else as the client's, into out (KB_RELAY_QUERY_MAX
- * bytes). */
-static size_t query_for(const struct exchange *x, size_t at, uint8_t *out)
-{
-	const struct kb_query *q = &x->s->q;
-	struct kb_ask ask = {.rd = q->flags2, .cd = q->flags3, .dnssec_ok = q->dnssec_ok};
-	const uint8_t *b = x->reply;
-	size_t len;
-
-	for (;;) {
-		while (b[at] >= 0xc0)
-			at = (size_t)(b[at] & 0x3f) << 8 | b[at + 1];
-		memcpy(ask.question + ask.len, b + at, b[at] + 1U);
-		ask.len = (uint16_t)(ask.len + b[at] + 1U);
-		if (!b[at])
-			break;
-		at += b[at] + 1U;
-	}
-	memcpy(ask.question + ask.len, x->msg + q->end - 4, 4);
-	ask.len += 4;
-	len = kb_relay_query(&ask, 0, q->has_opt ? x->hdr->udp_max : 0, out);
-	memcpy(out, x->msg, 2);
-	return len;
-}
-
-/* Is there anybody to ask for the name in this query? */
-static bool has_upstream(const struct exchange *x, const uint8_t *query, size_t len)
-{
-	len -= KB_DNS_HDR + 4U + (query[11] ? KB_OPT_LEN : 0);
-	return x->r->routes && kb_routes_has(x->r->routes, query + KB_DNS_HDR, len);
-}
-
-/* Counts the reply by what it says. */
-static void count_reply(struct exchange *x)
-{
-	struct kb_reply *r = &x->s->r;
-
-	r->rcode = x->reply[3] & 0x0f;
-	r->an = (uint16_t)ns_get16(x->reply + 6);
-	r->tc = !!(x->reply[2] & KB_TC);
-	if (r->rcode == KB_RCODE_NOERROR || r->rcode == KB_RCODE_NXDOMAIN)
-		count_answer(x);
-	else
-		count(x, KB_CNT_NAME_LEAVE);
-}
-
-/*
- * The CNAMEs in the reply (len bytes without the OPT record) lead out, to the name at `target`.
- * That is asked as if by a client of its own, and without a limit: what is to be cut is the whole.
- * False if there is nobody to ask. The reply's length, or 0 if it is not from here.
- */
-static bool chase(struct exchange *x, size_t len, size_t target, size_t *ret_len)
-{
-	const struct kb_query *q = &x->s->q;
-	uint8_t query[KB_RELAY_QUERY_MAX];
-	struct exchange inner = *x;
-	struct kb_chase *c;
-
-	inner.s = &x->r->inner;
-	inner.inner = true;
-	inner.msg = query;
-	inner.len = query_for(x, target, query);
-	inner.tcp = true;
-	if (x->inner || !has_upstream(x, query, inner.len))
-		return false;
-	memset(x->reply + 10, 0, 2); /* the OPT record */
-	c = kb_chase_new(x->reply, len, target, x->tcp ? KB_TCP_REPLY_MAX : q->limit, q->has_opt);
-	if (!c) {
-		*ret_len = refuse(x, KB_RCODE_SERVFAIL, 0, false);
-		count(x, KB_CNT_NAME_LEAVE);
-		return true;
-	}
-	*ret_len = process(&inner);
-	if (x->r->is_outside) {
-		x->r->chase = c;
-		count(x, KB_CNT_NAME_LEAVE);
-		return true;
-	}
-	*ret_len = kb_chase_reply(c, x->reply, *ret_len, x->cap);
-	kb_chase_free(c);
-	count_reply(x);
-	return true;
-}
-
 /* The answer from the records, where the table does not have it whole. False if they do not
  * have it either, or not in a size that TCP carries; s is untouched then. The reply's length may be
  * 0: not from here. */
-static bool render(struct exchange *x, size_t *ret_len)
+static bool render(struct kb_asked *x, size_t *ret_len)
 {
 	struct kb_scratch *s = x->s;
 	size_t opt = s->q.has_opt ? KB_OPT_LEN : 0, limit = x->tcp ? x->cap : s->q.limit, pos;
@@ -394,23 +289,23 @@ static bool render(struct exchange *x, size_t *ret_len)
 	}
 	if (opt)
 		kb_build_opt(s, x->hdr);
-	pos = begin(x, true) + rd.len;
-	if (rd.target && chase(x, pos, rd.target, ret_len))
+	pos = kb_asked_begin(x, true) + rd.len;
+	if (rd.target && kb_inner_chase(x, pos, rd.target, ret_len))
 		return true;
 	memcpy(x->reply + pos, s->out, opt);
-	count_answer(x);
+	kb_asked_count_answer(x);
 	*ret_len = pos + opt;
 	return true;
 }
 
 /* The core has an answer in s; over TCP it is the records' when it was cut. */
-static size_t answer(struct exchange *x)
+static size_t answer(struct kb_asked *x)
 {
 	size_t len;
 
 	if (x->tcp && x->s->r.tc && render(x, &len))
 		return len;
-	count_answer(x);
+	kb_asked_count_answer(x);
 	return send_built(x, true);
 }
 
@@ -419,7 +314,7 @@ static size_t answer(struct exchange *x)
  * only leaves, the nearest one around it. NULL if there is none. pod.Z is such a hole in a
  * zone, and a stub domain may be.
  */
-static const struct kb_zone *zone_around(struct exchange *x)
+static const struct kb_zone *zone_around(struct kb_asked *x)
 {
 	struct kb_labels labels;
 	uint8_t msg[KB_MSG_READ] = {0};
@@ -442,13 +337,13 @@ static const struct kb_zone *zone_around(struct exchange *x)
 }
 
 /* The name is nobody's here: to be asked of others, or refused. */
-static size_t outside(struct exchange *x)
+static size_t outside(struct kb_asked *x)
 {
 	const struct kb_query *q = &x->s->q;
 	struct kb_ask *ask = &x->r->outside;
 
 	if (!x->r->routes)
-		return refuse(x, KB_RCODE_REFUSED, 0, false);
+		return kb_asked_refuse(x, KB_RCODE_REFUSED, 0, false);
 	ask->len = (uint16_t)(q->end - KB_DNS_HDR);
 	memcpy(ask->question, x->msg + KB_DNS_HDR, ask->len);
 	memcpy(ask->id, x->msg, 2);
@@ -464,76 +359,76 @@ static size_t outside(struct exchange *x)
 }
 
 /* In a domain that has upstreams of its own, it may lie in one of our zones. */
-static bool in_stub_domain(const struct exchange *x)
+static bool in_stub_domain(const struct kb_asked *x)
 {
 	return x->r->routes &&
 	       kb_routes_is_stub(x->r->routes, x->msg + KB_DNS_HDR, x->s->q.name.len);
 }
 
 /* Unknown, in a zone that leaves its misses. */
-static size_t leave_zone(struct exchange *x)
+static size_t leave_zone(struct kb_asked *x)
 {
 	const struct kb_zone *zone = zone_around(x);
 	uint32_t state = kb_state_of(x->state);
 	size_t len;
 
 	if (!x->hdr->zone[x->s->labels.zone % KB_ZONES_MAX].id && in_stub_domain(x)) {
-		count(x, KB_CNT_ZONE_LEAVE);
+		kb_asked_count(x, KB_CNT_ZONE_LEAVE);
 		return outside(x);
 	}
 	/* Before everything is known, a name where we have names must not be looked for
 	 * elsewhere. */
 	if (zone && state != KB_FULL) {
-		count(x, state == KB_OFF ? KB_CNT_OFF : KB_CNT_ZONE_LEAVE);
-		return refuse(x, KB_RCODE_SERVFAIL, 0, true);
+		kb_asked_count(x, state == KB_OFF ? KB_CNT_OFF : KB_CNT_ZONE_LEAVE);
+		return kb_asked_refuse(x, KB_RCODE_SERVFAIL, 0, true);
 	}
 	/* A zone leaves its misses also when a name did not fit the table. */
 	if (zone && render(x, &len))
 		return len;
-	count(x, KB_CNT_ZONE_LEAVE);
+	kb_asked_count(x, KB_CNT_ZONE_LEAVE);
 	if (zone && (zone->flags & KB_ZONE_ANSWER))
-		return refuse(x, KB_RCODE_SERVFAIL, 0, false);
+		return kb_asked_refuse(x, KB_RCODE_SERVFAIL, 0, false);
 	return outside(x);
 }
 
-static size_t leave(struct exchange *x, int why)
+static size_t leave(struct kb_asked *x, int why)
 {
 	size_t len;
 
 	switch (why) {
 	case KB_CNT_OPCODE:
-		count(x, why);
+		kb_asked_count(x, why);
 		return bare(x, KB_RCODE_NOTIMP);
 	case KB_CNT_EDNS_VERSION:
-		count(x, why);
+		kb_asked_count(x, why);
 		x->s->q.has_opt = 1;
-		return refuse(x, KB_RCODE_NOERROR, RCODE_BADVERS_HIGH, false);
+		return kb_asked_refuse(x, KB_RCODE_NOERROR, RCODE_BADVERS_HIGH, false);
 	case KB_CNT_NO_ZONE:
-		count(x, why);
+		kb_asked_count(x, why);
 		return outside(x);
 	case KB_CNT_CLASS:
-		count(x, why);
-		return refuse(x, KB_RCODE_REFUSED, 0, false);
+		kb_asked_count(x, why);
+		return kb_asked_refuse(x, KB_RCODE_REFUSED, 0, false);
 	case KB_CNT_QTYPE:
-		count(x, why);
-		return refuse(x,
-			      x->s->q.qtype == TYPE_AXFR || x->s->q.qtype == TYPE_IXFR
-				      ? KB_RCODE_REFUSED
-				      : KB_RCODE_NOTIMP,
-			      0, false);
+		kb_asked_count(x, why);
+		return kb_asked_refuse(x,
+				       x->s->q.qtype == TYPE_AXFR || x->s->q.qtype == TYPE_IXFR
+					       ? KB_RCODE_REFUSED
+					       : KB_RCODE_NOTIMP,
+				       0, false);
 	case KB_CNT_HITS_ONLY:
-		count(x, kb_state_of(x->state) == KB_OFF ? KB_CNT_OFF : why);
-		return refuse(x, KB_RCODE_SERVFAIL, 0, true);
+		kb_asked_count(x, kb_state_of(x->state) == KB_OFF ? KB_CNT_OFF : why);
+		return kb_asked_refuse(x, KB_RCODE_SERVFAIL, 0, true);
 	case KB_CNT_ZONE_LEAVE:
 		return leave_zone(x);
 	case KB_CNT_NAME_LEAVE:
 	case KB_CNT_INCOMPLETE:
 		if (render(x, &len))
 			return len;
-		count(x, why);
-		return refuse(x, KB_RCODE_SERVFAIL, 0, false);
+		kb_asked_count(x, why);
+		return kb_asked_refuse(x, KB_RCODE_SERVFAIL, 0, false);
 	default: /* SECTIONS, OVERSIZE, QNAME, OPT */
-		count(x, why);
+		kb_asked_count(x, why);
 		return bare(x, KB_RCODE_FORMERR);
 	}
 }
@@ -546,7 +441,7 @@ static bool is_about_form(int why)
 	       why == KB_CNT_EDNS_VERSION;
 }
 
-static size_t process(struct exchange *x)
+size_t kb_asked_process(struct kb_asked *x)
 {
 	size_t len = x->len;
 	uint32_t reduced;
@@ -555,18 +450,22 @@ static size_t process(struct exchange *x)
 	load(x, len < KB_MSG_MAX ? len : KB_MSG_MAX);
 	why = parse(x, len > KB_MSG_MAX ? KB_MSG_MAX + 1 : (uint32_t)len);
 	if (why == KB_CNT_LENGTH || why == KB_CNT_RESPONSE) {
-		count(x, why);
+		kb_asked_count(x, why);
 		return 0;
 	}
+	if (!why && kb_inner_block(x, &len))
+		return len;
 	if (!why)
 		why = look_up(x);
 	if (is_about_form(why)) {
 		reduced = reduce(x);
 		if (!reduced) {
-			count(x, why);
+			kb_asked_count(x, why);
 			return bare(x, KB_RCODE_FORMERR);
 		}
 		why = parse(x, reduced);
+		if (!why && kb_inner_block(x, &len))
+			return len;
 		if (!why)
 			why = look_up(x);
 	}
@@ -576,7 +475,7 @@ static size_t process(struct exchange *x)
 size_t kb_respond(struct kb_responder *responder, const uint8_t *msg, size_t len, bool tcp,
 		  uint8_t *reply, size_t cap)
 {
-	struct exchange x = {.r = responder,
+	struct kb_asked x = {.r = responder,
 			     .s = &responder->s,
 			     .hdr = kb_table_header(responder->table),
 			     .msg = msg,
@@ -589,5 +488,5 @@ size_t kb_respond(struct kb_responder *responder, const uint8_t *msg, size_t len
 	responder->is_outside = false;
 	kb_chase_free(kb_responder_take_chase(responder));
 	x.state = kb_read_once(x.hdr->state);
-	return process(&x);
+	return kb_asked_process(&x);
 }

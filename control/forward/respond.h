@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/forward/blocks.h"
 #include "control/forward/chase.h"
 #include "control/forward/relay.h"
 #include "control/forward/routes.h"
@@ -52,6 +53,8 @@ size_t kb_respond(struct kb_responder *responder, const uint8_t *msg, size_t len
  * it the answer is the CNAME alone. `routes` is borrowed until the next call.
  */
 void kb_responder_set_routes(struct kb_responder *responder, const struct kb_routes *routes);
+/* What server blocks say before that, in force from now on; a reference is taken. NULL: nothing. */
+void kb_responder_set_blocks(struct kb_responder *responder, struct kb_blocks *blocks);
 /* The question of the message that kb_respond has just left to others, NULL if it did not.
  * Borrowed until the next message. */
 const struct kb_ask *kb_responder_outside(const struct kb_responder *responder);

@@ -361,8 +361,9 @@ bool kb_routes_is_stub(const struct kb_routes *routes, const uint8_t *name, size
 bool kb_routes_has(const struct kb_routes *routes, const uint8_t *name, size_t len)
 {
 	const struct kb_stub_route *stub = find_stub(routes, name, len);
+	const struct kb_group *group = stub ? &stub->group : &routes->root;
 
-	return stub ? stub->group.n : routes->root.n;
+	return group->n || group->closed;
 }
 
 struct kb_group *kb_routes_find(struct kb_routes *routes, const uint8_t *name, size_t len)

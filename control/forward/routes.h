@@ -146,7 +146,7 @@ bool kb_routes_same(const struct kb_routes *a, const struct kb_routes *b);
 
 /* Is a name (wire form, any case) in a stub domain? */
 bool kb_routes_is_stub(const struct kb_routes *routes, const uint8_t *name, size_t len);
-/* Is there an upstream to ask for a name? */
+/* Is there an upstream to ask for a name, or a reason to ask nobody? */
 bool kb_routes_has(const struct kb_routes *routes, const uint8_t *name, size_t len);
 /* The group to ask for a name; it may be empty. */
 struct kb_group *kb_routes_find(struct kb_routes *routes, const uint8_t *name, size_t len);

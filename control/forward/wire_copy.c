@@ -7,7 +7,9 @@
 #include "control/forward/message.h"
 #include "dataplane/core/dns.h"
 
-#define RR_FIXED 10 /* type, class, TTL, data length */
+#define RR_FIXED   10 /* type, class, TTL, data length */
+#define TYPE_MX	   15
+#define TYPE_DNAME 39
 
 void kb_wire_copy_start(struct kb_wire_copy *c, const uint8_t *src, uint8_t *dst, size_t len,
 			size_t cap)
@@ -17,7 +19,20 @@ void kb_wire_copy_start(struct kb_wire_copy *c, const uint8_t *src, uint8_t *dst
 	c->len = len;
 	c->cap = cap;
 	c->full = false;
+	c->rename = NULL;
 	memset(c->at, 0, sizeof(c->at));
+}
+
+void kb_wire_copy_rename(struct kb_wire_copy *c, kb_wire_rename_fn *rename, void *arg)
+{
+	c->rename = rename;
+	c->rename_arg = arg;
+	memset(c->renamed, 0, sizeof(c->renamed));
+}
+
+static uint8_t lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
 }
 
 /* Where the label lies that a well-formed name begins with at `off`. */
@@ -85,12 +100,75 @@ static size_t copy_name(struct kb_wire_copy *c, size_t off)
 	return end;
 }
 
+/* Writes a name that is not one of src. */
+static void put_name(struct kb_wire_copy *c, const uint8_t *name, size_t len, size_t from)
+{
+	size_t question = 0;
+
+	while (c->dst[KB_DNS_HDR + question])
+		question += c->dst[KB_DNS_HDR + question] + 1U;
+	if (len == question + 1) {
+		size_t i = 0;
+
+		while (i < len && lower(c->dst[KB_DNS_HDR + i]) == lower(name[i]))
+			i++;
+		if (i == len) {
+			put16(c, 0xc000U | KB_DNS_HDR);
+			return;
+		}
+	}
+	if (from < KB_POINTER_REACH && c->renamed[from]) {
+		put16(c, 0xc000U | c->renamed[from]);
+		return;
+	}
+	if (from < KB_POINTER_REACH && c->len < KB_POINTER_REACH)
+		c->renamed[from] = (uint16_t)c->len;
+	put(c, name, len);
+}
+
+/* The same of a name that may be changed on the way. */
+static size_t copy_renamed(struct kb_wire_copy *c, size_t off)
+{
+	uint8_t name[NS_MAXCDNAME];
+	size_t from = label_at(c->src, off), len = 0;
+
+	if (!c->rename)
+		return copy_name(c, off);
+	for (size_t at = from;; at = label_at(c->src, at + c->src[at] + 1U)) {
+		memcpy(name + len, c->src + at, c->src[at] + 1U);
+		len += c->src[at] + 1U;
+		if (!c->src[at])
+			break;
+	}
+	if (!c->rename(c->rename_arg, name, &len))
+		return copy_name(c, off);
+	put_name(c, name, len, from);
+	return skip_name(c->src, off);
+}
+
 static void copy_owner(struct kb_wire_copy *c, size_t off)
 {
 	/* Servers that do not compress write it out before each record. */
 	if (kb_message_name_equal(c->src, off, KB_DNS_HDR))
 		off = KB_DNS_HDR;
-	copy_name(c, off);
+	copy_renamed(c, off);
+}
+
+/* How many of the names in the data of a type may be changed. */
+static unsigned int renamable(uint16_t type)
+{
+	switch (type) {
+	case KB_TYPE_CNAME:
+	case TYPE_DNAME:
+	case TYPE_MX:
+	case KB_TYPE_NS:
+	case KB_TYPE_PTR:
+	case KB_TYPE_SOA:
+	case KB_TYPE_SRV:
+		return 1;
+	default:
+		return 0;
+	}
 }
 
 size_t kb_wire_copy_record(struct kb_wire_copy *c, size_t off)
@@ -106,7 +184,8 @@ size_t kb_wire_copy_record(struct kb_wire_copy *c, size_t off)
 		put(c, c->src + data, shape->before);
 		data += shape->before;
 		for (unsigned int i = 0; i < shape->names; i++)
-			data = copy_name(c, data);
+			data = i < renamable(shape->type) ? copy_renamed(c, data)
+							  : copy_name(c, data);
 	}
 	put(c, c->src + data, end - data);
 	if (!c->full) {

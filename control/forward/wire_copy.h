@@ -16,6 +16,9 @@
 
 #define KB_POINTER_REACH 0x4000 /* a compression pointer has 14 bits */
 
+/* Changes a name in wire form (room for 255 bytes), or returns false and leaves it as it is. */
+typedef bool kb_wire_rename_fn(void *arg, uint8_t *name, size_t *len);
+
 struct kb_wire_copy {
 	const uint8_t *src; /* borrowed; sound by kb_message_read */
 	uint8_t *dst;	    /* borrowed, cap bytes; does not overlap src */
@@ -23,11 +26,17 @@ struct kb_wire_copy {
 	bool full;	    /* something did not fit; dst is of no use */
 	/* Where a label of src stands in dst; 0: nowhere yet. */
 	uint16_t at[KB_POINTER_REACH];
+	/* NULL: names stay. Otherwise dst begins with a header and a question, and this is asked
+	 * about the names of rewrite.h. */
+	kb_wire_rename_fn *rename;
+	void *rename_arg;
+	uint16_t renamed[KB_POINTER_REACH]; /* as `at`, of names that it has changed */
 };
 
 /* The first `len` bytes of dst are there already. */
 void kb_wire_copy_start(struct kb_wire_copy *c, const uint8_t *src, uint8_t *dst, size_t len,
 			size_t cap);
+void kb_wire_copy_rename(struct kb_wire_copy *c, kb_wire_rename_fn *rename, void *arg);
 /* The name at `from` of src stands at `to` of dst: pointers may lead there. `to` is of dst's first
  * bytes, and a well-formed name of the same labels. */
 void kb_wire_copy_known(struct kb_wire_copy *c, size_t from, size_t to);

@@ -16,6 +16,7 @@
 #include <arpa/nameser.h>
 #include <cmocka.h>
 
+#include "control/forward/blocks.h"
 #include "control/forward/chase.h"
 #include "control/forward/message.h"
 #include "dataplane/core/dns.h"
@@ -282,6 +283,111 @@ static void far(void **state)
 				  "far.example.com. 300 A 192.0.2.1\n"));
 }
 
+/* The reply to what a rule has made of "old.svc.test" is made into the client's. */
+static void rewrite_back(const char *from, const char *to, bool suffix, bool answers, size_t limit)
+{
+	const struct kb_rewrite *rules[KB_REWRITES_MATCH_MAX];
+	char *root[] = {""};
+	struct kb_corefile_rewrite rw = {
+		.from = (char *)(uintptr_t)from, .to = (char *)(uintptr_t)to, .suffix = suffix};
+	struct kb_corefile_block v = {.zones = {root, 1}, .rewrites = &rw, .n_rewrites = 1};
+	uint8_t name[255];
+	size_t len = dns_name("old.svc.test", name), cap = limit > 2048 ? limit : 2048;
+	const struct kb_wire any = {.len = 1};
+	struct kb_chase *c;
+	struct kb_blocks *b;
+
+	rw.answers = answers;
+	dns_begin(&head, "Old.svc.test", KB_TYPE_A, 0);
+	assert_int_equal(kb_blocks_new(&v, 1, &b), 0);
+	assert_int_equal(kb_block_rewrite(kb_blocks_find(b, &any), name, &len, rules), 1);
+	c = kb_chase_rewritten(head.b, head.len, limit, has_opt, b, rules, 1);
+	assert_non_null(c);
+	kb_blocks_unref(b);
+	out = guarded(cap);
+	memcpy(out, d.b, d.len);
+	out_len = kb_chase_reply(c, out, d.len, cap);
+	kb_chase_free(c);
+	assert_true(out_len <= limit);
+	assert_memory_equal(out, head.b, 2);
+	assert_memory_equal(out + KB_DNS_HDR, head.b + KB_DNS_HDR, head.len - KB_DNS_HDR);
+}
+
+static void rewritten(void **state)
+{
+	(void)state;
+	dns_begin(&d, "new.example", KB_TYPE_A, 0);
+	d.b[2] |= KB_AA;
+	dns_rr_name(&d, DNS_ANSWER, NULL, KB_TYPE_CNAME, 60, "x.New.example");
+	dns_rr_name(&d, DNS_ANSWER, "x.new.example", KB_TYPE_CNAME, 50, "y.example");
+	rr_a("y.example");
+	dns_rr(&d, DNS_ADDITIONAL, "new.example", KB_TYPE_A, 60, addr, 4);
+	rewrite_back("old.svc.test", "new.example", false, false, 512);
+	expect(0, "Old.svc.test. 60 CNAME x.old.svc.test.\n"
+		  "x.old.svc.test. 50 CNAME y.example.\n"
+		  "y.example. 300 A 192.0.2.1\n");
+	assert_string_equal(section(ns_s_ar), "Old.svc.test. 60 A 192.0.2.1\n");
+	assert_int_equal(out[2], d.b[2]); /* flags are the reply's */
+	assert_int_equal(out[3], d.b[3]);
+	rewrite_back("old.svc.test", "new.example", false, false, out_len);
+	assert_int_equal(out[2] & KB_TC, 0);
+	rewrite_back("old.svc.test", "new.example", false, false, out_len - 1);
+	expect_truncated();
+	rewrite_back(".svc.test", ".example", true, true, 512);
+	/* Only a rule that asks for it changes names back. */
+	rewrite_back("svc.test", "example", true, false, 512);
+	expect(0, "new.example. 60 CNAME x.New.example.\n"
+		  "x.new.example. 50 CNAME y.example.\n"
+		  "y.example. 300 A 192.0.2.1\n");
+	rewrite_back("svc.test", "example", true, true, 512);
+	expect(0, "new.svc.test. 60 CNAME x.New.svc.test.\n"
+		  "x.new.svc.test. 50 CNAME y.svc.test.\n"
+		  "y.svc.test. 300 A 192.0.2.1\n");
+	/* In SOA records the first name alone. */
+	dns_begin(&d, "new.example", KB_TYPE_A, 3);
+	dns_soa(&d, "example", 900, 60);
+	rewrite_back("svc.test", "example", true, true, 512);
+	expect(3, "");
+	assert_non_null(strstr(section(ns_s_ns), "svc.test. 900 TYPE6 "));
+	/* What cannot be read is a failure. */
+	d.len--;
+	rewrite_back("svc.test", "example", true, true, 512);
+	expect(2, "");
+}
+
+/* A rule's name leads out, and another rule changes what it leads to. */
+static void steps(void **state)
+{
+	const struct kb_rewrite *rules[KB_REWRITES_MATCH_MAX];
+	char *root[] = {""};
+	struct kb_corefile_rewrite rw = {.from = "www.example.org", .to = "in.test"};
+	struct kb_corefile_block v = {.zones = {root, 1}, .rewrites = &rw, .n_rewrites = 1};
+	const struct kb_wire any = {.len = 1};
+	uint8_t name[255];
+	size_t len = dns_name("www.example.org", name);
+	struct kb_chase *inner, *outer;
+	struct kb_blocks *b;
+
+	(void)state;
+	begin_head();
+	assert_int_equal(kb_blocks_new(&v, 1, &b), 0);
+	assert_int_equal(kb_block_rewrite(kb_blocks_find(b, &any), name, &len, rules), 1);
+	dns_begin(&d, TARGET, KB_TYPE_A, 0);
+	inner = kb_chase_rewritten(d.b, d.len, KB_MESSAGE_MAX, false, b, rules, 1);
+	outer = kb_chase_new(head.b, head.len, target, 512, false);
+	kb_blocks_unref(b);
+	assert_ptr_equal(kb_chase_join(NULL, outer), outer);
+	inner = kb_chase_join(inner, outer);
+	dns_begin(&d, "in.test", KB_TYPE_A, 0);
+	rr_a(NULL);
+	out = guarded(2048);
+	memcpy(out, d.b, d.len);
+	out_len = kb_chase_reply(inner, out, d.len, 2048);
+	expect(0, CNAME "www.Example.org. 300 A 192.0.2.1\n");
+	kb_chase_free(inner);
+	kb_chase_free(NULL);
+}
+
 static void refused(uint8_t rcode)
 {
 	reply(1232, 1232);
@@ -358,6 +464,7 @@ int main(void)
 		cmocka_unit_test(positive),	   cmocka_unit_test(chain_outside),
 		cmocka_unit_test(compressed_data), cmocka_unit_test(denials),
 		cmocka_unit_test(truncated),	   cmocka_unit_test(far),
+		cmocka_unit_test(rewritten),	   cmocka_unit_test(steps),
 		cmocka_unit_test(hostile),	   cmocka_unit_test(damaged),
 	};
 

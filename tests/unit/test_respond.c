@@ -827,6 +827,84 @@ static void test_chase(void **state)
 	kb_routes_unref(all);
 }
 
+/* Rewrite rules and hosts come before zones and upstreams, on both transports, and in a rule's,
+ * then a CNAME's, then another rule's name. */
+static void test_blocks(void **state)
+{
+	char *root[] = {""}, *svc = "kubernetes.default.svc.cluster.local", label[56] = "", to[256];
+	struct kb_corefile_rewrite rw[] = {
+		{.from = "old.default.svc.cluster.local", .to = svc, .stop = true},
+		{.from = "pay.test", .to = "payments.shop.svc.cluster.local", .stop = true},
+		{.from = "payments.example.com", .to = "pay.example.net", .stop = true},
+		{.from = ".long.test", .to = to, .suffix = true, .stop = true},
+	};
+	struct kb_corefile_hosts h = {.inline_text = (char[]){"192.0.2.7 db.test\n"},
+				      .origins = {root, 1},
+				      .fall = {root, 1},
+				      .ttl_s = 60};
+	struct kb_corefile_block v = {
+		.zones = {root, 1}, .rewrites = rw, .n_rewrites = 4, .hosts = &h};
+	struct kb_upstream_spec server = {.at = {.addr = {.family = 4, .b = {10, 0, 0, 1}}}};
+	struct kb_group_options options = KB_GROUP_DEFAULTS;
+	struct kb_routes *routes;
+	struct kb_blocks *b;
+	size_t len;
+
+	(void)state;
+	memset(label, 'a', 55);
+	snprintf(to, sizeof(to), ".%s.%s.%s.%s", label, label, label, label);
+	assert_int_equal(kb_blocks_new(&v, 1, &b), 0);
+	assert_int_equal(kb_routes_new(&routes), 0);
+	assert_int_equal(kb_routes_add(routes, NULL, &server, 1, &options, NULL), 0);
+	kb_responder_set_blocks(w->responder, b);
+	kb_blocks_unref(b);
+	kb_responder_set_routes(w->responder, routes);
+	for (int s = KB_OFF; s <= KB_FULL; s += KB_FULL) {
+		world_state(w, (enum kb_state)s);
+		for (int tcp = 0; tcp <= 1; tcp++) {
+			counted_reset();
+			assert_true(ask_outside("DB.test", tcp, &len) > 12);
+			assert_int_equal(counted(), KB_CNT_ANSWERED);
+			assert_int_equal(reply_buf[2] & 0x84, 0x84);
+			assert_int_equal(reply_buf[7], 1);
+			assert_int_equal(reply_buf[11], 1); /* OPT */
+			assert_memory_equal(reply_buf + 13, "DB", 2);
+			assert_true(ask_outside("old.default.svc.cluster.local", tcp, &len) > 12);
+			assert_int_equal(reply_buf[3] & 15, s == KB_OFF ? 2 : 0);
+			assert_int_equal(counted(),
+					 s == KB_OFF ? KB_CNT_NAME_LEAVE : KB_CNT_ANSWERED);
+			assert_int_equal(reply_buf[7], s == KB_OFF ? 0 : 1);
+			assert_memory_equal(reply_buf + 13, "old", 3);
+			assert_true(
+				ask_outside(
+					"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.long.test",
+					tcp, &len) > 12);
+			assert_int_equal(reply_buf[3] & 15, 2);
+			assert_int_equal(counted(), KB_CNT_NAME_LEAVE);
+		}
+	}
+	for (int tcp = 0; tcp <= 1; tcp++) {
+		const struct kb_ask *out;
+		struct kb_chase *chase;
+
+		assert_int_equal(ask_outside("Pay.test", tcp, &len), 0);
+		out = kb_responder_outside(w->responder);
+		assert_non_null(out);
+		assert_memory_equal(out->question, "\3pay\7example\3net", 17);
+		chase = kb_responder_take_chase(w->responder);
+		len = kb_relay_error(out, KB_RCODE_NXDOMAIN, 1232, reply_buf);
+		len = kb_chase_reply(chase, reply_buf, len, tcp ? 65535 : 2048);
+		kb_chase_free(chase);
+		assert_int_equal(reply_buf[3] & 15, KB_RCODE_NXDOMAIN);
+		assert_int_equal(reply_buf[7], 1); /* the CNAME */
+		assert_memory_equal(reply_buf + KB_DNS_HDR, "\3Pay\4test\0\0\1\0\1\xc0\x0c", 16);
+	}
+	kb_responder_set_blocks(w->responder, NULL);
+	assert_int_equal(ask_outside("db.test", false, &len), 0);
+	kb_responder_set_routes(w->responder, NULL);
+	kb_routes_unref(routes);
+}
+
 /* Without records there is the table alone. */
 static void test_no_records(void **state)
 {
@@ -863,6 +941,7 @@ int main(void)
 		cmocka_unit_test(test_insecure_pods),
 		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_chase),
+		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_no_records),
 	};
