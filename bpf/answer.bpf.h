@@ -50,7 +50,7 @@ static __attribute__((always_inline)) inline int kb_solve(enum kb_engine engine,
 static __attribute__((always_inline)) inline void kb_count_answer(struct kb_percpu *cpu)
 {
 	kb_count(cpu, kb_reply_counter(&cpu->s.r));
-	if (cpu->s.r.tc)
+	if (cpu->s.r.tc & KB_TC)
 		kb_count(cpu, KB_CNT_TRUNCATED);
 }
 

@@ -22,6 +22,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/answer.bpf.h"
+#include "bpf/cache.bpf.h"
 #include "bpf/log.bpf.h"
 
 /* TCX_NEXT and TC_ACT_UNSPEC: go on with the chain; TC_ACT_OK would end it and skip the
@@ -129,14 +130,14 @@ KB_DEFINE_COPY(kb_xdp_store, struct xdp_md, KB_OUT_MASK, bpf_xdp_store_bytes(ctx
  * What both programs do; `engine` is a constant, and the type of `ctx` is its own.
  */
 
-/* From an admitted frame of `frame_len` bytes to the answer in cpu->s. Returns 0 or the
+/* From an admitted frame to the answer in cpu->s. Returns 0 or the
  * counter that says why not. */
-static __attribute__((always_inline)) inline int
-kb_prepare(enum kb_engine engine, void *ctx, const __u8 *pkt, const __u8 *end, __u64 frame_len,
-	   const struct kb_header *hdr, struct kb_percpu *cpu, __u64 state)
+static __attribute__((always_inline)) inline int kb_prepare(enum kb_engine engine, void *ctx,
+							    const __u8 *pkt, const __u8 *end,
+							    const struct kb_header *hdr,
+							    struct kb_percpu *cpu, __u64 state)
 {
-	__u32 len = cpu->flow.dns_len, off = cpu->flow.v6 ? KB_HDRS6 : KB_HDRS4, reply_len;
-	int why;
+	__u32 len = cpu->flow.dns_len, off = cpu->flow.v6 ? KB_HDRS6 : KB_HDRS4;
 
 	if (len > KB_MSG_MAX || len == 0)
 		return KB_CNT_OVERSIZE;
@@ -144,16 +145,19 @@ kb_prepare(enum kb_engine engine, void *ctx, const __u8 *pkt, const __u8 *end, _
 	    (engine == KB_ENGINE_TC ? kb_skb_load(ctx, off, cpu->s.msg, len)
 				    : kb_xdp_load(ctx, off, cpu->s.msg, len)))
 		return KB_CNT_UNREADABLE;
-	why = kb_solve(engine, ctx, hdr, &cpu->s, state, len);
-	if (why)
-		return why;
-	reply_len = off + cpu->s.q.end + cpu->s.r.len;
-	if (reply_len > KB_MTU_SAFE + KB_ETH_HDR) {
-		__u32 mtu = 0;
+	return kb_solve(engine, ctx, hdr, &cpu->s, state, len);
+}
 
-		if (bpf_check_mtu(ctx, 0, &mtu, (int)reply_len - (int)frame_len, 0))
-			return KB_CNT_MTU;
-	}
+/* Does the interface take the reply? 0 or KB_CNT_MTU. */
+static __attribute__((always_inline)) inline int
+kb_check_mtu(void *ctx, const struct kb_percpu *cpu, __u64 frame_len)
+{
+	__u32 off = cpu->flow.v6 ? KB_HDRS6 : KB_HDRS4, mtu = 0;
+	__u32 reply_len = off + cpu->s.q.end + cpu->s.r.len;
+
+	if (reply_len > KB_MTU_SAFE + KB_ETH_HDR &&
+	    bpf_check_mtu(ctx, 0, &mtu, (int)reply_len - (int)frame_len, 0))
+		return KB_CNT_MTU;
 	return 0;
 }
 
@@ -191,12 +195,74 @@ static __attribute__((always_inline)) inline __u32 kb_reply_len(const struct kb_
 	return cpu->s.q.end + cpu->s.r.len;
 }
 
+static __attribute__((always_inline)) inline int kb_leave(const struct kb_header *hdr,
+							  struct kb_percpu *cpu,
+							  enum kb_engine engine, int why,
+							  __u64 start, int verdict)
+{
+	kb_count(cpu, (enum kb_counter)(why & 63));
+	kb_log_if_on(hdr, cpu, engine, (__u32)why & 63, start);
+	return verdict;
+}
+
+static __attribute__((always_inline)) inline int kb_drop(struct kb_percpu *cpu, int verdict)
+{
+	kb_count(cpu, KB_CNT_WRITE_FAILED);
+	return verdict;
+}
+
+/* Makes the query into the reply in cpu->s. Returns the verdict. */
+static __attribute__((always_inline)) inline int
+kb_tc_reply(struct __sk_buff *skb, const struct kb_header *hdr, struct kb_percpu *cpu, __u64 start)
+{
+	__u32 dns_len = kb_reply_len(cpu), csum = kb_tc_csum(cpu, dns_len + KB_UDP_HDR);
+	__u8 *pkt, *end;
+
+	if (bpf_skb_change_tail(skb, cpu->flow.dns_off + dns_len, 0))
+		return kb_leave(hdr, cpu, KB_ENGINE_TC, KB_CNT_NO_ROOM, start, KB_TC_NEXT);
+	/* From here on the packet is no longer the query. */
+	pkt = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	if (kb_finish(KB_ENGINE_TC, skb, pkt, end, cpu, (__u16)csum))
+		return kb_drop(cpu, TC_ACT_SHOT);
+	if ((csum & KB_CSUM_BOTH) && kb_tc_csum_both(skb, cpu, dns_len + KB_UDP_HDR))
+		return kb_drop(cpu, TC_ACT_SHOT);
+	/* Frames for a bridge's MAC are PACKET_OTHERHOST, and kernels before 6.15 keep
+	 * that over the redirect: the pod would drop the reply. */
+	if (skb->pkt_type != PACKET_HOST)
+		bpf_skb_change_type(skb, PACKET_HOST);
+	kb_count_answer(cpu);
+	kb_clock_stop(cpu, start);
+	kb_log_if_on(hdr, cpu, KB_ENGINE_TC, KB_CNT_ANSWERED, start);
+	return (int)bpf_redirect_peer(skb->ifindex, 0);
+}
+
+/*
+ * The answer core has left the query because of `why`: the forwarder's answer, if there is one
+ * that may be given. Not static, like its brother of XDP: so it is verified once and on its own,
+ * where a static function, or a way back into the program, would be followed from
+ * each state in which the core can end. (6.1 gives up over that.)
+ */
+__attribute__((noinline)) int kb_tc_outside(struct __sk_buff *skb, __u64 state, __u64 start,
+					    int why)
+{
+	const struct kb_header *hdr = kb_get_header();
+	struct kb_percpu *cpu = kb_get_percpu(KB_ENGINE_TC);
+
+	if (!hdr || !cpu)
+		return KB_TC_NEXT;
+	why = kb_cached(KB_ENGINE_TC, state, why);
+	if (!why)
+		why = kb_check_mtu(skb, cpu, skb->len);
+	return why ? kb_leave(hdr, cpu, KB_ENGINE_TC, why, start, KB_TC_NEXT)
+		   : kb_tc_reply(skb, hdr, cpu, start);
+}
+
 SEC("tc")
 int kbdns_tc(struct __sk_buff *skb)
 {
 	struct kb_header *hdr = kb_get_header();
 	struct kb_percpu *cpu = kb_get_percpu(KB_ENGINE_TC);
-	__u32 dns_len, csum;
 	__u64 state, start;
 	__u8 *pkt, *end;
 	int why;
@@ -226,37 +292,15 @@ int kbdns_tc(struct __sk_buff *skb)
 	why = KB_CNT_GSO;
 	if (skb->gso_size)
 		goto leave;
-	why = kb_prepare(KB_ENGINE_TC, skb, pkt, end, skb->len, hdr, cpu, state);
-	if (why)
-		goto leave;
-	dns_len = kb_reply_len(cpu);
-	csum = kb_tc_csum(cpu, dns_len + KB_UDP_HDR);
-
-	why = KB_CNT_NO_ROOM;
-	if (bpf_skb_change_tail(skb, cpu->flow.dns_off + dns_len, 0))
-		goto leave;
-	/* From here on the packet is no longer the query. */
-	pkt = (void *)(long)skb->data;
-	end = (void *)(long)skb->data_end;
-	if (kb_finish(KB_ENGINE_TC, skb, pkt, end, cpu, (__u16)csum))
-		goto drop;
-	if ((csum & KB_CSUM_BOTH) && kb_tc_csum_both(skb, cpu, dns_len + KB_UDP_HDR))
-		goto drop;
-	/* Frames for a bridge's MAC are PACKET_OTHERHOST, and kernels before 6.15 keep
-	 * that over the redirect: the pod would drop the reply. */
-	if (skb->pkt_type != PACKET_HOST)
-		bpf_skb_change_type(skb, PACKET_HOST);
-	kb_count_answer(cpu);
-	kb_clock_stop(cpu, start);
-	kb_log_if_on(hdr, cpu, KB_ENGINE_TC, KB_CNT_ANSWERED, start);
-	return (int)bpf_redirect_peer(skb->ifindex, 0);
-drop:
-	kb_count(cpu, KB_CNT_WRITE_FAILED);
-	return TC_ACT_SHOT;
+	why = kb_prepare(KB_ENGINE_TC, skb, pkt, end, hdr, cpu, state);
+	if (why && kb_may_be_cached(hdr, why))
+		return kb_tc_outside(skb, state, start, why);
+	if (!why)
+		why = kb_check_mtu(skb, cpu, skb->len);
+	if (!why)
+		return kb_tc_reply(skb, hdr, cpu, start);
 leave:
-	kb_count(cpu, (enum kb_counter)(why & 63));
-	kb_log_if_on(hdr, cpu, KB_ENGINE_TC, (__u32)why & 63, start);
-	return KB_TC_NEXT;
+	return kb_leave(hdr, cpu, KB_ENGINE_TC, why, start, KB_TC_NEXT);
 }
 
 static __attribute__((noinline)) int kb_port_search(__u32 ifindex, __u64 mac)
@@ -285,14 +329,53 @@ static __attribute__((always_inline)) inline int kb_port_ours(__u32 ifindex, con
 	return kb_likely(port && kb_port_is(port, ifindex, mac)) || kb_port_search(ifindex, mac);
 }
 
+/* See kb_tc_reply. */
+static __attribute__((always_inline)) inline int kb_xdp_reply(struct xdp_md *ctx,
+							      const struct kb_header *hdr,
+							      struct kb_percpu *cpu,
+							      __u64 frame_len, __u64 start)
+{
+	__u32 dns_len = kb_reply_len(cpu);
+	__u64 sum = kb_csum_reply(&cpu->flow, &cpu->s.q, &cpu->s.r, dns_len + KB_UDP_HDR) +
+		    kb_csum_pseudo(&cpu->flow, dns_len + KB_UDP_HDR);
+	__u8 *pkt, *end;
+
+	if (bpf_xdp_adjust_tail(ctx, (int)(cpu->flow.dns_off + dns_len) - (int)frame_len))
+		return kb_leave(hdr, cpu, KB_ENGINE_XDP, KB_CNT_NO_ROOM, start, XDP_PASS);
+	/* From here on the packet is no longer the query. */
+	pkt = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (kb_finish(KB_ENGINE_XDP, ctx, pkt, end, cpu, kb_csum_field(sum)))
+		return kb_drop(cpu, XDP_DROP);
+	kb_count_answer(cpu);
+	kb_clock_stop(cpu, start);
+	kb_log_if_on(hdr, cpu, KB_ENGINE_XDP, KB_CNT_ANSWERED, start);
+	return XDP_TX;
+}
+
+/* See kb_tc_outside. */
+__attribute__((noinline)) int kb_xdp_outside(struct xdp_md *ctx, __u64 state, __u64 start, int why)
+{
+	const struct kb_header *hdr = kb_get_header();
+	struct kb_percpu *cpu = kb_get_percpu(KB_ENGINE_XDP);
+	__u64 frame_len = (__u64)((long)ctx->data_end - (long)ctx->data);
+
+	if (!hdr || !cpu)
+		return XDP_PASS;
+	why = kb_cached(KB_ENGINE_XDP, state, why);
+	if (!why)
+		why = kb_check_mtu(ctx, cpu, frame_len);
+	return why ? kb_leave(hdr, cpu, KB_ENGINE_XDP, why, start, XDP_PASS)
+		   : kb_xdp_reply(ctx, hdr, cpu, frame_len, start);
+}
+
 SEC("xdp")
 int kbdns_xdp(struct xdp_md *ctx)
 {
 	struct kb_header *hdr = kb_get_header();
 	struct kb_percpu *cpu = kb_get_percpu(KB_ENGINE_XDP);
-	__u64 state, start, sum, frame_len;
+	__u64 state, start, frame_len;
 	__u8 *pkt, *end;
-	__u32 dns_len;
 	int why;
 
 	if (!hdr || !cpu)
@@ -312,32 +395,15 @@ int kbdns_xdp(struct xdp_md *ctx)
 	why = KB_CNT_NOT_OURS;
 	if (pkt + KB_ETH_HDR > end || !kb_port_ours(ctx->ingress_ifindex, pkt))
 		goto leave;
-	why = kb_prepare(KB_ENGINE_XDP, ctx, pkt, end, frame_len, hdr, cpu, state);
-	if (why)
-		goto leave;
-	dns_len = kb_reply_len(cpu);
-	sum = kb_csum_reply(&cpu->flow, &cpu->s.q, &cpu->s.r, dns_len + KB_UDP_HDR) +
-	      kb_csum_pseudo(&cpu->flow, dns_len + KB_UDP_HDR);
-
-	why = KB_CNT_NO_ROOM;
-	if (bpf_xdp_adjust_tail(ctx, (int)(cpu->flow.dns_off + dns_len) - (int)frame_len))
-		goto leave;
-	/* From here on the packet is no longer the query. */
-	pkt = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	if (kb_finish(KB_ENGINE_XDP, ctx, pkt, end, cpu, kb_csum_field(sum)))
-		goto drop;
-	kb_count_answer(cpu);
-	kb_clock_stop(cpu, start);
-	kb_log_if_on(hdr, cpu, KB_ENGINE_XDP, KB_CNT_ANSWERED, start);
-	return XDP_TX;
-drop:
-	kb_count(cpu, KB_CNT_WRITE_FAILED);
-	return XDP_DROP;
+	why = kb_prepare(KB_ENGINE_XDP, ctx, pkt, end, hdr, cpu, state);
+	if (why && kb_may_be_cached(hdr, why))
+		return kb_xdp_outside(ctx, state, start, why);
+	if (!why)
+		why = kb_check_mtu(ctx, cpu, frame_len);
+	if (!why)
+		return kb_xdp_reply(ctx, hdr, cpu, frame_len, start);
 leave:
-	kb_count(cpu, (enum kb_counter)(why & 63));
-	kb_log_if_on(hdr, cpu, KB_ENGINE_XDP, (__u32)why & 63, start);
-	return XDP_PASS;
+	return kb_leave(hdr, cpu, KB_ENGINE_XDP, why, start, XDP_PASS);
 }
 
 /*

@@ -36,7 +36,8 @@ __attribute__((noinline)) int kb_log(enum kb_engine engine, __u32 verdict, __u64
 		return 0;
 	if (!left) {
 		verdict = kb_reply_counter(&cpu->s.r);
-		class = kb_event_class(cpu->s.r.rcode, verdict == KB_CNT_ANSWERED);
+		class = kb_event_class(cpu->s.r.rcode & 15,
+				       verdict == KB_CNT_ANSWERED || cpu->s.r.an);
 	}
 	if (!(kb_read_once(hdr->log_classes) & class))
 		return 0;

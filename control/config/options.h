@@ -80,7 +80,8 @@ struct kb_options {
 	uint64_t max_concurrent;
 	uint64_t cache_size; /* bytes; 0: off */
 	uint64_t cache_max_ttl_s, cache_max_negative_ttl_s;
-	uint64_t serve_stale_s; /* 0: off */
+	uint64_t serve_stale_s;	    /* 0: off */
+	uint64_t packet_cache_size; /* bytes; 0: off */
 	bool prefetch;
 
 	/* The daemon. */
@@ -100,6 +101,7 @@ struct kb_options {
 	uint64_t max_udp_size;
 	uint64_t ttl_s;
 	bool rotation;
+	bool packet_cache;
 	uint64_t max_stale_s;
 	uint64_t max_age_s;	/* 0: unlimited */
 	uint64_t table_mem_max; /* bytes; 0: no limit */

@@ -150,11 +150,14 @@ static void put_forward(struct kb_json_out *o, const struct kb_daemon *d)
 	const struct kb_routes *routes = d->forward ? kb_forward_routes(d->forward) : NULL;
 	struct kb_forward_stats s;
 	struct kb_cache_stats cache;
+	struct kb_pcache_stats pcache;
 
 	kb_daemon_forward(d, &s);
 	put_rows(o, "forward", KB_ROWS_FORWARD, &s);
 	kb_daemon_cache(d, &cache);
 	put_rows(o, "cache", KB_ROWS_CACHE, &cache);
+	kb_daemon_pcache_stats(d, &pcache);
+	put_rows(o, "packet_cache", KB_ROWS_PCACHE, &pcache);
 	kb_json_put_open(o, "upstreams", '{');
 	for (size_t i = 0; routes && i < routes->n_upstreams; i++) {
 		struct kb_upstream_stats u;

@@ -31,6 +31,8 @@ void kb_daemon_apply_tunables(struct kb_daemon *d)
 	kb_table_set_ttl(d->table, (uint32_t)o->ttl_s);
 	kb_table_set_flag(d->table, KB_FLAG_ROTATE, o->rotation);
 	kb_table_set_flag(d->table, KB_FLAG_LATENCY, o->latency_histogram);
+	if (d->pcache)
+		kb_pcache_switch(d->pcache, o->packet_cache);
 	kb_log_set_level((enum kb_log_level)o->log_level);
 	if (d->source)
 		kb_daemon_state_update(d);
@@ -94,7 +96,9 @@ static int table_start(struct kb_daemon *d, char *err, size_t err_size)
 			return r;
 		}
 	}
-	r = kb_daemon_intercepts_start(d, err, err_size);
+	r = kb_daemon_pcache_start(d, err, err_size);
+	if (r == 0)
+		r = kb_daemon_intercepts_start(d, err, err_size);
 	if (r < 0)
 		return r;
 	kb_daemon_apply_tunables(d);
@@ -193,7 +197,12 @@ static void table_work(uv_work_t *work)
 {
 	struct kb_daemon *d = work->data;
 
-	kb_table_work_run(d->table);
+	const struct kb_backing *backing = kb_table_backing(d->table);
+
+	if (d->table_works)
+		kb_table_work_run(d->table);
+	else
+		backing->grace(backing->arg);
 }
 
 static void table_work_done(uv_work_t *work, int status)
@@ -201,8 +210,11 @@ static void table_work_done(uv_work_t *work, int status)
 	struct kb_daemon *d = work->data;
 
 	(void)status;
-	d->table_works = false;
-	kb_table_work_end(d->table);
+	if (d->table_works)
+		kb_table_work_end(d->table);
+	if (d->pcache_works)
+		kb_pcache_grace_end(d->pcache);
+	d->table_works = d->pcache_works = false;
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -220,10 +232,13 @@ static void on_prepare(uv_prepare_t *prepare)
 		uv_idle_start(&d->idle, on_idle);
 	else
 		uv_idle_stop(&d->idle);
-	if (d->table_works || !kb_table_work_begin(d->table))
+	if (d->table_works || d->pcache_works)
+		return;
+	d->table_works = kb_table_work_begin(d->table);
+	d->pcache_works = d->pcache && kb_pcache_grace_begin(d->pcache);
+	if (!d->table_works && !d->pcache_works)
 		return;
 	d->table_work.data = d;
-	d->table_works = true;
 	if (uv_queue_work(d->loop, &d->table_work, table_work, table_work_done) < 0) {
 		table_work(&d->table_work);
 		table_work_done(&d->table_work, 0);
@@ -282,7 +297,10 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 	const struct kb_options *o = &d->options;
 	struct kb_ctl_config ctl = {.run_dir = o->run_dir, .cmds = kb_daemon_commands, .arg = d};
 	struct kb_datapath_config datapath = {
-		.dir = o->bpffs, .skip_tc = o->tc.n == 0, .skip_xdp = o->xdp.n == 0};
+		.dir = o->bpffs,
+		.skip_tc = o->tc.n == 0,
+		.skip_xdp = o->xdp.n == 0,
+		.packet_cache = kb_daemon_pcache_wanted(o) ? o->packet_cache_size : 0};
 	int r;
 
 	r = kb_daemon_rules_init(d, err, err_size);
@@ -362,6 +380,7 @@ static void stop(struct kb_daemon *d, bool keep)
 		kb_table_settle(d->table);
 	kb_querylog_free(d->querylog);
 	kb_responder_free(d->responder);
+	kb_pcache_free(d->pcache);
 	kb_records_free(d->records);
 	kb_intercepts_fini(&d->intercepts);
 	kb_daemon_rules_fini(d);

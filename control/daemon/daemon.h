@@ -7,6 +7,7 @@
  *   source --objects--> records --names--> table --maps--> datapath (BPF)
  *                                            \--> responder <-- server (sockets)
  *                                                     \--> forward (threads) --> upstreams
+ *                                                            \--> pcache --maps--> datapath
  *   rules: by which names are made of objects (options, or a Corefile that is followed)
  *   state: decides OFF, HITS or FULL from rules, sync, age, bypass; beats the dead-man switch
  *   control socket and HTTP read all of it
@@ -32,6 +33,7 @@
 #include "control/http/export.h"
 #include "control/http/httpd.h"
 #include "control/kube/source.h"
+#include "control/pcache/pcache.h"
 #include "control/querylog/querylog.h"
 #include "control/records/records.h"
 #include "control/table/table.h"
@@ -95,7 +97,9 @@ struct kb_daemon {
 	struct kb_ctl_server *ctl;
 	struct kb_datapath *datapath;
 	struct kb_table *table;
-	bool adopted; /* the table was found pinned */
+	bool adopted;		  /* the table was found pinned */
+	struct kb_pcache *pcache; /* NULL: there is none */
+	uv_async_t pcache_wake;
 	struct kb_intercepts intercepts;
 	struct kb_records *records;
 	struct kb_source *source;
@@ -120,7 +124,8 @@ struct kb_daemon {
 	uv_prepare_t prepare; /* the table's turn */
 	uv_idle_t idle;	      /* runs while the table wants another turn at once */
 	uv_work_t table_work;
-	bool table_works;
+	/* Whose grace period the work is: one serves both. */
+	bool table_works, pcache_works;
 	/* The programs, loaded while the source already lists. */
 	uv_work_t programs_work;
 	int programs_result; /* the thread's, until it is done; so is the line */
@@ -155,6 +160,21 @@ void kb_daemon_kube_dns_tick(struct kb_daemon *d);
 /* Why it is not in force as it stands there, "" if it is. */
 const char *kb_daemon_kube_dns_error(const struct kb_daemon *d);
 void kb_daemon_kube_dns_fini(struct kb_daemon *d);
+
+/* pcache.c. Is there to be one? */
+bool kb_daemon_pcache_wanted(const struct kb_options *o);
+/* Makes it, if there is to be one. 0, or -errno with one line in err. */
+int kb_daemon_pcache_start(struct kb_daemon *d, char *err, size_t err_size);
+/* Names outside that are asked for at this listen address may come from it. 0 or -errno. */
+int kb_daemon_pcache_serve(struct kb_daemon *d, const struct kb_addr_port *at);
+/* Any thread; there is one. */
+void kb_daemon_pcache_offer(void *arg, const struct kb_pcache_offer *offer);
+/* After a beat. */
+void kb_daemon_pcache_tick(struct kb_daemon *d);
+/* Whatever decides how a name outside is answered has changed. */
+void kb_daemon_pcache_void(struct kb_daemon *d);
+/* Zeros when there is none. */
+void kb_daemon_pcache_stats(const struct kb_daemon *d, struct kb_pcache_stats *ret);
 
 /* state.c */
 int kb_daemon_state_start(struct kb_daemon *d);

@@ -32,6 +32,8 @@ int kb_daemon_intercepts_start(struct kb_daemon *d, char *err, size_t err_size)
 	/* What is sent to our own sockets from a pod or a NIC need not reach them. */
 	if (r == 0)
 		r = add_intercepts(d, &d->options.listen, "listen", err, err_size);
+	for (size_t i = 0; r == 0 && i < d->options.listen.n; i++)
+		r = kb_daemon_pcache_serve(d, &d->options.listen.v[i]);
 	return r;
 }
 
@@ -153,6 +155,7 @@ int kb_daemon_feed_again(struct kb_daemon *d, char *err, size_t err_size)
 	d->synced = false;
 	d->fresh = false;
 	kb_daemon_state_update(d);
+	kb_daemon_pcache_void(d);
 	backing->grace(backing->arg);
 	kb_intercepts_fini(&d->intercepts);
 	r = kb_daemon_intercepts_start(d, err, err_size);

@@ -51,12 +51,15 @@ static void forward_metrics(struct kb_metrics *m, const struct kb_daemon *d)
 	const void *stats[KB_UPSTREAMS_MAX];
 	struct kb_forward_stats forward;
 	struct kb_cache_stats cache;
+	struct kb_pcache_stats pcache;
 	size_t n = 0;
 
 	kb_daemon_forward(d, &forward);
 	kb_rows_export(m, KB_ROWS_FORWARD, (const void *[]){&forward}, 1, NULL, NULL);
 	kb_daemon_cache(d, &cache);
 	kb_rows_export(m, KB_ROWS_CACHE, (const void *[]){&cache}, 1, NULL, NULL);
+	kb_daemon_pcache_stats(d, &pcache);
+	kb_rows_export(m, KB_ROWS_PCACHE, (const void *[]){&pcache}, 1, NULL, NULL);
 	for (; routes && n < routes->n_upstreams; n++) {
 		kb_upstream_stats(routes->upstreams[n], &s[n]);
 		stats[n] = &s[n];

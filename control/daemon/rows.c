@@ -6,6 +6,7 @@
 
 #include "control/daemon/daemon.h"
 #include "control/kube/source.h"
+#include "control/pcache/pcache.h"
 #include "control/records/records.h"
 #include "control/table/epochs.h"
 #include "control/table/table.h"
@@ -249,6 +250,35 @@ static const struct row querylog[] = {
 	{"traces", "kbdns_querylog_traces", "Traces that run now", NULL, NULL, QUERYLOG(traces)},
 };
 
+#define PCACHE(member) offsetof(struct kb_pcache_stats, member)
+static const struct row pcache[] = {
+	{"on", "kbdns_packet_cache_on", "1 while the packet path gives answers of upstreams", NULL,
+	 NULL, PCACHE(on)},
+	{"entries", "kbdns_packet_cache_entries", "Answers in the packet-path cache", NULL, NULL,
+	 PCACHE(entries)},
+	{"bytes", "kbdns_packet_cache_bytes", "Map memory of the packet-path cache", "part", "used",
+	 PCACHE(bytes)},
+	{"bytes_max", "kbdns_packet_cache_bytes", NULL, "part", "all", PCACHE(bytes_max)},
+	{"offers", "kbdns_packet_cache_offers_total", "Answers offered to the packet-path cache",
+	 NULL, NULL, PCACHE(offers)},
+	{"insertions", "kbdns_packet_cache_insertions_total", "Answers put into it", NULL, NULL,
+	 PCACHE(insertions)},
+	{"replacements", "kbdns_packet_cache_replacements_total",
+	 "Of those, ones that took the place of an older answer to the same question", NULL, NULL,
+	 PCACHE(replacements)},
+	{"evictions", "kbdns_packet_cache_removals_total", "Answers removed from it", "reason",
+	 "room", PCACHE(evictions)},
+	{"expired", "kbdns_packet_cache_removals_total", NULL, "reason", "expired",
+	 PCACHE(expired)},
+	{"voided", "kbdns_packet_cache_removals_total", NULL, "reason", "voided", PCACHE(voided)},
+	{"drops_queue", "kbdns_packet_cache_drops_total", "Answers offered and not put into it",
+	 "reason", "queue", PCACHE(drops_queue)},
+	{"drops_room", "kbdns_packet_cache_drops_total", NULL, "reason", "room",
+	 PCACHE(drops_room)},
+	{"limbo", "kbdns_packet_cache_limbo", "Cells of it that wait for a grace period", NULL,
+	 NULL, PCACHE(limbo)},
+};
+
 #define ROWS(array)                                     \
 	{                                               \
 		array, sizeof(array) / sizeof(*(array)) \
@@ -262,7 +292,7 @@ static const struct {
 	[KB_ROWS_SOCKETS] = ROWS(sockets),   [KB_ROWS_RULES] = ROWS(rules),
 	[KB_ROWS_FORWARD] = ROWS(forward),   [KB_ROWS_UPSTREAM] = ROWS(upstream),
 	[KB_ROWS_CACHE] = ROWS(cache),	     [KB_ROWS_KUBE_DNS] = ROWS(kube_dns),
-	[KB_ROWS_QUERYLOG] = ROWS(querylog),
+	[KB_ROWS_QUERYLOG] = ROWS(querylog), [KB_ROWS_PCACHE] = ROWS(pcache),
 };
 
 static uint64_t value_of(const struct row *row, const void *stats)

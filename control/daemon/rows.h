@@ -21,6 +21,7 @@ enum kb_rows {
 	KB_ROWS_CACHE,	  /* struct kb_cache_stats */
 	KB_ROWS_QUERYLOG, /* struct kb_querylog_stats */
 	KB_ROWS_KUBE_DNS, /* struct kb_rules_stats */
+	KB_ROWS_PCACHE,	  /* struct kb_pcache_stats */
 	KB_ROWS_MAX,
 };
 

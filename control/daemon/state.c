@@ -150,6 +150,8 @@ static void tick(uv_timer_t *timer)
 	r = kb_datapath_beat(d->datapath, (uint32_t)(d->options.max_stale_s * 1000));
 	if (r < 0)
 		kb_log_limited(KB_LOG_ERROR, 1, "heartbeat: %s", strerror(-r));
+	else
+		kb_daemon_pcache_tick(d);
 }
 
 int kb_daemon_state_start(struct kb_daemon *d)

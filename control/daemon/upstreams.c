@@ -302,6 +302,7 @@ int kb_daemon_forward_update(struct kb_daemon *d, char *err, size_t err_size)
 	log_routes(&m);
 	kb_responder_set_routes(d->responder, m.routes);
 	kb_forward_set_routes(d->forward, m.routes);
+	kb_daemon_pcache_void(d);
 	return 0;
 }
 
@@ -313,8 +314,9 @@ static void deliver(void *arg, uint64_t conn, const uint8_t *msg, size_t len)
 		kb_server_deliver(d->server, conn, msg, len);
 }
 
-static struct kb_cache_config cache_config(const struct kb_options *o)
+static struct kb_cache_config cache_config(struct kb_daemon *d)
 {
+	const struct kb_options *o = &d->options;
 	struct kb_cache_config c = KB_CACHE_DEFAULTS;
 
 	c.bytes = (size_t)o->cache_size;
@@ -323,13 +325,17 @@ static struct kb_cache_config cache_config(const struct kb_options *o)
 	c.stale_max_s = (uint32_t)o->serve_stale_s;
 	if (!o->prefetch)
 		c.prefetch_hits = 0;
+	if (d->pcache) {
+		c.offer = kb_daemon_pcache_offer;
+		c.offer_arg = d;
+	}
 	return c;
 }
 
 int kb_daemon_forward_start(struct kb_daemon *d, char *err, size_t err_size)
 {
 	const struct kb_options *o = &d->options;
-	struct kb_cache_config cache = cache_config(o);
+	struct kb_cache_config cache = cache_config(d);
 	struct kb_forward_config config = {
 		.threads = (unsigned int)o->forward_threads,
 		.max_concurrent = (unsigned int)o->max_concurrent,

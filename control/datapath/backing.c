@@ -281,6 +281,35 @@ static int grace_fallback(struct kb_datapath *dp)
 	return 0;
 }
 
+static int pcache_open(struct kb_datapath *dp)
+{
+	const struct kb_pcache_size *size = &dp->pcache_size;
+	int r = mapping_new(dp->map_fd[KB_MAP_PCACHE_INDEX],
+			    (size_t)size->buckets * sizeof(struct kb_bucket), &dp->pcache_index);
+
+	if (r == 0)
+		r = mapping_new(dp->map_fd[KB_MAP_PCACHE_ARENA],
+				(size_t)size->pages * sizeof(struct kb_page), &dp->pcache_arena);
+	if (r == 0)
+		r = mapping_new(dp->map_fd[KB_MAP_PCACHE_USE],
+				(size_t)size->pages * KB_PCACHE_PAGE_CELLS, &dp->pcache_use);
+	return r;
+}
+
+int kb_datapath_pcache(struct kb_datapath *dp, struct kb_pcache_backing *ret_backing)
+{
+	if (!dp->packet_cache)
+		return -ENOENT;
+	*ret_backing = (struct kb_pcache_backing){
+		.header = dp->header.at,
+		.index = dp->pcache_index.at,
+		.arena = dp->pcache_arena.at,
+		.use = dp->pcache_use.at,
+		.size = dp->pcache_size,
+	};
+	return 0;
+}
+
 int kb_backing_open(struct kb_datapath *dp)
 {
 	long cmds = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
@@ -297,6 +326,8 @@ int kb_backing_open(struct kb_datapath *dp)
 		return r;
 	r = mapping_new(dp->map_fd[KB_MAP_ICEPT], KB_ICEPT_BUCKETS * sizeof(struct kb_icept_bucket),
 			&dp->icept);
+	if (r == 0 && dp->packet_cache)
+		r = pcache_open(dp);
 	if (r < 0)
 		return r;
 	r = mapping_new(dp->map_fd[KB_MAP_WORKERS], sizeof(struct kb_workers), &dp->workers);
@@ -316,6 +347,9 @@ void kb_backing_close(struct kb_datapath *dp)
 	mapping_free(&dp->icept);
 	mapping_free(&dp->workers);
 	mapping_free(&dp->worker_stats);
+	mapping_free(&dp->pcache_index);
+	mapping_free(&dp->pcache_arena);
+	mapping_free(&dp->pcache_use);
 	mapping_free(&dp->index[0]);
 	mapping_free(&dp->index[1]);
 	for (size_t i = 0; i < KB_PAGES_MAX; i++)

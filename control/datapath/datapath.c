@@ -103,6 +103,8 @@ int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath
 	dp->skip_xdp = config->skip_xdp;
 	dp->generic_xdp = config->generic_xdp;
 	dp->clsact = config->clsact;
+	dp->packet_cache = config->packet_cache;
+	kb_pcache_size(config->packet_cache, &dp->pcache_size);
 	dp->hz = kernel_hz();
 	r = lock_dir(dp, config->dir, err, err_size);
 	if (r < 0) {
@@ -202,12 +204,22 @@ int kb_datapath_beat(struct kb_datapath *dp, uint32_t ttl_ms)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	kb_write_once(hdr->deadline_ns, (uint64_t)now.tv_sec * 1000000000ULL +
 						(uint64_t)now.tv_nsec + ttl_ms * 1000000ULL);
+	dp->beat_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + 1;
+	dp->beat_jiffies = beat.jiffies;
 	return 0;
 }
 
 int kb_percpu_read(const struct kb_datapath *dp, uint32_t row)
 {
 	return bpf_map_lookup_elem(dp->map_fd[KB_MAP_PERCPU], &row, dp->percpu) < 0 ? -errno : 0;
+}
+
+void kb_datapath_clock(const struct kb_datapath *dp, uint64_t *ret_ms, uint64_t *ret_jiffies,
+		       uint32_t *ret_hz)
+{
+	*ret_ms = dp->beat_ms;
+	*ret_jiffies = dp->beat_jiffies;
+	*ret_hz = dp->beat_ms ? dp->hz : 0;
 }
 
 static void worker_stats(const struct kb_datapath *dp, uint64_t ret_counters[KB_CNT_MAX],

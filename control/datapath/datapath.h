@@ -6,6 +6,7 @@
  *
  *   DIR/kb_header kb_icept kb_index kb_arena kb_workers kb_worker_stats
  *       kb_percpu kb_ports kb_events   maps
+ *   DIR/kb_pcache_index kb_pcache_arena kb_pcache_use   likewise, of a size that is configured
  *   DIR/index_0 index_1 page_0000...    inner maps of kb_index and kb_arena
  *   DIR/link_tc_IFINDEX link_xdp_IFINDEX    attachments that outlive kbdnsd
  *   DIR/clsact_IFINDEX    a folder that says: the clsact qdisc there was made by us
@@ -22,17 +23,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/pcache/pcache.h"
 #include "control/table/epochs.h"
 #include "control/table/table.h"
 
 struct kb_datapath;
 
 struct kb_datapath_config {
-	const char *dir;  /* in a mounted bpffs; made if it is not there */
-	bool skip_tc;	  /* do not load kbdns_tc: half of the verifier's time */
-	bool skip_xdp;	  /* do not load kbdns_xdp */
-	bool generic_xdp; /* attach in generic mode where the driver has no XDP */
-	bool clsact;	  /* never tcx, as on kernels before 6.6 */
+	const char *dir;       /* in a mounted bpffs; made if it is not there */
+	bool skip_tc;	       /* do not load kbdns_tc: half of the verifier's time */
+	bool skip_xdp;	       /* do not load kbdns_xdp */
+	bool generic_xdp;      /* attach in generic mode where the driver has no XDP */
+	bool clsact;	       /* never tcx, as on kernels before 6.6 */
+	uint64_t packet_cache; /* bytes of the packet-path cache, 0: there is none */
 };
 
 /*
@@ -62,6 +65,8 @@ bool kb_datapath_adopted(const struct kb_datapath *dp);
 struct kb_epochs *kb_datapath_epochs(struct kb_datapath *dp);
 /* The maps as control/table wants them. Valid until kb_datapath_close. */
 void kb_datapath_backing(struct kb_datapath *dp, struct kb_backing *ret_backing);
+/* Those of the packet-path cache, for control/pcache. Likewise. -ENOENT if there is to be none. */
+int kb_datapath_pcache(struct kb_datapath *dp, struct kb_pcache_backing *ret_backing);
 
 /*
  * Attach to an interface of this network namespace. A link of an earlier run is updated
@@ -95,6 +100,10 @@ bool kb_datapath_all_attached(const struct kb_datapath *dp);
 
 /* Lets the programs answer for another ttl_ms. About 3 us. 0 or -errno. */
 int kb_datapath_beat(struct kb_datapath *dp, uint32_t ttl_ms);
+/* What time the programs took it for then: jiffies64, of which there are hz in a second, at a
+ * moment of CLOCK_MONOTONIC not before it. All 0 before the first beat. */
+void kb_datapath_clock(const struct kb_datapath *dp, uint64_t *ret_ms, uint64_t *ret_jiffies,
+		       uint32_t *ret_hz);
 
 /* Counters and latency histogram of KB_ENGINE_TC or KB_ENGINE_XDP, over all CPUs, or of
  * KB_ENGINE_DPDK, over all workers; all 0 for other engines. 0 or -errno. */

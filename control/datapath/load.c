@@ -34,6 +34,9 @@ static const char *const map_names[KB_MAP_COUNT] = {
 	[KB_MAP_PORTS] = "kb_ports",
 	[KB_MAP_EVENTS] = "kb_events",
 	[KB_MAP_HEADER] = "kb_header",
+	[KB_MAP_PCACHE_INDEX] = "kb_pcache_index",
+	[KB_MAP_PCACHE_ARENA] = "kb_pcache_arena",
+	[KB_MAP_PCACHE_USE] = "kb_pcache_use",
 };
 static const char *const prog_pins[KB_PROG_COUNT] = {
 	[KB_PROG_TC] = "prog_tc",
@@ -122,6 +125,14 @@ static int find_table(const char *dir, char *err, size_t err_size)
 	return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
+/* Counters, ports and events are of this program's build, the packet-path cache of its options; the
+ * table is neither. */
+static bool is_replaceable(enum kb_map_id id)
+{
+	return id == KB_MAP_PERCPU || id == KB_MAP_PORTS || id == KB_MAP_EVENTS ||
+	       id == KB_MAP_PCACHE_INDEX || id == KB_MAP_PCACHE_ARENA || id == KB_MAP_PCACHE_USE;
+}
+
 /* Gives the object the pinned maps. Returns 1 if the table is among them, 0 if its maps are
  * not all there or not ours. */
 static int reuse_maps(struct bpf_map *const maps[KB_MAP_COUNT], const char *dir)
@@ -133,8 +144,7 @@ static int reuse_maps(struct bpf_map *const maps[KB_MAP_COUNT], const char *dir)
 
 		if (fd >= 0)
 			close(fd);
-		/* Counters, ports and events are of this program's build; the table is not. */
-		if (r < 0 && i != KB_MAP_PERCPU && i != KB_MAP_PORTS && i != KB_MAP_EVENTS)
+		if (r < 0 && !is_replaceable((enum kb_map_id)i))
 			return 0;
 	}
 	return 1;
@@ -198,7 +208,7 @@ struct object {
 	struct bpf_program *prog[KB_PROG_COUNT];
 };
 
-static int object_open(struct object *o)
+static int object_open(struct object *o, const struct kb_pcache_size *pcache)
 {
 	struct kbdns_bpf *skel = kbdns_bpf__open();
 
@@ -214,11 +224,18 @@ static int object_open(struct object *o)
 			[KB_MAP_PERCPU] = skel->maps.kb_percpu,
 			[KB_MAP_PORTS] = skel->maps.kb_ports,
 			[KB_MAP_EVENTS] = skel->maps.kb_events,
+			[KB_MAP_PCACHE_INDEX] = skel->maps.kb_pcache_index,
+			[KB_MAP_PCACHE_ARENA] = skel->maps.kb_pcache_arena,
+			[KB_MAP_PCACHE_USE] = skel->maps.kb_pcache_use,
 			[KB_MAP_HEADER] = skel->maps.kb_header},
 		.prog = {[KB_PROG_TC] = skel->progs.kbdns_tc,
 			 [KB_PROG_XDP] = skel->progs.kbdns_xdp,
 			 [KB_PROG_BEAT] = skel->progs.kbdns_beat},
 	};
+	bpf_map__set_max_entries(skel->maps.kb_pcache_index, pcache->buckets);
+	bpf_map__set_max_entries(skel->maps.kb_pcache_arena, pcache->pages);
+	bpf_map__set_max_entries(skel->maps.kb_pcache_use,
+				 pcache->pages * (KB_PCACHE_PAGE_CELLS / KB_PCACHE_USE_LINE));
 	return 0;
 }
 
@@ -250,12 +267,12 @@ int kb_load_maps(struct kb_datapath *dp, char *err, size_t err_size)
 	found = find_table(dp->dir, err, err_size);
 	if (found < 0)
 		return found;
-	r = object_open(&o);
+	r = object_open(&o, &dp->pcache_size);
 	if (r == 0 && found && !reuse_maps(o.map, dp->dir)) {
 		/* Some maps have been taken over already: begin again without. */
 		found = 0;
 		kbdns_bpf__destroy(o.skel);
-		r = object_open(&o);
+		r = object_open(&o, &dp->pcache_size);
 	}
 	if (r < 0)
 		return load_error(r, err, err_size);
@@ -280,7 +297,7 @@ int kb_datapath_load_programs(struct kb_datapath *dp, char *err, size_t err_size
 
 	if (dp->skip_tc && dp->skip_xdp)
 		return 0;
-	r = object_open(&o);
+	r = object_open(&o, &dp->pcache_size);
 	if (r < 0)
 		return load_error(r, err, err_size);
 	for (size_t i = 0; r == 0 && i < KB_MAP_COUNT; i++)

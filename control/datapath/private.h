@@ -18,6 +18,9 @@ enum kb_map_id {
 	KB_MAP_PERCPU,
 	KB_MAP_PORTS,
 	KB_MAP_EVENTS,
+	KB_MAP_PCACHE_INDEX,
+	KB_MAP_PCACHE_ARENA,
+	KB_MAP_PCACHE_USE,
 	KB_MAP_HEADER,
 	KB_MAP_COUNT,
 };
@@ -36,18 +39,22 @@ struct kb_datapath {
 	bool skip_tc, skip_xdp;
 	bool generic_xdp;
 	bool clsact;
+	uint64_t packet_cache;		   /* bytes, 0: none */
+	struct kb_pcache_size pcache_size; /* the least there can be, if it is none */
 
 	int map_fd[KB_MAP_COUNT];   /* owned */
 	int prog_fd[KB_PROG_COUNT]; /* owned, -1: not loaded */
 
 	struct kb_mapping header, icept, workers, worker_stats, index[2];
 	struct kb_epochs epochs; /* over `workers` */
+	struct kb_mapping pcache_index, pcache_arena, pcache_use;
 	struct kb_mapping page[KB_PAGES_MAX];
 	uint32_t index_entries[2];
 	/* Only where membarrier is refused: an array of maps whose update waits. */
 	int grace_outer_fd, grace_inner_fd; /* owned or -1 */
 
 	unsigned int hz;
+	uint64_t beat_ms, beat_jiffies; /* the last beat, 0 before */
 	unsigned int cpus;
 	struct kb_percpu *percpu; /* owned: one row of kb_percpu */
 

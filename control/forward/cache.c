@@ -6,12 +6,14 @@
 #include <sys/random.h>
 
 #include "control/forward/cache_private.h"
+#include "control/pcache/pcache.h"
 #include "dataplane/core/dns.h"
 
 #define SHARDS_MAX     64
 #define SHARD_BYTES    (256 << 10) /* at least, when there are several */
 #define REFRESH_GAP_MS 5000	   /* between two callers that are told to refresh */
 #define FAILURE_MAX_S  300	   /* RFC 9520 section 3.2 */
+#define OFFER_GAP_MS   1000	   /* between two offers of one answer to the packet path */
 
 static uint16_t ttl_at(const struct kb_cache_entry *e, unsigned int i)
 {
@@ -53,9 +55,46 @@ static bool wants_refresh(const struct kb_cache *cache, const struct kb_cache_en
 	const struct kb_cache_config *c = &cache->config;
 	uint64_t left = e->expires_ms - now_ms, life = e->expires_ms - e->stored_ms;
 
-	return c->prefetch_hits && e->hits >= c->prefetch_hits && ask->rd && !e->failure &&
-	       left * 100 <= life * c->prefetch_percent && now_ms >= e->refresh_ms &&
+	return c->prefetch_hits && (e->offered || e->hits >= c->prefetch_hits) && ask->rd &&
+	       !e->failure && left * 100 <= life * c->prefetch_percent && now_ms >= e->refresh_ms &&
 	       now_ms >= e->failed_ms;
+}
+
+/* From when on an answer is asked for again. */
+static uint64_t refresh_from(const struct kb_cache_config *c, const struct kb_cache_entry *e)
+{
+	uint64_t life = e->expires_ms - e->stored_ms;
+
+	return c->prefetch_hits ? e->expires_ms - life * c->prefetch_percent / 100 : e->expires_ms;
+}
+
+static void offer(const struct kb_cache *cache, struct kb_cache_entry *e, uint64_t now_ms)
+{
+	const struct kb_relay *r = &e->relay;
+	struct kb_pcache_offer o = {
+		.question = kb_cache_msg(e) + KB_DNS_HDR,
+		.question_len = e->question_len,
+		.dnssec_ok = e->flags & KB_CACHE_FLAG_DO,
+		.cd = e->flags & KB_CACHE_FLAG_CD,
+		.flags2 = kb_relay_flags2(r),
+		.flags3 = kb_relay_flags3(r, true),
+		.an = r->an,
+		.ns = r->ns,
+		.ar = r->ar,
+		.msg = kb_cache_msg(e),
+		.msg_len = r->end,
+		.ttls = (const uint16_t *)(const void *)e->data,
+		.n_ttls = e->n_ttls,
+		.stored_ms = e->stored_ms,
+		.refresh_ms = refresh_from(&cache->config, e),
+		.expires_ms = e->expires_ms,
+	};
+
+	if (!cache->config.offer || e->failure || now_ms < e->offer_ms)
+		return;
+	e->offered = true;
+	e->offer_ms = now_ms + OFFER_GAP_MS;
+	cache->config.offer(cache->config.offer_arg, &o);
 }
 
 static enum kb_cache_found classify(const struct kb_cache *cache, const struct kb_cache_entry *e,
@@ -104,6 +143,8 @@ size_t kb_cache_get(struct kb_cache *cache, const struct kb_ask *ask, uint64_t n
 		if (found == KB_CACHE_REFRESH)
 			e->refresh_ms = now_ms + REFRESH_GAP_MS;
 		len = answer(e, ask, now_ms, udp_max, out, cap);
+		if (found == KB_CACHE_HIT)
+			offer(cache, e, now_ms);
 	} else if (e && kb_cache_is_dead(cache, e, now_ms)) {
 		kb_cache_entry_remove(s, e);
 	}
@@ -178,19 +219,22 @@ static void keep(struct kb_cache *cache, const struct kb_cache_key *k, struct kb
 {
 	struct kb_cache_shard *s = kb_cache_shard_of(cache, k->hash);
 	struct kb_cache_entry *old;
-	bool kept = false;
+	bool kept = false, refreshed = false;
 
 	memcpy(kb_cache_msg(e) + KB_DNS_HDR, k->question, e->question_len);
 	pthread_mutex_lock(&s->lock);
 	old = kb_cache_find(s, k);
 	if (old) {
 		e->visited = old->visited;
+		refreshed = old->offered && now_ms < old->expires_ms;
 		kb_cache_entry_remove(s, old);
 	}
 	if (e->expires_ms > e->stored_ms)
 		kept = kb_cache_entry_add(cache, s, e, now_ms);
 	else
 		s->stats.drops++;
+	if (kept && refreshed)
+		offer(cache, e, now_ms);
 	pthread_mutex_unlock(&s->lock);
 	if (!kept)
 		free(e);

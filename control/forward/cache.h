@@ -27,6 +27,12 @@
  * config.bytes, but for one message of each thread that is putting one; each shard has an
  * equal part. Memory once used by entries goes back to the allocator.
  *
+ * The packet-path cache (control/pcache) is offered what is asked for a second time, so that names
+ * that are asked once and never again cost it nothing; and at once what takes the place of
+ * an answer that was offered and is still good. Since the packet path then answers in our place,
+ * an answer that was offered counts as popular when a query for it comes here in the last part
+ * of its life: the packet path has let it through for that (dataplane/core/pcache.h).
+ *
  * Eviction is SIEVE (Zhang et al., NSDI 2024): a queue in order of arrival, one bit set by a hit, a
  * hand that goes from old to new, clears bits, and evicts the first entry without. A
  * hit moves nothing. Hits in percent, a million queries by Zipf's law over 100,000 names, `once`
@@ -51,6 +57,8 @@
 #include "control/config/upstreams.h"
 #include "control/forward/relay.h"
 
+struct kb_pcache_offer;
+
 #define KB_CACHE_BYTES_MIN   (256 << 10)
 #define KB_CACHE_MESSAGE_MAX 16384 /* larger ones are not kept */
 #define KB_CACHE_STALE_TTL_S 30	   /* in stale answers, RFC 8767 section 4 */
@@ -64,6 +72,10 @@ struct kb_cache_config {
 	/* Refresh a name that was asked this often since it came (0: never), when
 	 * less than prefetch_percent of its life is left. */
 	uint32_t prefetch_hits, prefetch_percent;
+	/* NULL: there is no packet-path cache. Called under a lock, from any thread; must not call
+	 * back. */
+	void (*offer)(void *arg, const struct kb_pcache_offer *offer);
+	void *offer_arg;
 };
 
 /* CoreDNS's upper bounds, no lower ones; RFC 8767 recommends a day to three. */

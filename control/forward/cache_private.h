@@ -11,6 +11,10 @@
 #include "control/forward/cache.h"
 #include "dataplane/core/hash.h"
 
+/* Flags of a key. */
+#define KB_CACHE_FLAG_DO 1
+#define KB_CACHE_FLAG_CD 2
+
 /* One message. In data: places of TTLs (16 bits each), then header, question in lower case, and
  * records up to `relay.end`. */
 struct kb_cache_entry {
@@ -20,12 +24,14 @@ struct kb_cache_entry {
 	uint64_t stored_ms, expires_ms;
 	uint64_t refresh_ms; /* no caller is told to refresh before */
 	uint64_t failed_ms;  /* upstreams are not asked again before */
+	uint64_t offer_ms;   /* not offered to the packet path again before */
 	uint32_t bytes;	     /* as accounted */
 	uint16_t n_ttls;
 	uint16_t question_len;
 	uint16_t hits; /* since it came, stops at the top */
 	uint8_t flags; /* of the key */
 	bool denial, failure, visited;
+	bool offered; /* to the packet path */
 	struct kb_relay relay;
 	uint8_t data[];
 };

@@ -30,7 +30,8 @@ void kb_cache_key_init(const struct kb_cache *cache, const struct kb_ask *ask,
 
 	assert(ask->len > 4 && len <= KB_NAME_MAX);
 	ret->ask = ask;
-	ret->flags = (uint8_t)(ask->dnssec_ok | ask->cd << 1);
+	ret->flags = (uint8_t)((ask->dnssec_ok ? KB_CACHE_FLAG_DO : 0) |
+			       (ask->cd ? KB_CACHE_FLAG_CD : 0));
 	memset(ret->question + (len & ~(size_t)7), 0, 8);
 	memcpy(ret->question, ask->question, len);
 	for (i = 0; i * 8 < len; i++) {

@@ -12,7 +12,6 @@
 #define OPTION_FIXED   4  /* code and length */
 #define OPTION_PADDING 12 /* RFC 7830 */
 #define PAD_TO	       128
-#define RA	       0x80
 
 bool kb_ask_same(const struct kb_ask *a, const struct kb_ask *b)
 {
@@ -92,10 +91,20 @@ static size_t begin(const struct kb_ask *ask, uint8_t flags2, uint8_t flags3, ui
 	memset(out, 0, KB_DNS_HDR);
 	memcpy(out, ask->id, 2);
 	out[2] = (uint8_t)(KB_QR | flags2 | (ask->rd ? KB_RD : 0));
-	out[3] = (uint8_t)(RA | flags3 | (ask->cd ? KB_CD : 0));
+	out[3] = (uint8_t)(KB_RA | flags3 | (ask->cd ? KB_CD : 0));
 	put16(out + 4, 1);
 	memcpy(out + KB_DNS_HDR, ask->question, ask->len);
 	return KB_DNS_HDR + (size_t)ask->len;
+}
+
+uint8_t kb_relay_flags2(const struct kb_relay *relay)
+{
+	return relay->flags2 & KB_AA;
+}
+
+uint8_t kb_relay_flags3(const struct kb_relay *relay, bool ad)
+{
+	return (uint8_t)(KB_RA | (ad ? relay->flags3 & KB_AD : 0) | (relay->rcode & 0x0f));
 }
 
 size_t kb_relay_reply(const struct kb_ask *ask, const uint8_t *msg, const struct kb_relay *relay,
@@ -107,10 +116,8 @@ size_t kb_relay_reply(const struct kb_ask *ask, const uint8_t *msg, const struct
 	size_t len;
 
 	assert(cap >= KB_RELAY_QUERY_MAX);
-	len = begin(ask, (uint8_t)((relay->flags2 & KB_AA) | (fits ? 0 : KB_TC)),
-		    (uint8_t)((ask->dnssec_ok || ask->ad ? relay->flags3 & KB_AD : 0) |
-			      (relay->rcode & 0x0f)),
-		    out);
+	len = begin(ask, (uint8_t)(kb_relay_flags2(relay) | (fits ? 0 : KB_TC)),
+		    kb_relay_flags3(relay, ask->dnssec_ok || ask->ad), out);
 	if (fits) {
 		put16(out + 6, relay->an);
 		put16(out + 8, relay->ns);

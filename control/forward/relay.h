@@ -65,6 +65,11 @@ static inline struct kb_relay kb_relay_of(const struct kb_message *m)
 	};
 }
 
+/* What of bytes 2 and 3 of the header is passed on to a client, RA included. `ad`: to one who has
+ * asked for AD or DO (RFC 6840 section 5.8). */
+uint8_t kb_relay_flags2(const struct kb_relay *relay);
+uint8_t kb_relay_flags3(const struct kb_relay *relay, bool ad);
+
 enum kb_relay_verdict {
 	KB_RELAY_OK,
 	KB_RELAY_CASE,	  /* as OK or BAD, but the letters of the question have another case */

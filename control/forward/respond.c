@@ -278,7 +278,7 @@ static bool render(struct kb_asked *x, size_t *ret_len)
 		return false;
 	memset(&s->r, 0, sizeof(s->r));
 	if (r < 0) {
-		s->r.tc = 1;
+		s->r.tc = KB_TC;
 		rd.len = 0;
 		rd.target = 0;
 	} else {

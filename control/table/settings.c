@@ -90,7 +90,7 @@ void kb_zone_publish(struct kb_table *t, uint8_t id)
 
 	/* Some of its names could not be stored: what is missing proves nothing. */
 	if (t->zone_refused[id & KB_VALUE_ZONE_MAX])
-		flags &= (uint8_t)~KB_ZONE_ANSWER;
+		flags = (uint8_t)((flags & ~KB_ZONE_ANSWER) | KB_ZONE_REFUSED);
 	for (uint32_t i = 0; i < t->hdr->n_zones; i++) {
 		if (t->hdr->zone[i].id == id && id)
 			kb_write_once(t->hdr->zone[i].flags, flags);
@@ -226,12 +226,30 @@ int kb_table_icept_add(struct kb_table *t, int family, const uint8_t *addr, uint
 			continue;
 		kb_write_once(e->addr[0], k.a0);
 		kb_write_once(e->addr[1], k.a1);
+		kb_write_once(e->flags, 0);
 		__atomic_store_n(&e->meta, k.meta, __ATOMIC_RELEASE);
 		t->n_icept++;
 		ports_count(t, port, 1);
 		return 0;
 	}
 	return -ENOSPC;
+}
+
+int kb_table_icept_set_flags(struct kb_table *t, int family, const uint8_t *addr, uint16_t port,
+			     uint64_t flags)
+{
+	struct kb_icept *e;
+	struct icept_key k;
+	int r;
+
+	r = icept_key(t, family, addr, port, &k);
+	if (r < 0)
+		return r;
+	e = icept_find(&k);
+	if (!e)
+		return -ENOENT;
+	kb_write_once(e->flags, flags);
+	return 0;
 }
 
 static void icept_remove(struct kb_table *t, uint32_t number, uint32_t way)
@@ -242,6 +260,7 @@ static void icept_remove(struct kb_table *t, uint32_t number, uint32_t way)
 	__atomic_store_n(&e->meta, 0, __ATOMIC_RELEASE);
 	kb_write_once(e->addr[0], 0);
 	kb_write_once(e->addr[1], 0);
+	kb_write_once(e->flags, 0);
 	t->icept_limbo[number][way] = 1;
 	kb_limbo_add(t, LIMBO_ICEPT, 0, number * KB_ICEPT_WAYS + way);
 	t->n_icept--;
@@ -281,6 +300,8 @@ void kb_icept_adopt(struct kb_table *t)
 		for (uint32_t i = 0; i < KB_ICEPT_WAYS; i++) {
 			struct kb_icept *e = &t->backing.icept[b].e[i];
 
+			/* Whether they hold is for this run to say. */
+			kb_write_once(e->flags, 0);
 			if (e->meta) {
 				t->n_icept++;
 				ports_count(t, kb_swap16((uint16_t)e->meta), 1);

@@ -146,6 +146,9 @@ void kb_table_allow_clear(struct kb_table *t);
 
 /* Intercept addresses. -EEXIST, -ENOSPC, -ENOENT. `port` in host order. */
 int kb_table_icept_add(struct kb_table *t, int family, const uint8_t *addr, uint16_t port);
+/* Flags of struct kb_icept, at once for every reader; 0 when it is added. -ENOENT, -EINVAL. */
+int kb_table_icept_set_flags(struct kb_table *t, int family, const uint8_t *addr, uint16_t port,
+			     uint64_t flags);
 int kb_table_icept_del(struct kb_table *t, int family, const uint8_t *addr, uint16_t port);
 /* Removes all that an adopted table had. */
 void kb_table_icept_clear(struct kb_table *t);

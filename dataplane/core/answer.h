@@ -22,9 +22,9 @@
 
 struct kb_reply {
 	__u16 an, ns, ar;
-	__u16 len; /* bytes in out */
-	__u8 rcode;
-	__u8 tc;
+	__u16 len;  /* bytes in out */
+	__u8 rcode; /* and, of a forwarder's answer, RA and AD: bits of byte 3 */
+	__u8 tc;    /* KB_TC, and KB_AA for an answer without it; else 0 */
 	__u8 pad[6];
 	__u64 sum; /* one's complement sum of out, little-endian words, unfolded */
 };
@@ -290,9 +290,9 @@ KB_LEAF void kb_build_wire(struct kb_scratch *s, const struct kb_header *hdr,
 	len = kb_load16(page->b + off + 10);
 	patches = kb_load16(page->b + off + 12);
 	body = off + sizeof(struct kb_set);
-	r->tc = flags & KB_SET_MORE ? 1 : 0;
+	r->tc = flags & KB_SET_MORE ? KB_TC : 0;
 	if (len > room || len > KB_BODY_MAX) {
-		r->tc = 1;
+		r->tc = KB_TC;
 		if (!rr_len || len > KB_BODY_MAX) {
 			r->an = r->ns = r->ar = 0;
 			r->len = 0;
@@ -367,7 +367,7 @@ KB_LEAF void kb_build_srv_self(struct kb_scratch *s, const struct kb_header *hdr
 	r->len = 0;
 	if (v.skip >= s->q.name.len || n > KB_SRV_SELF_MAX ||
 	    n * (18 + v.tlen) + 16 > kb_room(&s->q)) {
-		r->tc = 1;
+		r->tc = KB_TC;
 		return;
 	}
 	kb_env_loop(n, kb_srv_self_step, &v);
@@ -407,7 +407,7 @@ KB_LEAF void kb_build_ptr_dashed(struct kb_scratch *s, const struct kb_header *h
 	r->len = 0;
 	/* 12 bytes of record, a label of at most 15 digits and dashes, the name. */
 	if (len > KB_NAME_MAX || 12 + 16 + len > kb_room(&s->q)) {
-		r->tc = 1;
+		r->tc = KB_TC;
 		return;
 	}
 	pos += kb_put_decimal(s->out, pos, addr & 0xff);
@@ -559,15 +559,19 @@ opt:
 /* Which answered_* counter a built reply belongs to. */
 KB_INLINE enum kb_counter kb_reply_counter(const struct kb_reply *r)
 {
-	if (r->rcode == KB_RCODE_NXDOMAIN)
-		return KB_CNT_NXDOMAIN;
+	if (r->rcode) {
+		if (r->rcode & KB_RA)
+			return KB_CNT_CACHED;
+		if (r->rcode == KB_RCODE_NXDOMAIN)
+			return KB_CNT_NXDOMAIN;
+	}
 	return r->an || r->tc ? KB_CNT_ANSWERED : KB_CNT_NODATA;
 }
 
 /* Bytes 2 and 3 of the reply's header, as one little-endian half word. */
 KB_INLINE __u16 kb_reply_flags(const struct kb_query *q, const struct kb_reply *r)
 {
-	__u32 b2 = KB_QR | KB_AA | q->flags2 | (r->tc ? KB_TC : 0);
+	__u32 b2 = (KB_QR | KB_AA | q->flags2) ^ r->tc;
 	__u32 b3 = q->flags3 | r->rcode;
 
 	return (__u16)(b2 | b3 << 8);

@@ -12,6 +12,7 @@
 	X(ANSWERED, "answered_positive", "answered with records")                         \
 	X(NODATA, "answered_nodata", "answered: the name exists, the type does not")      \
 	X(NXDOMAIN, "answered_nxdomain", "answered: the name does not exist")             \
+	X(CACHED, "answered_cached", "answered as the forwarder did before")              \
 	X(TRUNCATED, "truncated", "answered with TC set (counted in answered_* too)")     \
 	X(NOT_IP, "left_not_ip", "neither IPv4 nor IPv6, or a VLAN tag")                  \
 	X(NOT_UDP, "left_not_udp", "not UDP")                                             \
@@ -37,6 +38,8 @@
 	X(EDNS_VERSION, "left_edns_version", "EDNS version other than 0")                 \
 	X(HITS_ONLY, "left_hits_only", "name unknown and state is HITS")                  \
 	X(NO_ZONE, "left_no_zone", "name outside all zones")                              \
+	X(CACHED_REFRESH, "left_cached_refresh", "cached, and to be asked for anew")      \
+	X(CACHED_LIMIT, "left_cached_limit", "cached, and larger than the client takes")  \
 	X(ZONE_LEAVE, "left_zone", "name unknown in a zone that leaves its misses")       \
 	X(NAME_LEAVE, "left_name", "name or type is entered as one to leave")             \
 	X(INCOMPLETE, "left_incomplete", "the table had no whole answer")                 \

@@ -29,7 +29,8 @@
 #define KB_AA	  0x04
 #define KB_TC	  0x02
 #define KB_RD	  0x01
-#define KB_AD	  0x20
 #define KB_CD	  0x10
+#define KB_AD	  0x20
+#define KB_RA	  0x80
 
 #endif

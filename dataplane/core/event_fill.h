@@ -49,7 +49,7 @@ KB_INLINE void kb_event_fill(struct kb_event *e, enum kb_engine engine, __u32 ve
 	e->flags3 = (__u8)(flags >> 8);
 	e->engine = (__u8)engine;
 	e->transport = KB_EVENT_UDP;
-	e->origin = KB_ORIGIN_TABLE;
+	e->origin = verdict == KB_CNT_CACHED ? KB_ORIGIN_CACHE : KB_ORIGIN_TABLE;
 	e->verdict = (__u8)verdict;
 	e->dnssec_ok = s->q.dnssec_ok;
 	KB_BOUND(off, 511);

@@ -11,6 +11,7 @@
  *   kb_workers readers outside the kernel, for grace periods: worker.h
  *   kb_percpu  per CPU and engine: counters, histogram, scratch (never shared)
  *   kb_events  ring of struct kb_event, written by the programs while the query log is on
+ *   kb_pcache_*  answers of the forwarder: index, arena, use, as pcache.h has it
  *
  *   bucket (one cache line): | tag value | tag value | tag value | tag value |
  *   value:  63       62..60  59..56  55..32               31..0
@@ -240,6 +241,8 @@ enum kb_zone_flags {
 	/* Not all names of Pods are in the table: the same for names below pod.Z, where the
 	 * name two labels below the zone is N.pod.Z. */
 	KB_ZONE_PODS = 4,
+	/* Some of its names could not be stored: a miss says nothing about whose the name is. */
+	KB_ZONE_REFUSED = 8,
 };
 
 struct kb_zone {
@@ -316,6 +319,12 @@ struct kb_header {
 	__u32 log_every;   /* one query in so many is reported */
 	__u32 log_classes; /* bits of enum kb_event_class */
 
+	/* The packet-path cache, see pcache.h; read for names outside only. */
+	__u64 pcache_epoch;   /* of the entries that may be given; 0: none */
+	__u64 pcache_last;    /* the last epoch there was; the writer's */
+	__u32 pcache_buckets; /* of its index */
+	__u32 hz;	      /* jiffies in a second */
+
 	/* For the writer that adopts the table; readers do not look here. */
 	__u32 arena_pages;
 	__u32 rules;	    /* fingerprint of what all names were made by, 0: not all by one */
@@ -329,8 +338,8 @@ _Static_assert(__builtin_offsetof(struct kb_header, key) == 128, "and only one")
 /*
  * Intercept addresses: a fixed table of buckets that are read whole, so that
  * removal needs no tombstones. IPv4 is ::ffff:a.b.c.d. Same protocol as slots: all
- * words are 0 in a free entry, `meta` is stored last, an entry is reused only after
- * a grace period.
+ * words are 0 in a free entry, `meta` is stored last (but `flags` may change later), an entry is
+ * reused only after a grace period.
  */
 #define KB_ICEPT_BUCKETS 256
 #define KB_ICEPT_WAYS	 16
@@ -340,8 +349,12 @@ _Static_assert(__builtin_offsetof(struct kb_header, key) == 128, "and only one")
 struct kb_icept {
 	__u64 addr[2]; /* network order bytes */
 	__u64 meta;    /* port (network order) | KB_ICEPT_VALID */
-	__u64 pad;
+	__u64 flags;   /* read only for names outside: costs the others nothing */
 };
+
+/* kbdnsd's own listen address, whose queries for names outside its forwarder answers. Never
+ * set where these go on to somebody else's server. */
+#define KB_ICEPT_FORWARDED 1ULL
 
 struct kb_icept_bucket {
 	struct kb_icept e[KB_ICEPT_WAYS];

@@ -129,6 +129,18 @@ KB_INLINE int kb_icept_find(const struct kb_icept_bucket *bucket, const struct k
 	return kb_likely(kb_icept_is(&bucket->e[0], f)) || kb_icept_search(bucket, f);
 }
 
+/* Flags of the intercept that this destination is; 0 if it is none. */
+KB_LEAF __u64 kb_icept_flags(const struct kb_icept_bucket *bucket, const struct kb_flow *f)
+{
+	__u32 i;
+
+	for (i = 0; i < KB_ICEPT_WAYS; i++) {
+		if (kb_icept_is(&bucket->e[i], f))
+			return kb_read_once(bucket->e[i].flags);
+	}
+	return 0;
+}
+
 KB_LEAF int kb_source_search(const struct kb_header *hdr, const struct kb_flow *f)
 {
 	__u32 i;

@@ -239,8 +239,9 @@ __u32 kb_dpdk_engine_burst(struct kb_dpdk_engine *e, __u64 now_ns, struct rte_mb
 			left[n_left++] = it->m;
 			continue;
 		}
-		e->reply_counter[n_replies] = (__u8)(kb_reply_counter(&e->scratch.r) |
-						     (e->scratch.r.tc ? KB_REPLY_TRUNCATED : 0));
+		e->reply_counter[n_replies] =
+			(__u8)(kb_reply_counter(&e->scratch.r) |
+			       (e->scratch.r.tc & KB_TC ? KB_REPLY_TRUNCATED : 0));
 		pkts[n_replies++] = it->m;
 	}
 	stamp(e, KB_PHASE_ANSWER, t);

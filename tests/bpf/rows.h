@@ -79,8 +79,9 @@ ROWS_UNUSED static int rows_setup(void **state)
 
 	if (world_setup(state) < 0)
 		return -1;
-	if (kb_datapath_open(&(struct kb_datapath_config){.dir = world_dir}, &dp, err,
-			     sizeof(err)) < 0 ||
+	if (kb_datapath_open(&(struct kb_datapath_config){.dir = world_dir,
+							  .packet_cache = 1 << 20},
+			     &dp, err, sizeof(err)) < 0 ||
 	    kb_datapath_load_programs(dp, err, sizeof(err)) < 0) {
 		print_error("%s\n", err);
 		return -1;

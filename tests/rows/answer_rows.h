@@ -199,7 +199,8 @@ static void test_answer_counters(void **state)
 	FOR_EACH_ENGINE(engine)
 	{
 		for (int i = 0; i < KB_CNT_FIRST_LEFT; i++) {
-			if (!seen[engine][i])
+			/* The packet-path cache's: tests/bpf/test_pcache. */
+			if (i != KB_CNT_CACHED && !seen[engine][i])
 				fail_msg("%s: no row for %s", engine_name[engine], counter_name[i]);
 		}
 	}

@@ -19,6 +19,7 @@
 
 #include "control/forward/cache.h"
 #include "control/forward/message.h"
+#include "control/pcache/pcache.h"
 #include "dataplane/core/dns.h"
 #include "tests/unit/dns_build.h"
 
@@ -750,6 +751,83 @@ static void as_model(void **state)
 
 /* --- threads ---------------------------------------------------------------------------------- */
 
+/* What the packet-path cache was offered last. */
+static struct kb_pcache_offer offered;
+static unsigned int offers;
+static char offered_name[64];
+
+static void on_offer(void *arg, const struct kb_pcache_offer *offer)
+{
+	assert_ptr_equal(arg, &offers);
+	offered = *offer;
+	snprintf(offered_name, sizeof(offered_name), "%s", (const char *)offer->question + 1);
+	for (unsigned int i = 0; i < offer->n_ttls; i++)
+		assert_in_range(offer->ttls[i], 12 + offer->question_len, offer->msg_len);
+	offers++;
+}
+
+/* To the packet path goes what is asked for twice, and what takes the place of that in time. */
+static void offer_twice(void **state)
+{
+	struct kb_ask ask = dns_ask(NAME, KB_TYPE_A), upper = dns_ask("WWW.example.org", KB_TYPE_A);
+	struct kb_cache_config config = defaults;
+
+	(void)state;
+	config.offer = on_offer;
+	config.offer_arg = &offers;
+	start_with(&config);
+	offers = 0;
+	assert_int_equal(get(&ask, T0), KB_CACHE_MISS);
+	put_a(NAME, 300, 7, T0);
+	assert_int_equal(offers, 0);
+	assert_int_equal(get(&upper, T0 + 10 * S), KB_CACHE_HIT);
+	assert_int_equal(offers, 1);
+	assert_string_equal(offered_name, "www\7example\3org");
+	assert_int_equal(offered.stored_ms, T0);
+	assert_int_equal(offered.refresh_ms, T0 + 270 * S);
+	assert_int_equal(offered.expires_ms, T0 + 300 * S);
+	assert_int_equal(offered.flags3, KB_RA);
+	assert_int_equal(offered.an, 1);
+	assert_false(offered.cd || offered.dnssec_ok);
+	/* Not for each hit, but again: it may not have come so far. */
+	assert_int_equal(get(&ask, T0 + 10 * S + 999), KB_CACHE_HIT);
+	assert_int_equal(offers, 1);
+	assert_int_equal(get(&ask, T0 + 11 * S), KB_CACHE_HIT);
+	assert_int_equal(offers, 2);
+	/* The packet path has given it all the while, and lets one through. */
+	start_with(&config);
+	offers = 0;
+	put_a(NAME, 300, 7, T0);
+	assert_int_equal(get(&ask, T0 + S), KB_CACHE_HIT);
+	assert_int_equal(get(&ask, T0 + 271 * S), KB_CACHE_REFRESH);
+	assert_int_equal(offers, 1);
+	put_a(NAME, 300, 8, T0 + 272 * S);
+	assert_int_equal(offers, 2);
+	assert_int_equal(offered.stored_ms, T0 + 272 * S);
+	/* And so on. */
+	assert_int_equal(get(&ask, T0 + 545 * S), KB_CACHE_REFRESH);
+	/* Nothing came in time: nobody has asked since. */
+	put_a(NAME, 300, 9, T0 + 573 * S);
+	assert_int_equal(offers, 2);
+}
+
+/* Failures are the forwarder's. */
+static void offer_no_failure(void **state)
+{
+	struct kb_ask ask = dns_ask(NAME, KB_TYPE_A);
+	struct kb_cache_config config = defaults;
+
+	(void)state;
+	config.offer = on_offer;
+	config.offer_arg = &offers;
+	start_with(&config);
+	offers = 0;
+	kb_cache_put_failure(cache, &ask, KB_RCODE_SERVFAIL, T0);
+	assert_int_equal(get(&ask, T0 + S), KB_CACHE_HIT);
+	assert_int_equal(get(&ask, T0 + 2 * S), KB_CACHE_HIT);
+	assert_int_equal(offers, 0);
+}
+
 #define THREADS	      4
 #define THREAD_ROUNDS 60000
 #define THREAD_NAMES  12000
@@ -830,14 +908,23 @@ static void threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CACHE_TEST(hit),	CACHE_TEST(keys_apart),
-		CACHE_TEST(caps),	CACHE_TEST(limits_of_a_name),
-		CACHE_TEST(denials),	CACHE_TEST(not_kept),
-		CACHE_TEST(failures),	CACHE_TEST(stale),
-		CACHE_TEST(prefetch),	CACHE_TEST(sizes),
-		CACHE_TEST(bad_config), CACHE_TEST(scan),
-		CACHE_TEST(as_model),	CACHE_TEST(memory_bound),
+		CACHE_TEST(hit),
+		CACHE_TEST(keys_apart),
+		CACHE_TEST(caps),
+		CACHE_TEST(limits_of_a_name),
+		CACHE_TEST(denials),
+		CACHE_TEST(not_kept),
+		CACHE_TEST(failures),
+		CACHE_TEST(stale),
+		CACHE_TEST(prefetch),
+		CACHE_TEST(sizes),
+		CACHE_TEST(bad_config),
+		CACHE_TEST(scan),
+		CACHE_TEST(as_model),
+		CACHE_TEST(memory_bound),
 		CACHE_TEST(threads),
+		CACHE_TEST(offer_twice),
+		CACHE_TEST(offer_no_failure),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
