@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "control/forward/cache_private.h"
 #include "control/pcache/pcache.h"
@@ -32,18 +33,21 @@ static size_t answer(struct kb_cache_entry *e, const struct kb_ask *ask, uint64_
 {
 	struct kb_relay relay = e->relay;
 	bool stale = now_ms >= e->expires_ms;
+	uint32_t stale_ttl = KB_CACHE_STALE_TTL_S;
 	uint32_t age_s = now_ms > e->stored_ms ? (uint32_t)((now_ms - e->stored_ms) / 1000) : 0;
 	size_t len;
 
 	if (stale)
 		relay.flags3 &= (uint8_t)~KB_AD;
+	if (stale && (e->signed_ms - now_ms) / 1000 < stale_ttl)
+		stale_ttl = (uint32_t)((e->signed_ms - now_ms) / 1000);
 	len = kb_relay_reply(ask, kb_cache_msg(e), &relay, udp_max, out, cap);
 	if (out[2] & KB_TC)
 		return len; /* without records */
 	for (unsigned int i = 0; i < e->n_ttls; i++) {
 		uint8_t *ttl = out + ttl_at(e, i);
 
-		put32(ttl, stale ? KB_CACHE_STALE_TTL_S : (uint32_t)ns_get32(ttl) - age_s);
+		put32(ttl, stale ? stale_ttl : (uint32_t)ns_get32(ttl) - age_s);
 	}
 	return len;
 }
@@ -193,10 +197,21 @@ static uint32_t record_ttl(const struct kb_cache_config *c, const struct kb_mess
 	return clamp(ttl, c->negative_min_s, negative);
 }
 
-/* Writes the TTLs that count here into the entry's message, and their places in front of it.
- * Returns the smallest. */
+/* Seconds for which its signatures are good still (RFC 4035 section 5.3.3); UINT32_MAX without. */
+static uint32_t signed_left(const struct kb_message *m)
+{
+	int32_t left;
+
+	if (!m->is_signed)
+		return UINT32_MAX;
+	left = (int32_t)(m->signed_until - (uint32_t)time(NULL));
+	return left > 0 ? (uint32_t)left : 0;
+}
+
+/* Writes the TTLs that count here, at most `max`, into the entry's message, and their places in
+ * front of it. Returns the smallest. */
 static uint32_t set_ttls(const struct kb_cache_config *c, struct kb_cache_entry *e,
-			 const struct kb_message *m)
+			 const struct kb_message *m, uint32_t max)
 {
 	uint32_t life = UINT32_MAX;
 
@@ -204,6 +219,8 @@ static uint32_t set_ttls(const struct kb_cache_config *c, struct kb_cache_entry 
 		uint8_t *p = kb_cache_msg(e) + m->ttl_at[i];
 		uint32_t ttl = record_ttl(c, m, i, (uint32_t)ns_get32(p));
 
+		if (ttl > max)
+			ttl = max;
 		put32(p, ttl);
 		kb_store16(e->data + i * sizeof(uint16_t), m->ttl_at[i]);
 		if (ttl < life)
@@ -273,7 +290,7 @@ void kb_cache_put(struct kb_cache *cache, const struct kb_ask *ask,
 	struct kb_cache_config config = limited(cache, limits);
 	struct kb_cache_entry *e;
 	struct kb_cache_key k;
-	uint32_t life;
+	uint32_t life, left = signed_left(m);
 
 	kb_cache_key_init(cache, ask, &k);
 	if (!(m->flags2 & KB_RD) || !ask->rd || m->kind == KB_MESSAGE_OTHER ||
@@ -292,11 +309,12 @@ void kb_cache_put(struct kb_cache *cache, const struct kb_ask *ask,
 		return;
 	}
 	memcpy(kb_cache_msg(e), msg, m->end);
-	life = set_ttls(&config, e, m);
+	life = set_ttls(&config, e, m, left);
 	e->denial = m->kind != KB_MESSAGE_ANSWER;
 	e->relay = kb_relay_of(m);
 	e->stored_ms = now_ms;
 	e->expires_ms = now_ms + life * 1000ULL;
+	e->signed_ms = m->is_signed ? now_ms + left * 1000ULL : UINT64_MAX;
 	keep(cache, &k, e, now_ms);
 }
 

@@ -16,8 +16,9 @@
  *
  * Stale (RFC 8767): an expired answer is kept for up to stale_max_s. kb_cache_get misses it, so
  * that the caller asks; when that fails or takes too long, kb_cache_get_stale gives it, with TTL
- * 30 and without AD. After kb_cache_put_failure, kb_cache_get gives it at once for
- * failure_s, so that dead upstreams are not asked for each client.
+ * 30 and without AD. What is signed is neither fresh nor stale when its first signature has
+ *expired. After kb_cache_put_failure, kb_cache_get gives it at once for failure_s, so that dead
+ *upstreams are not asked for each client.
  *
  * Threads: any function from any thread. Entries are spread over shards, each with a mutex that
  * is held for one look-up and one copy of a message. The hash is strongly universal

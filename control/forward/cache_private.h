@@ -22,6 +22,7 @@ struct kb_cache_entry {
 	struct kb_cache_entry *newer, *older; /* in the shard's queue */
 	uint64_t hash;
 	uint64_t stored_ms, expires_ms;
+	uint64_t signed_ms;  /* its signatures expire; UINT64_MAX: it has none */
 	uint64_t refresh_ms; /* no caller is told to refresh before */
 	uint64_t failed_ms;  /* upstreams are not asked again before */
 	uint64_t offer_ms;   /* not offered to the packet path again before */
@@ -79,7 +80,8 @@ static inline struct kb_cache_shard *kb_cache_shard_of(struct kb_cache *cache, u
 static inline bool kb_cache_is_usable_stale(const struct kb_cache *cache,
 					    const struct kb_cache_entry *e, uint64_t now_ms)
 {
-	return !e->failure && now_ms < e->expires_ms + cache->config.stale_max_s * 1000ULL;
+	return !e->failure && now_ms < e->signed_ms &&
+	       now_ms < e->expires_ms + cache->config.stale_max_s * 1000ULL;
 }
 
 static inline bool kb_cache_is_dead(const struct kb_cache *cache, const struct kb_cache_entry *e,

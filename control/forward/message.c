@@ -145,11 +145,18 @@ const struct kb_message_shape *kb_message_shape(uint16_t type)
 	return NULL;
 }
 
+/* Fixed part of a signature's data (RFC 4034 section 3.1), and where in it the expiration stands.
+ */
+#define RRSIG_FIXED   18
+#define RRSIG_EXPIRES 8
+
 static bool data_check(const struct reader *r, const struct record *rr)
 {
 	const struct kb_message_shape *s = kb_message_shape(rr->type);
 	size_t off = rr->data, end = rr->data + rr->data_len;
 
+	if (rr->type == TYPE_RRSIG)
+		return rr->data_len > RRSIG_FIXED;
 	if (!s)
 		return true;
 	off += s->before;
@@ -197,6 +204,16 @@ static int opt_read(struct reader *r, const struct record *rr)
 	m->edns_version = (uint8_t)(rr->ttl >> 16);
 	m->dnssec_ok = rr->ttl & 0x8000;
 	return 0;
+}
+
+/* Serial numbers (RFC 1982): the earlier one is within half of all numbers before. */
+static void signature_read(const struct reader *r, const struct record *rr)
+{
+	uint32_t until = (uint32_t)ns_get32(r->msg + rr->data + RRSIG_EXPIRES);
+
+	if (!r->m->is_signed || (int32_t)(until - r->m->signed_until) < 0)
+		r->m->signed_until = until;
+	r->m->is_signed = true;
 }
 
 /* --- is it the answer? ---------------------------------------------------------- */
@@ -337,6 +354,8 @@ static int section_read(struct reader *r, unsigned int section, unsigned int cou
 		}
 		if (rr.ttl < m->ttl_min)
 			m->ttl_min = rr.ttl;
+		if (rr.type == TYPE_RRSIG && !r->unsound)
+			signature_read(r, &rr);
 		++*kept;
 		m->end = (uint16_t)r->off;
 	}

@@ -56,6 +56,10 @@ struct kb_message {
 	/* All 32 bits count (RFC 8767 section 4): who keeps a message has to cap them. */
 	uint32_t ttl_min;      /* of the records; UINT32_MAX if there are none */
 	uint32_t negative_ttl; /* min(SOA's TTL, MINIMUM), for NODATA and NXDOMAIN only */
+	/* When the first of the records' signatures expires, in seconds since 1970 modulo 2^32 (RFC
+	 * 4034 section 3.1.5). */
+	bool is_signed;
+	uint32_t signed_until;
 	uint16_t ttl_at[KB_MESSAGE_RECORDS_MAX]; /* of the first an + ns + ar records */
 };
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <arpa/nameser.h>
 #include <cmocka.h>
@@ -415,6 +416,57 @@ static void stale(void **state)
 	kb_cache_put_failure(cache, &ask, KB_RCODE_SERVFAIL, T0 + 300 * S);
 	assert_int_equal(get(&ask, T0 + 300 * S), KB_CACHE_HIT);
 	assert_int_equal(m.rcode, KB_RCODE_SERVFAIL);
+}
+
+/* An answer that is signed until `left` seconds from now. */
+static void put_signed(const struct kb_ask *ask, int left, uint64_t now_ms)
+{
+	uint32_t until = (uint32_t)time(NULL) + (uint32_t)left;
+	uint8_t data[20] = {0,
+			    1,
+			    8,
+			    2,
+			    0,
+			    0,
+			    0,
+			    60,
+			    (uint8_t)(until >> 24),
+			    (uint8_t)(until >> 16),
+			    (uint8_t)(until >> 8),
+			    (uint8_t)until};
+
+	build_a(NAME, 300, 1);
+	dns_rr(&d, DNS_ANSWER, NULL, 46, 300, data, sizeof(data));
+	put(ask, now_ms);
+}
+
+/* Signatures bound what is fresh and what is stale. Real seconds may pass meanwhile: up to 20. */
+static void signatures(void **state)
+{
+	struct kb_ask ask = dns_ask(NAME, KB_TYPE_A);
+
+	(void)state;
+	put_signed(&ask, 100, T0);
+	assert_int_equal(get(&ask, T0), KB_CACHE_HIT);
+	assert_in_range(ttl(0), 80, 100);
+	assert_in_range(ttl(1), 80, 100);
+	assert_int_equal(get(&ask, T0 + 79 * S), KB_CACHE_HIT);
+	assert_int_equal(get(&ask, T0 + 101 * S), KB_CACHE_MISS);
+	put_signed(&ask, 100, T0);
+	assert_false(get_stale(&ask, T0 + 101 * S));
+	/* Stale while it is signed, and with no greater TTL. */
+	put_signed(&ask, 1000, T0);
+	assert_int_equal(get(&ask, T0 + 299 * S), KB_CACHE_HIT);
+	assert_true(get_stale(&ask, T0 + 301 * S));
+	assert_int_equal(ttl(0), KB_CACHE_STALE_TTL_S);
+	assert_true(get_stale(&ask, T0 + 978 * S));
+	assert_in_range(ttl(1), 1, 22);
+	assert_false(get_stale(&ask, T0 + 1001 * S));
+	/* Expired already. */
+	start_with(&defaults);
+	put_signed(&ask, -1, T0);
+	assert_int_equal(get(&ask, T0), KB_CACHE_MISS);
+	assert_int_equal(stats().drops, 1);
 }
 
 static void prefetch(void **state)
@@ -925,6 +977,7 @@ int main(void)
 		CACHE_TEST(threads),
 		CACHE_TEST(offer_twice),
 		CACHE_TEST(offer_no_failure),
+		CACHE_TEST(signatures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

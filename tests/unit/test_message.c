@@ -100,9 +100,9 @@ static void answers(void **state)
 	/* A chain, over a DNAME too, with signatures. */
 	begin_a(0);
 	dns_rr_name(&d, DNS_ANSWER, NULL, KB_TYPE_CNAME, 60, "a.b.example.net");
-	dns_rr(&d, DNS_ANSWER, NULL, 46, 60, "signature", 9);
+	dns_rr(&d, DNS_ANSWER, NULL, 46, 60, "signature of an algorithm", 25);
 	dns_rr_name(&d, DNS_ANSWER, "B.example.net", 39, 50, "c.test");
-	dns_rr(&d, DNS_ANSWER, "b.example.net", 46, 50, "signature", 9);
+	dns_rr(&d, DNS_ANSWER, "b.example.net", 46, 50, "signature of an algorithm", 25);
 	dns_rr_name(&d, DNS_ANSWER, "a.b.example.net", KB_TYPE_CNAME, 50, "a.c.test");
 	rr_a("a.c.test", 40);
 	accepted(KB_MESSAGE_ANSWER);
@@ -336,6 +336,48 @@ static void bad_data(void **state)
 	assert_int_equal(read_sound(d.b, d.len), 0);
 }
 
+static void rrsig(uint32_t until)
+{
+	uint8_t data[20] = {0,
+			    1,
+			    8,
+			    2,
+			    0,
+			    0,
+			    0,
+			    60,
+			    (uint8_t)(until >> 24),
+			    (uint8_t)(until >> 16),
+			    (uint8_t)(until >> 8),
+			    (uint8_t)until};
+
+	dns_rr(&d, DNS_ANSWER, NULL, 46, 60, data, sizeof(data));
+}
+
+/* The first of the signatures to expire, also when their numbers have come round. */
+static void signatures(void **state)
+{
+	(void)state;
+	begin_a(0);
+	rr_a(NULL, 60);
+	accepted(KB_MESSAGE_ANSWER);
+	assert_false(m.is_signed);
+	rrsig(5000);
+	rrsig(4000);
+	rrsig(6000);
+	accepted(KB_MESSAGE_ANSWER);
+	assert_true(m.is_signed);
+	assert_int_equal(m.signed_until, 4000);
+	begin_a(0);
+	rr_a(NULL, 60);
+	rrsig(10);
+	rrsig(0xfffffff0);
+	accepted(KB_MESSAGE_ANSWER);
+	assert_int_equal(m.signed_until, 0xfffffff0);
+	dns_rr(&d, DNS_ANSWER, NULL, 46, 60, "eighteen bytes.....", 18);
+	unsound();
+}
+
 static void bad_messages(void **state)
 {
 	(void)state;
@@ -512,12 +554,12 @@ static void question(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(answers),   cmocka_unit_test(denials),
-		cmocka_unit_test(others),    cmocka_unit_test(chain_length),
-		cmocka_unit_test(bad_names), cmocka_unit_test(pointer_jumps),
-		cmocka_unit_test(bad_data),  cmocka_unit_test(bad_messages),
-		cmocka_unit_test(cut),	     cmocka_unit_test(as_libresolv),
-		cmocka_unit_test(question),
+		cmocka_unit_test(answers),	cmocka_unit_test(denials),
+		cmocka_unit_test(others),	cmocka_unit_test(chain_length),
+		cmocka_unit_test(bad_names),	cmocka_unit_test(pointer_jumps),
+		cmocka_unit_test(bad_data),	cmocka_unit_test(bad_messages),
+		cmocka_unit_test(signatures),	cmocka_unit_test(cut),
+		cmocka_unit_test(as_libresolv), cmocka_unit_test(question),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
