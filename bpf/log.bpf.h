@@ -6,8 +6,12 @@
  * query in log_every is given to kb_log(): a global function, which the verifier follows once,
  * whatever paths lead to it; so it takes numbers, and looks up its maps again.
  *
- * The reader is not woken for each event, which costs more than to make one; it looks on its
- * own each KB_LOG_POLL_MS, and is woken when a quarter of the ring is full.
+ * The reader is not woken for each event, which would be a switch of contexts for each; it looks
+ * on its own now and then, and is woken when a quarter of the ring is full.
+ *
+ * By bench/kernel_cost with 1,000 names, with and without --log, in turn: an event costs 135 to
+ * 200 ns, where an answer costs 100 to 145; one in 100, up to 40 ns a query; off, no difference
+ * from programs without it was seen. (A busy machine: medians of nine rounds.)
  */
 #ifndef KB_BPF_LOG_H
 #define KB_BPF_LOG_H
