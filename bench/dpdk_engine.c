@@ -68,7 +68,7 @@ static void set_ask(const char *name, const char *value, void *to)
 static const struct bench_option options[] = {
 	{"names", "N,...", "names in the table (1000,100000,1000000)", set_list, opt.names},
 	{"burst", "N,...", "frames in a burst (32)", set_list, opt.burst},
-	{"ahead", "N,...", "frames that the prefetch of frames is ahead (4)", set_list, opt.ahead},
+	{"ahead", "N,...", "frames that the prefetch of frames is ahead (2)", set_list, opt.ahead},
 	{"replicas", "N,...", "replicas of the index (1)", set_list, opt.replicas},
 	{"ask", "WHAT", "a (default), nodata, nxdomain, a-edns", set_ask, NULL},
 	{"ms", "N", "time for each row in milliseconds (700)", option_number, &opt.ms},
@@ -263,7 +263,7 @@ int main(int argc, char **argv)
 {
 	set_list("names", "1000,100000,1000000", opt.names);
 	set_list("burst", "32", opt.burst);
-	set_list("ahead", "4", opt.ahead);
+	set_list("ahead", "2", opt.ahead);
 	set_list("replicas", "1", opt.replicas);
 	bench_options("", options, argc, argv);
 	if (opt.count)

@@ -485,7 +485,12 @@ KB_INLINE int kb_answer_miss(const struct kb_view *view, struct kb_scratch *s)
  * copy it only then, from its header to the end of the question and seven bytes more. */
 KB_INLINE int kb_answer_reads_msg(const struct kb_query *q, __u64 value)
 {
-	return kb_value_kind(value) != KB_VALUE_A || q->qtype != KB_TYPE_A;
+	__u32 kind = kb_value_kind(value);
+
+	if (kind == KB_VALUE_NONE)
+		return 1; /* for the zone */
+	/* For a name that the record does not have. */
+	return kb_value_ref(value) && !(kind == KB_VALUE_A && q->qtype == KB_TYPE_A);
 }
 
 /*

@@ -7,8 +7,8 @@
  * A burst goes through phases over all its packets, so that one packet's cache misses pass
  * while the others are worked on:
  *
- *	parse	headers, admission, question and hash; the name's bucket is prefetched
- *	look up	the bucket; the record, if there is one, is prefetched
+ *	parse	headers, admission, question and hash
+ *	look up	the buckets of all names are prefetched, then read; so are the records
  *	answer	the reply, over the query
  *
  * Every check comes before the first write: what is left is byte for byte what came, VLAN tags
@@ -28,8 +28,8 @@
 #include "dataplane/core/worker_stats.h"
 
 #define KB_BURST_MAX 128
-/* The best of those tried, see bench/dpdk_engine. */
-#define KB_AHEAD_DEFAULT 4
+/* Of 1 to 32 the best, by little; see bench/dpdk_engine --tried. */
+#define KB_AHEAD_DEFAULT 2
 
 enum kb_phase { KB_PHASE_PARSE, KB_PHASE_LOOKUP, KB_PHASE_ANSWER, KB_PHASE_MAX };
 

@@ -14,7 +14,8 @@
 
 #include "dataplane/dpdk/engine.h"
 
-/* Frames that are asked for at once; the best of those tried, see bench/dpdk_engine. */
+/* Frames that are asked for at once. With a million names 4 take 126 ns each, 8 94, 16 78, 32 74,
+ * and 64 and 128 no less; see bench/dpdk_engine --tried. */
 #define KB_BURST_DEFAULT 32
 
 struct kb_dpdk_queue {
