@@ -177,8 +177,8 @@ class Upstream:
 
 
 def schedule(seed, upstreams, seconds):
-    """[(time, upstream's number, fault or "" for well again)] in order: each is well and not by
-    turns, 3 s on average; faults are of all kinds in turn."""
+    """[(time, upstream's number, fault or "" for well again)] in order: each is well for 5 s and not
+    for 3 s on average, by turns; faults are of all kinds in turn."""
     rnd, plan = random.Random(seed), []
     for i in range(upstreams):
         kinds, at, well = [], rnd.uniform(1, 3), True
@@ -187,7 +187,7 @@ def schedule(seed, upstreams, seconds):
                 kinds = ["die", "hang"] * 3 + list(LIES)
                 rnd.shuffle(kinds)
             plan.append((at, i, kinds.pop() if well else ""))
-            at += min(1 + rnd.expovariate(1 / 2), 10)
+            at += min(1 + rnd.expovariate(1 / (2 if well else 4)), 10)
             well = not well
     return sorted(plan)
 
