@@ -16,7 +16,7 @@ static uint64_t now_ns(void)
 }
 
 /* Frees the row unless it changes hands at this moment. */
-static void take_back(struct kb_worker_row *row, uint64_t owner)
+static void take_back(struct kb_worker_row *row, __u64 owner)
 {
 	__atomic_compare_exchange_n(&row->owner, &owner,
 				    kb_worker_said(kb_worker_number_of(owner), 0), false,
