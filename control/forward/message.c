@@ -36,27 +36,29 @@ struct record {
 
 /*
  * Checks the name at `off` to its root label and returns the offset behind it, 0 if it is
- * none. A pointer has to lead to before the run of labels that it ends, so each jump makes the
- * rest of the message smaller and no loop is possible.
+ * none. A pointer has to lead to before the run of labels that it ends, and the labels there to
+ * end before it, too: each jump makes the rest of the message smaller, so no loop is possible, and
+ * a name is whole wherever all in front of its end is.
  */
 static size_t name_check(const uint8_t *msg, size_t len, size_t off)
 {
-	size_t run = off, end = 0, wire = 0;
+	size_t run = off, limit = len, end = 0, wire = 0;
 	unsigned int jumps = 0;
 
-	while (off < len) {
+	while (off < limit) {
 		uint8_t label = msg[off];
 
 		if (label >= 0xc0) {
 			size_t to;
 
-			if (off + 2 > len)
+			if (off + 2 > limit)
 				return 0;
 			to = (size_t)(label & 0x3f) << 8 | msg[off + 1];
 			if (to >= run || to < KB_DNS_HDR || ++jumps > NAME_JUMPS_MAX)
 				return 0;
 			if (!end)
 				end = off + 2;
+			limit = run;
 			off = run = to;
 			continue;
 		}

@@ -258,6 +258,15 @@ static void bad_names(void **state)
 	name[3] = (uint8_t)at;
 	raw_owner(name, 4);
 	refused(); /* to its own beginning: a loop */
+	/* Back to a TTL, which as a label of 60 bytes would lead on beyond the pointer. */
+	begin_a(0);
+	raw_owner("\1x", 3);
+	name[0] = (uint8_t)(0xc0 | (at + 3 + 7) >> 8);
+	name[1] = (uint8_t)(at + 3 + 7);
+	raw_owner(name, 2);
+	for (int i = 0; i < 3; i++)
+		raw_owner("\1x", 3);
+	refused();
 	begin_a(0);
 	raw_owner("\xc0\x02", 2);
 	refused(); /* into the header */
