@@ -133,15 +133,42 @@ static int take_tls(struct line *l)
 	return l->n ? cannot(l, "certificates of one's own cannot be given for an upstream") : 0;
 }
 
+/* The duration has been checked. CoreDNS probes all the time at this pace; here it is the first
+ * pause after an upstream has failed. */
+static uint32_t milliseconds(const char *duration)
+{
+	double v = 0;
+
+	read_duration(duration, &v);
+	return v < 0.001 ? 1 : v > 3600 ? 3600000 : (uint32_t)(v * 1000);
+}
+
+static int take_probe_domain(struct line *l, const char *name)
+{
+	char *domain = l->f->rule.options.probe_domain;
+
+	if (strcmp(name, ".") != 0 &&
+	    kb_parse_domain(name, domain, sizeof(l->f->rule.options.probe_domain)) < 0)
+		return cannot(l, "this is no name to ask for");
+	return 0;
+}
+
 static int take_health_check(struct line *l)
 {
 	if (!is_duration(l->args[0].text))
 		return fail(l, "not a duration, give such as 5s");
+	l->f->rule.options.probe_ms = milliseconds(l->args[0].text);
 	for (size_t i = 1; i < l->n; i++) {
+		int r = 0;
+
 		if (strcmp(l->args[i].text, "domain") == 0 && i + 1 < l->n)
-			i++;
-		else if (strcmp(l->args[i].text, "no_rec") != 0)
-			return fail(l, "takes a duration, no_rec and domain NAME");
+			r = take_probe_domain(l, l->args[++i].text);
+		else if (strcmp(l->args[i].text, "no_rec") == 0)
+			l->f->rule.options.probe_no_rd = true;
+		else
+			r = fail(l, "takes a duration, no_rec and domain NAME");
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

@@ -28,13 +28,19 @@ struct kb_group_options {
 	/* Consecutive failures after which an upstream is avoided and probed; 0: it never is. An
 	 * upstream of several groups goes by the smallest that is not 0. */
 	unsigned int max_fails;
+	/* Probes ask for the NS records of a domain; the pause between two doubles each time, up to
+	 * 8 s, or the first if that is longer. An upstream of several groups goes by the first. */
+	uint32_t probe_ms;
+	bool probe_no_rd;	/* without RD */
+	char probe_domain[254]; /* lower case, no final dot; "": the root */
 	struct kb_cache_limits cache;
 };
 
 /* CoreDNS's. */
-#define KB_GROUP_DEFAULTS                                                                \
-	{                                                                                \
-		.policy = KB_POLICY_RANDOM, .max_fails = 2, .cache = KB_CACHE_NO_LIMITS, \
+#define KB_GROUP_DEFAULTS                                                    \
+	{                                                                    \
+		.policy = KB_POLICY_RANDOM, .max_fails = 2, .probe_ms = 500, \
+		.cache = KB_CACHE_NO_LIMITS,                                 \
 	}
 
 /* A server to ask, and how. */

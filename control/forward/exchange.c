@@ -12,9 +12,6 @@
 #include "control/log.h"
 #include "dataplane/core/dns.h"
 
-#define PROBE_GAP_MIN_MS 500
-#define PROBE_GAP_MAX_MS 8000
-
 /* --- replies to clients ------------------------------------------------------ */
 
 static void count_rcode(struct kb_worker *w, unsigned int rcode)
@@ -272,28 +269,6 @@ static void set_deadline(struct kb_worker *w, struct kb_exchange *x)
 	x->deadline_ms = at < x->end_ms ? at : x->end_ms;
 }
 
-static void upstream_failed(struct kb_upstream *u, atomic_uint_fast64_t *count)
-{
-	unsigned int fails = atomic_fetch_add_explicit(&u->fails, 1, memory_order_relaxed) + 1;
-
-	kb_count_shared(count);
-	if (kb_upstream_too_many(u, fails) && !kb_upstream_too_many(u, fails - 1))
-		kb_log_limited(KB_LOG_WARN, 5,
-			       "upstream %s does not answer: it is probed, and used "
-			       "only when no other is left",
-			       u->text);
-}
-
-static void upstream_lives(struct kb_exchange *x)
-{
-	struct kb_upstream *u = x->upstream;
-
-	kb_count_shared(&u->replies);
-	kb_upstream_latency(u, kb_worker_now_us() - x->sent_us);
-	if (kb_upstream_too_many(u, atomic_exchange_explicit(&u->fails, 0, memory_order_relaxed)))
-		kb_log_limited(KB_LOG_INFO, 5, "upstream %s answers again", u->text);
-}
-
 static uint32_t random_bits(void *arg)
 {
 	return kb_worker_random(arg);
@@ -330,7 +305,7 @@ static int ask_over(struct kb_worker *w, struct kb_exchange *x, bool tcp)
 	if (r < 0) {
 		/* Only what it does itself is held against an upstream. */
 		if (r != -EHOSTDOWN)
-			upstream_failed(u, &u->errors);
+			kb_health_failed(u, &u->errors);
 		return r;
 	}
 	kb_count_shared(!tcp ? &u->queries : u->spec.tls ? &u->tls : &u->tcp);
@@ -394,7 +369,7 @@ void kb_exchange_failed(struct kb_worker *w, struct kb_exchange *x, bool timeout
 	struct kb_upstream *u = x->upstream;
 
 	attempt_end(w, x, timeout);
-	upstream_failed(u, timeout ? &u->timeouts : &u->errors);
+	kb_health_failed(u, timeout ? &u->timeouts : &u->errors);
 	go_on(w, x);
 }
 
@@ -466,14 +441,14 @@ void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t
 	if (x->mixed)
 		atomic_store_explicit(&x->upstream->case_fails, 0, memory_order_relaxed);
 	if (!x->group) { /* a probe: any reply will do */
-		upstream_lives(x);
+		kb_health_lives(x);
 		kb_exchange_drop(w, x);
 		return;
 	}
 	no_edns = !x->plain && !m.has_opt &&
 		  (m.rcode == KB_RCODE_FORMERR || m.rcode == KB_RCODE_NOTIMP);
 	if (no_edns) {
-		upstream_lives(x);
+		kb_health_lives(x);
 		x->plain = true; /* RFC 6891 section 6.2.2 */
 		ask_again(w, x, tcp);
 	} else if (verdict == KB_RELAY_BAD || m.rcode > 15) {
@@ -482,7 +457,7 @@ void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t
 	} else if (m.flags2 & KB_TC && !tcp) {
 		ask_again(w, x, true);
 	} else {
-		upstream_lives(x);
+		kb_health_lives(x);
 		if ((m.rcode == KB_RCODE_SERVFAIL || m.rcode == KB_RCODE_REFUSED) &&
 		    !all_tried(x)) {
 			x->rcode = (uint8_t)m.rcode;
@@ -531,36 +506,19 @@ void kb_exchange_start(struct kb_worker *w, struct kb_client *client)
 	attempt(w, x);
 }
 
-void kb_exchange_probe(struct kb_worker *w, struct kb_upstream *u)
+void kb_exchange_probe(struct kb_worker *w, struct kb_upstream *u, const struct kb_ask *ask)
 {
-	static const struct kb_ask root_ns = {
-		.question = {0, 0, KB_TYPE_NS, 0, 1}, .len = 5, .rd = true};
 	struct kb_exchange *x = exchange_new(w);
 
 	if (!x)
 		return;
-	x->ask = root_ns;
+	x->ask = *ask;
 	x->upstream = u;
 	kb_count_shared(&u->probes);
 	if (ask_upstream(w, x) < 0) {
 		kb_count_shared(&u->probe_failures);
 		kb_exchange_drop(w, x);
 	}
-}
-
-static void probe_due(struct kb_worker *w, struct kb_upstream *u)
-{
-	if (kb_upstream_is_up(u)) {
-		u->probe_gap_ms = 0;
-		return;
-	}
-	if (u->probe_gap_ms && w->now_ms < u->probe_at_ms)
-		return;
-	u->probe_gap_ms = u->probe_gap_ms ? u->probe_gap_ms * 2 : PROBE_GAP_MIN_MS;
-	if (u->probe_gap_ms > PROBE_GAP_MAX_MS)
-		u->probe_gap_ms = PROBE_GAP_MAX_MS;
-	u->probe_at_ms = w->now_ms + u->probe_gap_ms;
-	kb_exchange_probe(w, u);
 }
 
 void kb_exchange_sweep(struct kb_worker *w)
@@ -574,8 +532,4 @@ void kb_exchange_sweep(struct kb_worker *w)
 		else if (x->waits)
 			ask_waiting(w, x);
 	}
-	if (w->index != 0 || !w->routes)
-		return;
-	for (size_t i = 0; i < w->routes->n_upstreams; i++)
-		probe_due(w, w->routes->upstreams[i]);
 }

@@ -96,8 +96,9 @@ static struct kb_upstream *find_upstream(const struct kb_routes *r,
 }
 
 /* A new one, or one of before, that goes by the routes' wishes from now on. */
-static int make_upstream(struct kb_routes *r, const struct kb_upstream_spec *spec,
-			 const struct kb_routes *before, struct kb_upstream **ret)
+static int make_upstream(struct kb_routes *r, const struct kb_group *group,
+			 const struct kb_upstream_spec *spec, const struct kb_routes *before,
+			 struct kb_upstream **ret)
 {
 	struct kb_upstream *u = find_upstream(before, spec);
 
@@ -115,6 +116,7 @@ static int make_upstream(struct kb_routes *r, const struct kb_upstream_spec *spe
 	atomic_store(&u->max_fails, 0);
 	atomic_store(&u->force_tcp, false);
 	kb_upstream_ref(u);
+	r->probed_as[r->n_upstreams] = group;
 	*ret = r->upstreams[r->n_upstreams++] = u;
 	return 0;
 }
@@ -133,7 +135,7 @@ static int add_upstream(struct kb_routes *r, struct kb_group *group,
 {
 	unsigned int max_fails = group->options.max_fails;
 	struct kb_upstream *u = find_upstream(r, spec);
-	int err = u ? 0 : make_upstream(r, spec, before, &u);
+	int err = u ? 0 : make_upstream(r, group, spec, before, &u);
 
 	if (err < 0)
 		return err;
@@ -152,7 +154,7 @@ static uint8_t lower(uint8_t c)
 }
 
 /* Text to lower-case wire form; the text has passed kb_parse_domain. */
-static void to_wire(const char *domain, struct kb_stub_route *stub)
+uint8_t kb_domain_wire(const char *domain, uint8_t *out)
 {
 	const char *label = domain;
 	uint8_t at = 0;
@@ -160,14 +162,14 @@ static void to_wire(const char *domain, struct kb_stub_route *stub)
 	while (*label) {
 		size_t n = strcspn(label, ".");
 
-		assert(n < 64 && at + n + 2 <= sizeof(stub->name));
-		stub->name[at++] = (uint8_t)n;
+		assert(n < 64 && at + n + 2 <= 255);
+		out[at++] = (uint8_t)n;
 		for (size_t i = 0; i < n; i++)
-			stub->name[at++] = lower((uint8_t)label[i]);
+			out[at++] = lower((uint8_t)label[i]);
 		label += n + (label[n] == '.');
 	}
-	stub->name[at++] = 0;
-	stub->len = at;
+	out[at++] = 0;
+	return at;
 }
 
 /* FNV-1a, label by label from the root on: `hash` is the parent's, so that one pass gives the
@@ -258,7 +260,7 @@ static int add_stub(struct kb_routes *r, const char *domain, struct kb_group **r
 	stub = calloc(1, sizeof(*stub));
 	if (!stub)
 		return -ENOMEM;
-	to_wire(domain, stub);
+	stub->len = kb_domain_wire(domain, stub->name);
 	hash_name(stub->name, stub->len, off, hash);
 	stub->hash = hash[0];
 	at = place(r, stub->hash, stub->name, stub->len);
@@ -330,6 +332,8 @@ static bool same_group(const struct kb_group *a, const struct kb_group *b)
 
 	if (a->n != b->n || a->closed != b->closed || x->policy != y->policy ||
 	    x->force_tcp != y->force_tcp || x->max_fails != y->max_fails ||
+	    x->probe_ms != y->probe_ms || x->probe_no_rd != y->probe_no_rd ||
+	    strcmp(x->probe_domain, y->probe_domain) != 0 ||
 	    x->cache.ttl_max_s != y->cache.ttl_max_s ||
 	    x->cache.negative_max_s != y->cache.negative_max_s)
 		return false;

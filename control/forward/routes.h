@@ -99,6 +99,10 @@ struct kb_upstream_stats {
 	uint64_t probes, probe_failures;
 };
 
+/* Text of a domain, good for kb_parse_domain or empty (the root), to lower-case wire form; `out`
+ * takes 255 bytes. Returns the length. */
+uint8_t kb_domain_wire(const char *domain, uint8_t *out);
+
 struct kb_upstream *kb_upstream_ref(struct kb_upstream *u);
 void kb_upstream_unref(struct kb_upstream *u);
 void kb_upstream_latency(struct kb_upstream *u, uint64_t us);
@@ -122,6 +126,8 @@ struct kb_stub_route {
 struct kb_routes {
 	atomic_uint refs;
 	struct kb_upstream *upstreams[KB_UPSTREAMS_MAX]; /* a reference each */
+	/* The first group of each of them: how it is probed. Borrowed from here. */
+	const struct kb_group *probed_as[KB_UPSTREAMS_MAX];
 	size_t n_upstreams;
 	struct kb_group root; /* for all names that are in no stub domain */
 	/* Hash table with open addressing, owned as are its elements; at most half full. */

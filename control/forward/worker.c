@@ -141,6 +141,7 @@ static void *run(void *arg)
 		}
 		if (w->now_ms - swept_ms >= TICK_BUSY_MS) {
 			kb_exchange_sweep(w);
+			kb_health_sweep(w);
 			swept_ms = w->now_ms;
 		}
 		if (w->now_ms - socks_ms >= SWEEP_SOCK_MS) {

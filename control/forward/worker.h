@@ -157,7 +157,7 @@ uint64_t kb_worker_now_us(void);
 /* exchange.c */
 /* Takes over the client's chase. */
 void kb_exchange_start(struct kb_worker *w, struct kb_client *client);
-void kb_exchange_probe(struct kb_worker *w, struct kb_upstream *u);
+void kb_exchange_probe(struct kb_worker *w, struct kb_upstream *u, const struct kb_ask *ask);
 /* A message came for x over UDP or a connection, or its attempt has failed. */
 void kb_exchange_reply(struct kb_worker *w, struct kb_exchange *x, const uint8_t *msg, size_t len,
 		       bool tcp);
@@ -171,6 +171,14 @@ void kb_exchange_drop(struct kb_worker *w, struct kb_exchange *x);
 /* A random ID that no exchange of this worker has; it belongs to x now. 0 or -EAGAIN. */
 int kb_exchange_take_id(struct kb_worker *w, struct kb_exchange *x);
 void kb_exchange_drop_id(struct kb_worker *w, struct kb_exchange *x);
+
+/* health.c */
+/* A query has come to nothing; `count` is the counter of the reason. */
+void kb_health_failed(struct kb_upstream *u, atomic_uint_fast64_t *count);
+/* A reply to x is good. */
+void kb_health_lives(struct kb_exchange *x);
+/* Probes those that are due. */
+void kb_health_sweep(struct kb_worker *w);
 
 /* upsock.c */
 int kb_upsock_send(struct kb_worker *w, struct kb_exchange *x);

@@ -44,7 +44,7 @@ class _Server:
         self.tcp.listen(128)
         self.lock = threading.Lock()
         self.seen = {"connections": 0, "udp": 0, "queries": 0, "most": 0, "handshakes": 0, "resumed": 0,
-                     "failed": 0, "alpn": set(), "versions": set(), "lengths": set()}
+                     "failed": 0, "alpn": set(), "versions": set(), "lengths": set(), "names": set()}
 
     def count(self, what, n=1):
         with self.lock:
@@ -95,6 +95,7 @@ class _Server:
                 batch.append(data[2:end])
                 with self.lock:
                     self.seen["lengths"].add(end - 2)
+                    self.seen["names"].add(_question(data[2:end])[:-4])
                 data = data[end:]
             self.count("queries", len(batch))
             with self.lock:

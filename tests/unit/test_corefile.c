@@ -114,6 +114,12 @@ static void forward_text(const struct kb_forward_rules *rules, char *text, size_
 			snprintf(word + len, sizeof(word) - len, "+max_fails:%u",
 				 r->options.max_fails);
 		len = strlen(word);
+		if (r->options.probe_ms != 500 || *r->options.probe_domain ||
+		    r->options.probe_no_rd)
+			snprintf(word + len, sizeof(word) - len, "+probe:%u/%s%s",
+				 r->options.probe_ms, r->options.probe_domain,
+				 r->options.probe_no_rd ? "/no_rd" : "");
+		len = strlen(word);
 		if (r->options.cache.ttl_max_s != UINT32_MAX ||
 		    r->options.cache.negative_max_s != UINT32_MAX)
 			snprintf(word + len, sizeof(word) - len, "+cache:%u/%u",
