@@ -56,6 +56,7 @@ struct kb_daemon_rules {
 	bool arrived;		     /* the source has told of it */
 	bool known;		     /* with a Corefile: one has been taken over */
 	bool again;		     /* records and source have to be made anew */
+	bool has_blocks;	     /* hosts or rewrite rules are in force */
 	uv_timer_t timer;
 	struct kb_rules_stats stats;
 };

@@ -70,12 +70,22 @@ void kb_daemon_rules_blocks(struct kb_daemon *d)
 	struct kb_blocks *blocks = NULL;
 	int r = c->n_blocks ? kb_blocks_new(c->blocks, c->n_blocks, &blocks) : 0;
 
-	if (r < 0)
+	if (r < 0) {
 		kb_log_error("%s: hosts and rewrite: %s; what was in force before stays in force",
 			     d->rules.from, strerror(-r));
-	else if (d->responder)
+		return;
+	}
+	if (d->responder)
 		kb_responder_set_blocks(d->responder, blocks);
 	kb_blocks_unref(blocks);
+	if (!blocks && !d->rules.has_blocks)
+		return;
+	d->rules.has_blocks = blocks != NULL;
+	/* The packet path may have names that are touched from now on, and the forwarder's cache
+	 * would go on offering them. */
+	if (d->forward)
+		kb_forward_forget(d->forward);
+	kb_daemon_pcache_void(d);
 }
 
 /* Takes over what has been read; `c` is emptied. Says whether records have to be made anew. */

@@ -147,7 +147,8 @@ size_t kb_cache_get(struct kb_cache *cache, const struct kb_ask *ask, uint64_t n
 		if (found == KB_CACHE_REFRESH)
 			e->refresh_ms = now_ms + REFRESH_GAP_MS;
 		len = answer(e, ask, now_ms, udp_max, out, cap);
-		if (found == KB_CACHE_HIT)
+		/* The packet path does not know what rules make of names. */
+		if (found == KB_CACHE_HIT && !ask->rewritten)
 			offer(cache, e, now_ms);
 	} else if (e && kb_cache_is_dead(cache, e, now_ms)) {
 		kb_cache_entry_remove(s, e);

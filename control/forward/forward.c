@@ -87,9 +87,15 @@ void kb_forward_set_routes(struct kb_forward *f, struct kb_routes *routes)
 	atomic_fetch_add(&f->routes_version, 1);
 	pthread_mutex_unlock(&f->lock);
 	/* What the servers of before said is theirs to say. */
-	if (old && f->cache)
-		kb_cache_clear(f->cache);
+	if (old)
+		kb_forward_forget(f);
 	kb_routes_unref(old);
+}
+
+void kb_forward_forget(struct kb_forward *f)
+{
+	if (f->cache)
+		kb_cache_clear(f->cache);
 }
 
 struct kb_routes *kb_forward_routes(const struct kb_forward *f)

@@ -30,6 +30,8 @@ struct kb_ask {
 	bool ad; /* in the query: wants to know whether the data was validated (RFC 6840
 		    section 5.7) */
 	bool has_opt;
+	/* A rewrite rule has made it: whoever asks this very question may get another answer. */
+	bool rewritten;
 	uint16_t limit; /* bytes of the largest reply that the client takes */
 	uint64_t hash;	/* keyed, of the lower-cased name */
 };

@@ -351,6 +351,7 @@ static size_t outside(struct kb_asked *x)
 	ask->cd = q->flags3;
 	ask->ad = x->msg[3] & KB_AD;
 	ask->has_opt = q->has_opt;
+	ask->rewritten = x->block != NULL;
 	ask->dnssec_ok = q->dnssec_ok;
 	ask->limit = x->tcp ? KB_TCP_REPLY_MAX : q->limit;
 	ask->hash = q->name.hash;

@@ -832,6 +832,11 @@ static void offer_twice(void **state)
 	assert_int_equal(get(&ask, T0), KB_CACHE_MISS);
 	put_a(NAME, 300, 7, T0);
 	assert_int_equal(offers, 0);
+	/* A rule's question is not the one that others ask by this name. */
+	ask.rewritten = true;
+	assert_int_equal(get(&ask, T0 + 9 * S), KB_CACHE_HIT);
+	assert_int_equal(offers, 0);
+	ask.rewritten = false;
 	assert_int_equal(get(&upper, T0 + 10 * S), KB_CACHE_HIT);
 	assert_int_equal(offers, 1);
 	assert_string_equal(offered_name, "www\7example\3org");
