@@ -158,6 +158,7 @@ static void put_forward(struct kb_json_out *o, const struct kb_daemon *d)
 	put_rows(o, "cache", KB_ROWS_CACHE, &cache);
 	kb_daemon_pcache_stats(d, &pcache);
 	put_rows(o, "packet_cache", KB_ROWS_PCACHE, &pcache);
+	put_rows(o, "loops", KB_ROWS_LOOPS, &d->loops.stats);
 	kb_json_put_open(o, "upstreams", '{');
 	for (size_t i = 0; routes && i < routes->n_upstreams; i++) {
 		struct kb_upstream_stats u;

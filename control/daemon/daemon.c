@@ -254,6 +254,7 @@ static void on_signal(uv_signal_t *handle, int signum)
 		return;
 	if (signum == SIGHUP || signum == SIGUSR1) {
 		kb_daemon_kube_dns_reload(d);
+		kb_daemon_loops_again(d);
 		kb_daemon_rules_reload(d);
 		if (kb_querylog_reopen(d->querylog, err, sizeof(err)) < 0)
 			kb_log_error("reload: %s; it goes on in the file as it was", err);

@@ -69,6 +69,24 @@ struct kb_daemon_resolv {
 	struct kb_resolv_conf conf;
 };
 
+#define KB_LOOPING_MAX KB_GROUP_MAX
+
+struct kb_loops_stats {
+	uint64_t found; /* upstreams that asked us in turn, each time */
+	uint64_t now;	/* left out for that */
+};
+
+/* See loops.c. */
+struct kb_daemon_loops {
+	struct kb_upstream_spec v[KB_LOOPING_MAX]; /* left out */
+	size_t n;
+	size_t n_asked;	    /* of the round, those of the default group; `v` follows */
+	bool due;	    /* a round is to begin */
+	unsigned int ticks; /* of the round, 0: none */
+	uint64_t began_ms;
+	struct kb_loops_stats stats;
+};
+
 /* See kube_dns.c. */
 struct kb_daemon_kube_dns {
 	const char *from;	   /* --kube-dns-config's value, borrowed; NULL: none */
@@ -107,6 +125,7 @@ struct kb_daemon {
 	struct kb_querylog *querylog;
 	struct kb_responder *responder;
 	struct kb_forward *forward; /* NULL: names outside are refused */
+	struct kb_daemon_loops loops;
 	struct kb_daemon_resolv resolv[KB_RESOLV_FILES_MAX];
 	size_t n_resolv;
 	struct kb_server *server;
@@ -151,6 +170,12 @@ void kb_daemon_forward_tick(struct kb_daemon *d);
 /* Makes routes of the configuration as it is now. 0, or -errno with one line in err, and the routes
  * of before stay in force. */
 int kb_daemon_forward_update(struct kb_daemon *d, char *err, size_t err_size);
+
+/* loops.c */
+bool kb_daemon_is_looping(const struct kb_daemon *d, const struct kb_upstream_spec *spec);
+/* Looks again whether upstreams ask us in turn. */
+void kb_daemon_loops_again(struct kb_daemon *d);
+void kb_daemon_loops_tick(struct kb_daemon *d);
 
 /* kube_dns.c. init comes before the source is made, start when everything else is up. */
 int kb_daemon_kube_dns_init(struct kb_daemon *d, char *err, size_t err_size);

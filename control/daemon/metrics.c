@@ -153,6 +153,7 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	kb_rows_export(m, KB_ROWS_WORKERS, (const void *[]){&workers}, 1, NULL, NULL);
 	source_metrics(m, d);
 	kb_rows_export(m, KB_ROWS_RULES, (const void *[]){&d->rules.stats}, 1, NULL, NULL);
+	kb_rows_export(m, KB_ROWS_LOOPS, (const void *[]){&d->loops.stats}, 1, NULL, NULL);
 	kb_rows_export(m, KB_ROWS_KUBE_DNS, (const void *[]){&d->kube_dns.stats}, 1, NULL, NULL);
 	kb_daemon_sockets(d, &sockets);
 	kb_rows_export(m, KB_ROWS_SOCKETS, (const void *[]){&sockets}, 1, NULL, NULL);

@@ -129,6 +129,14 @@ static const struct row kube_dns[] = {
 	 RULES(failures)},
 };
 
+#define LOOPS(member) offsetof(struct kb_loops_stats, member)
+static const struct row loops[] = {
+	{"found", "kbdns_forward_loops_total", "Times that an upstream was found to ask us in turn",
+	 NULL, NULL, LOOPS(found)},
+	{"now", "kbdns_forward_looping", "Upstreams that are left out because they ask us in turn",
+	 NULL, NULL, LOOPS(now)},
+};
+
 #define FORWARD(member) offsetof(struct kb_forward_stats, member)
 static const struct row forward[] = {
 	{"asked", "kbdns_forward_questions_total", "Questions of clients for upstreams", NULL, NULL,
@@ -293,6 +301,7 @@ static const struct {
 	[KB_ROWS_FORWARD] = ROWS(forward),   [KB_ROWS_UPSTREAM] = ROWS(upstream),
 	[KB_ROWS_CACHE] = ROWS(cache),	     [KB_ROWS_KUBE_DNS] = ROWS(kube_dns),
 	[KB_ROWS_QUERYLOG] = ROWS(querylog), [KB_ROWS_PCACHE] = ROWS(pcache),
+	[KB_ROWS_LOOPS] = ROWS(loops),
 };
 
 static uint64_t value_of(const struct row *row, const void *stats)

@@ -22,6 +22,7 @@ enum kb_rows {
 	KB_ROWS_QUERYLOG, /* struct kb_querylog_stats */
 	KB_ROWS_KUBE_DNS, /* struct kb_rules_stats */
 	KB_ROWS_PCACHE,	  /* struct kb_pcache_stats */
+	KB_ROWS_LOOPS,	  /* struct kb_loops_stats */
 	KB_ROWS_MAX,
 };
 

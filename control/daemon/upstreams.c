@@ -79,7 +79,7 @@ static int check_given(const struct kb_daemon *d, const char *option,
 }
 
 /* Servers that are ourselves are left out when they come from other sources: they may be right for
- * another node. How many are left. */
+ * another node; those that ask us in turn are left out in any case. How many are left. */
 static size_t askable(const struct kb_daemon *d, const char *from,
 		      const struct kb_upstream_spec *specs, size_t n, struct kb_upstream_spec *ret)
 {
@@ -90,7 +90,7 @@ static size_t askable(const struct kb_daemon *d, const char *from,
 		if (is_ourselves(d, &specs[i].at))
 			kb_log_warn("%s: %s is our own listen address, skipped", from,
 				    kb_format_upstream(&specs[i], text));
-		else
+		else if (!kb_daemon_is_looping(d, &specs[i]))
 			ret[kept++] = specs[i];
 	}
 	return kept;
@@ -159,6 +159,7 @@ static int add_upstreams(struct making *m)
 	const struct kb_strings *list = &m->d->options.upstream;
 	struct kb_group_options options = group_options(&m->d->options);
 	struct kb_upstream_spec specs[KB_GROUP_MAX];
+	size_t n;
 	int r;
 
 	assert(list->n <= KB_GROUP_MAX);
@@ -167,7 +168,13 @@ static int add_upstreams(struct making *m)
 		assert(r == 0);
 	}
 	r = check_given(m->d, "--upstream", specs, list->n, m->err, m->err_size);
-	return r < 0 || !list->n ? r : add(m, "--upstream", NULL, specs, list->n, &options);
+	if (r < 0 || !list->n)
+		return r;
+	n = askable(m->d, "--upstream", specs, list->n, specs);
+	r = add(m, "--upstream", NULL, specs, n, &options);
+	if (r == 0)
+		m->routes->root.closed = !n;
+	return r;
 }
 
 /* Appends the servers of a resolv.conf, as many as fit. */
@@ -300,6 +307,7 @@ int kb_daemon_forward_update(struct kb_daemon *d, char *err, size_t err_size)
 		return r;
 	}
 	log_routes(&m);
+	kb_daemon_loops_again(d);
 	kb_responder_set_routes(d->responder, m.routes);
 	kb_forward_set_routes(d->forward, m.routes);
 	kb_daemon_pcache_void(d);

@@ -20,8 +20,9 @@ struct out {
 
 struct kb_forward {
 	struct kb_forward_config config;
-	uv_loop_t *loop;	    /* borrowed */
-	struct kb_cache *cache;	    /* owned, NULL: none */
+	uv_loop_t *loop;	/* borrowed */
+	struct kb_cache *cache; /* owned, NULL: none */
+	struct kb_loops loops;
 	struct kb_tls *tls;	    /* owned */
 	struct kb_worker **workers; /* owned, each of them */
 	unsigned int n_workers;
@@ -57,6 +58,11 @@ bool kb_forward_random_case(const struct kb_forward *f)
 struct kb_querylog *kb_forward_log(const struct kb_forward *f)
 {
 	return f->config.log;
+}
+
+struct kb_loops *kb_forward_loops(struct kb_forward *f)
+{
+	return &f->loops;
 }
 
 struct kb_cache *kb_forward_cache(const struct kb_forward *f)
@@ -189,6 +195,10 @@ size_t kb_forward_ask(struct kb_forward *f, struct kb_client *client, uint8_t *r
 
 	f->asked++;
 	f->chased += client->chase != NULL;
+	if (kb_loops_check(&f->loops, &client->ask)) {
+		len = kb_relay_error(&client->ask, KB_RCODE_SERVFAIL, f->config.udp_max, reply);
+		return finish(client, reply, len, cap);
+	}
 	if (f->cache)
 		len = kb_cache_get(f->cache, &client->ask, uv_now(f->loop), f->config.udp_max,
 				   reply, cap, &found);
@@ -265,6 +275,7 @@ void kb_forward_free(struct kb_forward *f)
 	kb_routes_unref(f->routes);
 	kb_cache_free(f->cache);
 	kb_tls_free(f->tls);
+	kb_loops_fini(&f->loops);
 	pthread_mutex_destroy(&f->lock);
 	pthread_mutex_destroy(&f->out_lock);
 	uv_close((uv_handle_t *)&f->async, on_closed);
@@ -300,6 +311,7 @@ int kb_forward_new(uv_loop_t *loop, const struct kb_forward_config *config,
 		f->loop = loop;
 		f->out_end = &f->out;
 		pthread_mutex_init(&f->lock, NULL);
+		kb_loops_init(&f->loops);
 		pthread_mutex_init(&f->out_lock, NULL);
 		f->async.data = f;
 		r = uv_async_init(loop, &f->async, on_async);

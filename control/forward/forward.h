@@ -59,6 +59,7 @@
 
 #include "control/forward/cache.h"
 #include "control/forward/chase.h"
+#include "control/forward/loops.h"
 #include "control/forward/relay.h"
 #include "control/forward/routes.h"
 #include "control/querylog/querylog.h"
@@ -137,6 +138,9 @@ void kb_forward_set_routes(struct kb_forward *f, struct kb_routes *routes);
 void kb_forward_forget(struct kb_forward *f);
 /* Borrowed until the next kb_forward_set_routes. */
 struct kb_routes *kb_forward_routes(const struct kb_forward *f);
+
+/* Questions of a round of these are answered SERVFAIL by kb_forward_ask. Borrowed. */
+struct kb_loops *kb_forward_loops(struct kb_forward *f);
 
 /* Takes a question (copied; the chase is taken over). Returns 0 when the reply follows later, or
  * the length of a reply in `reply` (cap bytes, at least KB_RELAY_QUERY_MAX) for the caller to send.

@@ -51,6 +51,8 @@ class _Server:
     def on_udp(self):
         data, peer = self.udp.recvfrom(65535)
         q = dns.message.from_wire(data)
+        if q.question[0].rdtype == dns.rdatatype.HINFO:  # whether we ask kbdnsd in turn: no client's question
+            return
         name = q.question[0].name.to_text()
         self.mixed += name != name.lower()
         name = name.lower()
