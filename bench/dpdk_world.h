@@ -34,7 +34,7 @@ struct world {
 	struct kb_table *table; /* owned */
 	struct kb_backing backing;
 	struct kb_dpdk_table seen; /* what the engine sees of it */
-	struct kb_worker_stats stats;
+	struct kb_worker_counts stats;
 	uint32_t names;
 	uint64_t random;
 	uint8_t frame[FRAME_LEN]; /* of the query, but for the digits */

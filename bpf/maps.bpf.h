@@ -77,7 +77,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, KB_WORKER_STATS_MAX);
 	__type(key, __u32);
-	__type(value, struct kb_worker_stats);
+	__type(value, struct kb_worker_counts);
 } kb_worker_stats SEC(".maps");
 
 struct {

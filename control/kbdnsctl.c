@@ -326,6 +326,7 @@ static const struct command commands[] = {
 	{"lookup", "NAME [TYPE]", "what each engine answers, and where it stands", 1, 2, "",
 	 run_lookup},
 	{"dump", "", "every name of the table", 0, 0, "", run_dump},
+	{"workers", "", "kbdns-dpdk's workers: queues, health, counts", 0, 0, "", run_plain},
 	{"tune", "[KEY[=VALUE]]", "show or change tunables", 0, 1, "", run_plain},
 	{"trace", "[--for T] [FILTER...]",
 	 "queries as they are answered, for 10 s or T; FILTER: name=, type=, rcode=, client=, "

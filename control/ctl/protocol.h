@@ -67,6 +67,13 @@
  *	{ "name": "kubernetes.default.svc.cluster.local", "kind": "a" | "record" | "leave",
  *	  "zone": "cluster.local", "ref": 0, "address": "10.96.0.1" | null }
  *
+ * workers			of other processes, kbdns-dpdk's; counts are those of the row, which
+ *	may have had other workers before
+ *	"workers": [ { "engine": "dpdk", "pid", "ifindex": 0 if it is none of the kernel's, "queue",
+ *	    "gone": true while it has not noticed that kbdnsd waits for it no more, "online",
+ *	    "generation": of the index that it has mapped, "silent_s", "registered_s", "bursts",
+ *	    "frames", "answered", "left", "dropped" } ]
+ *
  * tune				"tunables": [ TUNABLE ]
  * tune KEY			"tunables": [ TUNABLE ]
  * tune KEY=VALUE		"tunables": [ TUNABLE ], with the new value

@@ -247,6 +247,7 @@ void kb_daemon_apply_tunables(struct kb_daemon *d);
 int kb_daemon_run(struct kb_daemon *d, void (*started)(void));
 
 /* dump.c */
+int kb_daemon_workers(void *arg, int argc, char **argv, struct kb_ctl_reply *reply);
 int kb_daemon_dump(void *arg, int argc, char **argv, struct kb_ctl_reply *reply);
 /* Members kind, zone, ref, address. */
 void kb_daemon_put_entry(struct kb_json_out *o, const struct kb_daemon *d, const char *name,

@@ -334,7 +334,7 @@ int kb_backing_open(struct kb_datapath *dp)
 	if (r < 0)
 		return r;
 	r = mapping_new(dp->map_fd[KB_MAP_WORKER_STATS],
-			KB_WORKER_STATS_MAX * sizeof(struct kb_worker_stats), &dp->worker_stats);
+			KB_WORKER_STATS_MAX * sizeof(struct kb_worker_counts), &dp->worker_stats);
 	if (r == 0)
 		kb_epochs_init(&dp->epochs, dp->workers.at);
 	return r;

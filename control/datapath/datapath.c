@@ -189,6 +189,11 @@ struct kb_epochs *kb_datapath_epochs(struct kb_datapath *dp)
 	return &dp->epochs;
 }
 
+const struct kb_worker_counts *kb_datapath_worker_counts(const struct kb_datapath *dp)
+{
+	return dp->worker_stats.at;
+}
+
 int kb_datapath_beat(struct kb_datapath *dp, uint32_t ttl_ms)
 {
 	struct beat beat = {.ttl_jiffies = (uint64_t)ttl_ms * dp->hz / 1000};
@@ -225,7 +230,7 @@ void kb_datapath_clock(const struct kb_datapath *dp, uint64_t *ret_ms, uint64_t 
 static void worker_stats(const struct kb_datapath *dp, uint64_t ret_counters[KB_CNT_MAX],
 			 uint64_t ret_hist[KB_HIST_BUCKETS])
 {
-	const struct kb_worker_stats *stats = dp->worker_stats.at;
+	const struct kb_worker_counts *stats = dp->worker_stats.at;
 
 	for (size_t w = 0; w < KB_WORKER_STATS_MAX; w++) {
 		for (size_t i = 0; i < KB_CNT_MAX; i++)

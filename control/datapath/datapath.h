@@ -26,6 +26,7 @@
 #include "control/pcache/pcache.h"
 #include "control/table/epochs.h"
 #include "control/table/table.h"
+#include "dataplane/core/worker_stats.h"
 
 struct kb_datapath;
 
@@ -63,6 +64,8 @@ int kb_datapath_uninstall(const char *dir, char *err, size_t err_size);
 bool kb_datapath_adopted(const struct kb_datapath *dp);
 /* Readers of the table outside the kernel. Valid until kb_datapath_close. */
 struct kb_epochs *kb_datapath_epochs(struct kb_datapath *dp);
+/* What those of other processes count, KB_WORKER_STATS_MAX rows; likewise. */
+const struct kb_worker_counts *kb_datapath_worker_counts(const struct kb_datapath *dp);
 /* The maps as control/table wants them. Valid until kb_datapath_close. */
 void kb_datapath_backing(struct kb_datapath *dp, struct kb_backing *ret_backing);
 /* Those of the packet-path cache, for control/pcache. Likewise. -ENOENT if there is to be none. */

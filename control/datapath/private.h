@@ -6,7 +6,6 @@
 #include <limits.h>
 
 #include "control/datapath/datapath.h"
-#include "dataplane/core/worker_stats.h"
 
 /* The order in which they are pinned: the header last. */
 enum kb_map_id {

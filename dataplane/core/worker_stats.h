@@ -14,7 +14,7 @@
 
 #define KB_WORKER_STATS_MAX (KB_WORKERS_MAX - KB_WORKERS_LOCAL)
 
-struct kb_worker_stats {
+struct kb_worker_counts {
 	__u64 counter[KB_CNT_MAX];
 	__u64 hist[KB_HIST_BUCKETS]; /* by the time of the burst that a reply was in */
 	__u64 bursts;		     /* that were not empty */

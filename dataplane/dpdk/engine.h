@@ -59,7 +59,7 @@ struct kb_dpdk_table {
 struct kb_dpdk_engine {
 	/* Set by the owner, changed between bursts only; pointers are borrowed. */
 	const struct kb_dpdk_table *table;
-	struct kb_worker_stats *stats;
+	struct kb_worker_counts *stats;
 	__u32 queue;	   /* selects the replica of the index */
 	__u32 mtu;	   /* of the port; longer replies are left to the kernel */
 	__u64 mac;	   /* kb_port_mac() of the port */

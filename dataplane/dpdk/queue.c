@@ -7,7 +7,7 @@
 #include <rte_ethdev.h>
 
 /* While it is not registered it has no row to count into. */
-static struct kb_worker_stats nowhere;
+static struct kb_worker_counts nowhere;
 
 static void say_mapped(struct kb_dpdk_queue *q)
 {

@@ -24,7 +24,7 @@ struct kb_dpdk_queue {
 	uint16_t burst; /* 1..KB_BURST_MAX */
 	/* Borrowed; `stats` has KB_WORKER_STATS_MAX rows. */
 	struct kb_workers *workers;
-	struct kb_worker_stats *stats;
+	struct kb_worker_counts *stats;
 	struct kb_reader_info info;
 	/* Takes over the frames that were left, in the order of the reasons; NULL: they are freed.
 	 */

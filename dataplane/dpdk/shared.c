@@ -180,7 +180,7 @@ static int maps_open(struct kb_shared *s, char *err, size_t size)
 		{"kb_icept", sizeof(struct kb_icept_bucket), KB_ICEPT_BUCKETS, PROT_READ,
 		 &s->icept},
 		{"kb_workers", sizeof(struct kb_workers), 1, PROT_READ | PROT_WRITE, &s->workers},
-		{"kb_worker_stats", sizeof(struct kb_worker_stats), KB_WORKER_STATS_MAX,
+		{"kb_worker_stats", sizeof(struct kb_worker_counts), KB_WORKER_STATS_MAX,
 		 PROT_READ | PROT_WRITE, &s->stats},
 	};
 	int r;
@@ -278,7 +278,7 @@ struct kb_workers *kb_shared_workers(const struct kb_shared *s)
 	return s->workers.at;
 }
 
-struct kb_worker_stats *kb_shared_stats(const struct kb_shared *s)
+struct kb_worker_counts *kb_shared_stats(const struct kb_shared *s)
 {
 	return s->stats.at;
 }

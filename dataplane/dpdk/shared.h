@@ -28,7 +28,7 @@ void kb_shared_close(struct kb_shared *s);
 const struct kb_dpdk_table *kb_shared_table(const struct kb_shared *s);
 struct kb_workers *kb_shared_workers(const struct kb_shared *s);
 /* KB_WORKER_STATS_MAX rows. */
-struct kb_worker_stats *kb_shared_stats(const struct kb_shared *s);
+struct kb_worker_counts *kb_shared_stats(const struct kb_shared *s);
 
 /*
  * Control thread, every few milliseconds. Returns 0, 1 when the index of another generation has

@@ -5,7 +5,7 @@
 _kbdnsctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
-	local commands="status stats lookup dump tune trace bypass check-corefile version help"
+	local commands="status stats lookup dump workers tune trace bypass check-corefile version help"
 	local common="--socket --json --help --version"
 	local i word cmd="" socket=()
 

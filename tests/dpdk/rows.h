@@ -31,7 +31,7 @@ static struct {
 	struct kb_dpdk_queue queue;
 	struct kb_dpdk_table table;
 	struct kb_workers workers;
-	struct kb_worker_stats stats[KB_WORKER_STATS_MAX];
+	struct kb_worker_counts stats[KB_WORKER_STATS_MAX];
 	struct rte_mbuf *left[RING_SIZE];
 	uint32_t n_left;
 } ports;
