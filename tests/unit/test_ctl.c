@@ -35,7 +35,7 @@ int kbdnsctl_main(int argc, char **argv);
 #include "control/kbdnsctl.c"
 #undef main
 
-#define IDLE_MS	   400
+#define IDLE_MS	   1200
 #define DUMP_NAMES 50000
 
 static char dir[64], path[96];
