@@ -66,7 +66,7 @@ class _Server:
 
     def answer(self, q, data, peer, what):
         good = _reply(q, ttl={"short": 1, "brief": 3}.get(what, 60)).to_wire()
-        first = self.asked.get(what) == 1
+        first = self.names.count(q.question[0].name.to_text().lower()) == 1
         if what in ("drop", "silent") or (what == "dropfirst" and first):
             return
         if what == "latefirst" and first:
@@ -90,9 +90,9 @@ class _Server:
             forged.id ^= 0x5555
             self.send(forged.to_wire(), peer)
             self.send(good, peer, 0.2)
-        elif what == "manyids":  # more than any query takes to be answered
-            for _ in range(200):
-                self.send(os.urandom(2) + _reply(q, FORGED).to_wire()[2:], peer)
+        elif what == "manyids":
+            for i in range(200):
+                self.send(struct.pack("!H", q.id + 1 + i & 0xffff) + _reply(q, FORGED).to_wire()[2:], peer)
             self.send(good, peer, 0.2)
         elif what == "wrongport":
             self.send(_reply(q, FORGED).to_wire(), peer, sock=self.other)
