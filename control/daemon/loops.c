@@ -37,7 +37,8 @@ static void begin(struct kb_daemon *d)
 	size_t n = 0;
 
 	_Static_assert(KB_LOOPS_MAX >= KB_GROUP_MAX + KB_LOOPING_MAX, "all have room");
-	for (size_t i = 0; i < root->n; i++)
+	/* Where UDP is not to be used, the question is not sent either. */
+	for (size_t i = 0; i < root->n && !root->options.force_tcp; i++)
 		specs[n++] = root->v[i]->spec;
 	d->loops.n_asked = n;
 	for (size_t i = 0; i < d->loops.n; i++)

@@ -11,6 +11,7 @@
 #include "control/config/corefile.h"
 #include "control/config/rules.h"
 #include "dataplane/core/layout.h"
+#include "tests/fuzz/make_routes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -28,6 +29,7 @@ static void check(const struct kb_corefile *c)
 				abort();
 		}
 	}
+	make_routes(&c->forward);
 	for (size_t i = 0; i < c->n_notes; i++) {
 		if (!c->notes[i].file || !c->notes[i].what || !c->notes[i].why)
 			abort();
