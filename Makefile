@@ -14,6 +14,7 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Werror
 CFLAGS ?= -O2 -g
 KB_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DKB_VERSION='"$(VERSION)"' -I. -I$(B) \
 	-MMD -MP $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
+	$(if $(filter thread,$(SAN)),-Wno-tsan) \
 	$(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 KB_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lresolv -lpthread -lm
 BPF_CFLAGS = -g -O2 -target bpf -mcpu=v3 -I. -isystem /usr/include/$(shell $(CC) -print-multiarch) \
@@ -51,7 +52,7 @@ TOOL_DPDK := $(DPDK_TOOL)
 BIN += $(B)/kbdns-dpdk
 endif
 
-.PHONY: all help deps demo test unit lint format fuzz differential bench install uninstall clean tools
+.PHONY: all help deps demo test unit lint format tsan fuzz differential bench install uninstall clean tools
 .DEFAULT_GOAL := all
 
 all: $(BIN) ## build kbdnsd, kbdnsctl, kbdns-dpdk (WITHOUT_DPDK=1: not) and the BPF objects
@@ -78,6 +79,10 @@ lint: ## include arrows, formatting, shellcheck, manuals
 
 format: ## format all C sources in place
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+
+tsan: ## threads under the thread sanitizer: sockets on threads over a table that changes
+	$(Q)$(MAKE) --no-print-directory B=$(B)/tsan SAN=thread $(B)/tsan/tests/unit/test_socket_threads
+	$(Q)$$(setarch -R true 2>/dev/null && echo setarch -R) $(B)/tsan/tests/unit/test_socket_threads
 
 fuzz: ## run one fuzz target for SECONDS (60): make fuzz T=json_split
 	$(Q)$(MAKE) --no-print-directory B=$(B)/fuzz CC=$(CLANG) SAN=address,undefined,fuzzer-no-link \

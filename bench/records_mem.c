@@ -132,6 +132,12 @@ void kb_table_zones_clear(struct kb_table *t)
 	(void)t;
 }
 
+void kb_table_zones_hold(struct kb_table *t, bool hold)
+{
+	(void)t;
+	(void)hold;
+}
+
 const struct kb_header *kb_table_header(const struct kb_table *t)
 {
 	(void)t;

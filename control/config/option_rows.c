@@ -182,7 +182,9 @@ static const struct kb_option rows[] = {
 	 .def = "2",
 	 .min = 1,
 	 .max = 64,
-	 .help = "threads that wait for upstreams"},
+	 .help = "threads that serve UDP, each with a socket of its own for each --listen, and "
+		 "wait "
+		 "for upstreams"},
 	{.name = "max-concurrent",
 	 .type = KB_OPT_NUMBER,
 	 .offset = AT(max_concurrent),

@@ -43,7 +43,8 @@
  * stats [PREFIX]		only members of engines whose names begin with PREFIX
  *	"engines": { "tc": { "answered_positive": 5, ... every row of KB_COUNTERS }, "xdp", "socket"
  *} "latency_ns": { "tc": [ N, ... 32 ] }	bucket i counts [2^i, 2^(i+1)) ns; left out when off
- *	"sockets": { "udp_queries", "tcp_queries", "udp_send_failed", "tcp_accepted", "tcp_open",
+ *	"sockets": { "udp_queries", "tcp_queries", "udp_send_failed", "udp_deferred",
+ *	    "udp_deferred_dropped", "tcp_accepted", "tcp_open",
  *	    "tcp_refused", "tcp_timed_out", "tcp_overflowed", "tcp_waiting_bytes" }
  *	"table": { "names", "buckets", "replicas", "generation", "index_bytes", "arena_bytes",
  *	    "arena_used_bytes", "records", "puts", "dels", "changes", "growths", "limbo",

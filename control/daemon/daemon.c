@@ -114,6 +114,8 @@ static int sockets_start(struct kb_daemon *d, char *err, size_t err_size)
 		.allow_from = o->allow_from.v,
 		.n_allow_from = o->allow_from.n,
 		.responder = NULL,
+		.table = d->table,
+		.workers = kb_datapath_epochs(d->datapath)->shared,
 	};
 	struct kb_httpd_ops ops = {d, kb_daemon_metrics, kb_daemon_healthy, kb_daemon_ready};
 	int r;

@@ -80,8 +80,9 @@ void kb_daemon_engines(const struct kb_daemon *d, struct kb_engine_stats ret[KB_
 	for (int engine = 0; engine < KB_ENGINE_MAX; engine++) {
 		ret[engine].engine = kb_engine_names[engine];
 		if (engine == KB_ENGINE_SOCKET) {
-			memcpy(ret[engine].counters, kb_responder_counters(d->responder),
-			       sizeof(ret[engine].counters));
+			kb_responder_add_counters(d->responder, ret[engine].counters);
+			if (d->server)
+				kb_server_add_counters(d->server, ret[engine].counters);
 			continue;
 		}
 		ret[engine].has_latency = d->options.latency_histogram;

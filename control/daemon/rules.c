@@ -77,6 +77,8 @@ void kb_daemon_rules_blocks(struct kb_daemon *d)
 	}
 	if (d->responder)
 		kb_responder_set_blocks(d->responder, blocks);
+	if (d->server)
+		kb_server_blocks_changed(d->server);
 	kb_blocks_unref(blocks);
 	if (!blocks && !d->rules.has_blocks)
 		return;

@@ -36,8 +36,7 @@ struct kb_forward {
 	struct out *out, **out_end; /* owned list */
 	size_t out_bytes;
 
-	uint64_t asked, chased, rejected;
-	struct kb_client prefetch; /* of the question at hand */
+	uint64_t asked, chased, rejected; /* by the main loop */
 };
 
 uint16_t kb_forward_udp_max(const struct kb_forward *f)
@@ -63,6 +62,16 @@ struct kb_querylog *kb_forward_log(const struct kb_forward *f)
 struct kb_loops *kb_forward_loops(struct kb_forward *f)
 {
 	return &f->loops;
+}
+
+unsigned int kb_forward_threads(const struct kb_forward *f)
+{
+	return f->n_workers;
+}
+
+struct kb_worker *kb_forward_worker(const struct kb_forward *f, unsigned int i)
+{
+	return f->workers[i];
 }
 
 struct kb_cache *kb_forward_cache(const struct kb_forward *f)
@@ -161,7 +170,7 @@ static void on_async(uv_async_t *async)
 	}
 }
 
-/* --- from the main loop ------------------------------------------------------ */
+/* --- questions ---------------------------------------------------------------- */
 
 static struct kb_worker *worker_of(const struct kb_forward *f, const struct kb_ask *ask)
 {
@@ -171,10 +180,11 @@ static struct kb_worker *worker_of(const struct kb_forward *f, const struct kb_a
 /* Asks again for what is about to expire; if the inbox is full, then not. */
 static void refresh(struct kb_forward *f, const struct kb_client *client)
 {
-	f->prefetch = *client;
-	f->prefetch.fd = KB_CLIENT_NONE;
-	f->prefetch.chase = NULL;
-	kb_worker_push(worker_of(f, &client->ask), &f->prefetch);
+	struct kb_client nobody = *client;
+
+	nobody.fd = KB_CLIENT_NONE;
+	nobody.chase = NULL;
+	kb_worker_push(worker_of(f, &client->ask), &nobody);
 }
 
 /* The reply in its final form. */
@@ -188,31 +198,64 @@ static size_t finish(struct kb_client *client, uint8_t *reply, size_t len, size_
 	return len;
 }
 
-size_t kb_forward_ask(struct kb_forward *f, struct kb_client *client, uint8_t *reply, size_t cap)
+/* On the thread of `self`, or on the main loop's (NULL). */
+static size_t ask(struct kb_forward *f, struct kb_worker *self, struct kb_client *client,
+		  uint64_t now_ms, uint8_t *reply, size_t cap, bool *ret_rejected)
 {
+	struct kb_worker *w = worker_of(f, &client->ask);
 	enum kb_cache_found found = KB_CACHE_MISS;
 	size_t len = 0;
 
-	f->asked++;
-	f->chased += client->chase != NULL;
+	*ret_rejected = false;
 	if (kb_loops_check(&f->loops, &client->ask)) {
 		len = kb_relay_error(&client->ask, KB_RCODE_SERVFAIL, f->config.udp_max, reply);
 		return finish(client, reply, len, cap);
 	}
 	if (f->cache)
-		len = kb_cache_get(f->cache, &client->ask, uv_now(f->loop), f->config.udp_max,
-				   reply, cap, &found);
+		len = kb_cache_get(f->cache, &client->ask, now_ms, f->config.udp_max, reply, cap,
+				   &found);
 	if (found == KB_CACHE_REFRESH)
 		refresh(f, client);
 	if (len)
 		return finish(client, reply, len, cap);
-	if (kb_worker_push(worker_of(f, &client->ask), client)) {
+	if (w == self) {
+		kb_exchange_start(w, client);
 		client->chase = NULL;
 		return 0;
 	}
-	f->rejected++;
+	if (kb_worker_push(w, client)) {
+		client->chase = NULL;
+		return 0;
+	}
+	*ret_rejected = true;
 	len = kb_relay_error(&client->ask, KB_RCODE_SERVFAIL, f->config.udp_max, reply);
 	return finish(client, reply, len, cap);
+}
+
+size_t kb_forward_ask(struct kb_forward *f, struct kb_client *client, uint8_t *reply, size_t cap)
+{
+	bool rejected;
+	size_t len;
+
+	f->asked++;
+	f->chased += client->chase != NULL;
+	len = ask(f, NULL, client, uv_now(f->loop), reply, cap, &rejected);
+	f->rejected += rejected;
+	return len;
+}
+
+size_t kb_forward_ask_on(struct kb_worker *w, struct kb_client *client, uint8_t *reply, size_t cap)
+{
+	bool rejected;
+	size_t len;
+
+	kb_count(&w->stats.asked);
+	if (client->chase)
+		kb_count(&w->stats.chased);
+	len = ask(w->forward, w, client, w->now_ms, reply, cap, &rejected);
+	if (rejected)
+		kb_count(&w->stats.rejected);
+	return len;
 }
 
 void kb_forward_cache_stats(const struct kb_forward *f, struct kb_cache_stats *ret_stats)
@@ -231,6 +274,8 @@ void kb_forward_stats(const struct kb_forward *f, struct kb_forward_stats *ret_s
 		struct kb_worker_stats *w = &f->workers[i]->stats;
 
 #define ADD(field) s.field += atomic_load_explicit(&w->field, memory_order_relaxed)
+		ADD(asked);
+		ADD(chased);
 		ADD(shared);
 		ADD(exchanges);
 		ADD(active);

@@ -13,17 +13,19 @@
 #define KB_TCP_BATCH 65536
 #define KB_TCP_OUT   (KB_TCP_BATCH + 2 + KB_TCP_REPLY_MAX)
 
-struct kb_udp_batch;
+struct kb_udp;
+struct kb_udp_sock;
+struct kb_udp_main;
 struct kb_conn;
 
 struct kb_listener {
 	struct kb_server *server; /* borrowed */
 	struct kb_addr_port at;	  /* with the port that was bound */
 	union kb_sockaddr local;  /* the same */
-	uv_poll_t udp;
-	int udp_fd; /* owned, -1 none */
+	struct kb_udp_sock *udp;  /* owned, one for each of the server's kb_udp */
+	uv_poll_t udp_poll;	  /* of the only one, on the main loop */
 	uv_tcp_t tcp;
-	bool udp_open, wildcard;
+	bool udp_polled, wildcard;
 	bool pending; /* a connection could not be accepted for want of memory */
 };
 
@@ -41,13 +43,20 @@ struct kb_server {
 	uint32_t connections_max, per_source_max, idle_ms;
 	size_t waiting_max;
 
-	struct kb_udp_batch *batch; /* owned */
-	uint8_t *out;		    /* owned, KB_TCP_OUT: replies of the connection at hand */
-	struct kb_conn *conns;	    /* owned list */
-	uint64_t conn_last;	    /* number of the newest one */
-	uv_timer_t sweep;	    /* runs while there are connections */
-	uv_idle_t more;		    /* runs while a connection has queries read ahead */
-	unsigned int handles;	    /* that libuv has not let go of, connections' included */
+	const struct kb_table *table; /* borrowed; NULL: no sockets on threads */
+	struct kb_workers *workers;   /* borrowed, likewise */
+	struct kb_udp **udp; /* owned, each of them: one for each thread, or for the loop */
+	unsigned int n_udp;
+	pthread_mutex_t blocks_lock;
+	struct kb_blocks *blocks; /* a reference, for threads to take; NULL: none */
+	atomic_uint blocks_version;
+	struct kb_udp_main *udp_main; /* owned; NULL: all is on the main loop */
+	uint8_t *out;		      /* owned, KB_TCP_OUT: replies of the connection at hand */
+	struct kb_conn *conns;	      /* owned list */
+	uint64_t conn_last;	      /* number of the newest one */
+	uv_timer_t sweep;	      /* runs while there are connections */
+	uv_idle_t more;		      /* runs while a connection has queries read ahead */
+	unsigned int handles;	      /* that libuv has not let go of, connections' included */
 	bool closing;
 	struct kb_server_stats stats;
 };
@@ -59,11 +68,6 @@ size_t kb_server_forward(struct kb_server *s, uint8_t *reply, size_t cap);
 bool kb_server_allows(const struct kb_server *s, const struct sockaddr *from);
 /* Frees the server after its last handle. */
 void kb_server_put(struct kb_server *s);
-
-/* udp.c */
-int kb_udp_new(struct kb_udp_batch **ret_batch);
-void kb_udp_free(struct kb_udp_batch *batch);
-void kb_udp_readable(struct kb_listener *l);
 
 /* tcp.c */
 void kb_tcp_accept(struct kb_listener *l);

@@ -26,6 +26,20 @@ int kb_responder_new(const struct kb_table *table, const struct kb_records *reco
 	return 0;
 }
 
+int kb_responder_new_apart(const struct kb_table *table, struct kb_responder **ret_responder)
+{
+	int r = kb_responder_new(table, NULL, ret_responder);
+
+	if (r == 0)
+		(*ret_responder)->apart = true;
+	return r;
+}
+
+bool kb_responder_for_main(const struct kb_responder *responder)
+{
+	return responder->for_main;
+}
+
 void kb_responder_set_records(struct kb_responder *responder, const struct kb_records *records)
 {
 	responder->records = records;
@@ -53,6 +67,11 @@ void kb_responder_set_blocks(struct kb_responder *responder, struct kb_blocks *b
 	kb_blocks_unref(old);
 }
 
+struct kb_blocks *kb_responder_blocks(const struct kb_responder *responder)
+{
+	return responder->blocks;
+}
+
 const struct kb_ask *kb_responder_outside(const struct kb_responder *responder)
 {
 	return responder->is_outside ? &responder->outside : NULL;
@@ -71,9 +90,17 @@ const uint64_t *kb_responder_counters(const struct kb_responder *responder)
 	return responder->counters;
 }
 
+void kb_responder_add_counters(const struct kb_responder *responder, uint64_t sum[KB_CNT_MAX])
+{
+	for (size_t i = 0; i < KB_CNT_MAX; i++)
+		sum[i] += __atomic_load_n(&responder->counters[i], __ATOMIC_RELAXED);
+}
+
 void kb_responder_count(struct kb_responder *responder, enum kb_counter counter)
 {
-	responder->counters[counter]++;
+	uint64_t *c = &responder->counters[counter];
+
+	__atomic_store_n(c, *c + 1, __ATOMIC_RELAXED);
 }
 
 /* --- reading ----------------------------------------------------------------- */
@@ -197,7 +224,10 @@ static int look_up(struct kb_asked *x)
 	struct kb_view view = {.env = &env, .hdr = x->hdr, .state = x->state};
 	uint32_t limit = x->tcp ? KB_UDP_REPLY_MAX : s->q.limit;
 
-	kb_table_env(x->r->table, &env);
+	if (x->r->apart)
+		kb_table_env_online(x->r->table, kb_gen_of(x->state), &env);
+	else
+		kb_table_env(x->r->table, &env);
 	s->q.limit = (uint16_t)(limit < x->cap ? limit : x->cap);
 	/* While OFF nothing is found, and the miss tells whose name it is. */
 	return kb_answer_value(
@@ -226,7 +256,7 @@ static size_t send_built(struct kb_asked *x, bool aa)
 void kb_asked_count(struct kb_asked *x, int counter)
 {
 	if (!x->depth)
-		x->r->counters[counter]++;
+		kb_responder_count(x->r, (enum kb_counter)counter);
 }
 
 void kb_asked_count_answer(struct kb_asked *x)
@@ -270,6 +300,11 @@ static bool render(struct kb_asked *x, size_t *ret_len)
 	struct kb_rendered rd;
 	int r;
 
+	if (x->r->apart) {
+		x->r->for_main = true;
+		*ret_len = 0;
+		return true;
+	}
 	if (!x->r->records || limit < s->q.end + opt)
 		return false;
 	r = kb_records_render(x->r->records, s->msg + KB_DNS_HDR, s->q.name.len, s->q.qtype,
@@ -488,6 +523,9 @@ size_t kb_respond(struct kb_responder *responder, const uint8_t *msg, size_t len
 	assert(cap >= KB_UDP_MIN);
 	responder->is_outside = false;
 	kb_chase_free(kb_responder_take_chase(responder));
-	x.state = kb_read_once(x.hdr->state);
+	responder->for_main = responder->apart && kb_table_zones_held(responder->table);
+	if (responder->for_main)
+		return 0;
+	x.state = __atomic_load_n(&x.hdr->state, __ATOMIC_ACQUIRE);
 	return kb_asked_process(&x);
 }

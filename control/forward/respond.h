@@ -5,7 +5,7 @@
  * What the answer core can read and answer, it answers, out of the same table as every
  * other engine. What it leaves for a reason of its own becomes the reply that a
  * server owes (SEMANTICS.md section 11); answers that the table does not hold whole are
- * rendered from the records. Main loop's thread only.
+ * rendered from the records. Main loop's thread only, but for responders that are apart.
  */
 #ifndef KB_FORWARD_RESPOND_H
 #define KB_FORWARD_RESPOND_H
@@ -33,6 +33,14 @@ struct kb_responder;
 /* Borrows both; records may be NULL, then only the table answers. 0 or -ENOMEM. */
 int kb_responder_new(const struct kb_table *table, const struct kb_records *records,
 		     struct kb_responder **ret_responder);
+/*
+ * For another thread, with no records: the caller makes it an online reader of the table
+ * (dataplane/core/worker.h) for each message. kb_respond returns 0 and kb_responder_for_main true
+ * for a message that the main loop's responder has to see, because it needs records, or because
+ * zones are about to change.
+ */
+int kb_responder_new_apart(const struct kb_table *table, struct kb_responder **ret_responder);
+bool kb_responder_for_main(const struct kb_responder *responder);
 /* Other records from now on; the former ones are not looked at any more. */
 void kb_responder_set_records(struct kb_responder *responder, const struct kb_records *records);
 void kb_responder_free(struct kb_responder *responder);
@@ -55,6 +63,8 @@ size_t kb_respond(struct kb_responder *responder, const uint8_t *msg, size_t len
 void kb_responder_set_routes(struct kb_responder *responder, const struct kb_routes *routes);
 /* What server blocks say before that, in force from now on; a reference is taken. NULL: nothing. */
 void kb_responder_set_blocks(struct kb_responder *responder, struct kb_blocks *blocks);
+/* NULL: none. */
+struct kb_blocks *kb_responder_blocks(const struct kb_responder *responder);
 /* The question of the message that kb_respond has just left to others, NULL if it did not.
  * Borrowed until the next message. */
 const struct kb_ask *kb_responder_outside(const struct kb_responder *responder);
@@ -65,6 +75,8 @@ struct kb_chase *kb_responder_take_chase(struct kb_responder *responder);
 /* KB_CNT_MAX counters. Each message counts once: as answered_* (truncated beside it), or as
  * left_* with the reason why the reply was an error, or there was none. */
 const uint64_t *kb_responder_counters(const struct kb_responder *responder);
+/* Adds them to `sum`; any thread. */
+void kb_responder_add_counters(const struct kb_responder *responder, uint64_t sum[KB_CNT_MAX]);
 /* Counts what a server did to a message without asking here. */
 void kb_responder_count(struct kb_responder *responder, enum kb_counter counter);
 

@@ -67,6 +67,10 @@ static size_t ask_inner(struct kb_asked *x, const uint8_t *query, size_t len,
 	inner.len = len;
 	inner.tcp = true;
 	len = kb_asked_process(&inner);
+	if (x->r->for_main) {
+		kb_chase_free(step);
+		return 0;
+	}
 	if (x->r->is_outside) {
 		x->r->chase = kb_chase_join(x->r->chase, step);
 		kb_asked_count(x, KB_CNT_NAME_LEAVE);

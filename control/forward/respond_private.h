@@ -13,7 +13,9 @@ struct kb_responder {
 	const struct kb_table *table;	  /* borrowed */
 	const struct kb_records *records; /* borrowed, may be NULL */
 	const struct kb_routes *routes;	  /* borrowed, may be NULL */
-	uint64_t counters[KB_CNT_MAX];
+	uint64_t counters[KB_CNT_MAX];	  /* written by one thread, read by any */
+	bool apart;			  /* not on the main loop's thread */
+	bool for_main;			  /* the message at hand */
 	bool is_outside;
 	struct kb_ask outside;
 	struct kb_blocks *blocks; /* a reference; NULL: none */

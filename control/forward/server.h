@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sockets of the socket engine: UDP and TCP on each listen address, on the main loop.
+ * Sockets of the socket engine: UDP and TCP on each listen address. TCP is the main loop's, UDP
+ * is the forwarder's threads' where there is one (udp.h), else the main loop's.
  *
  * UDP is read and answered in batches; a reply leaves from the address that was
  * asked, on wildcard addresses too. TCP follows RFC 7766: any number of queries on a
@@ -19,6 +20,7 @@
 #include "control/config/parse.h"
 #include "control/forward/forward.h"
 #include "control/forward/respond.h"
+#include "dataplane/core/worker.h"
 
 #define KB_SERVER_CONNECTIONS_MAX 256
 #define KB_SERVER_PER_SOURCE_MAX  64
@@ -31,6 +33,10 @@ struct kb_server_config {
 	const struct kb_cidr *allow_from; /* copied; others are dropped */
 	size_t n_allow_from;
 	struct kb_responder *responder; /* borrowed */
+	/* For sockets on the forwarder's threads, as many as it has: the table, and the rows for
+	 * its readers, borrowed. NULL: all sockets are on the main loop. */
+	const struct kb_table *table;
+	struct kb_workers *workers;
 	/* Borrowed, for questions that the responder leaves to others; NULL if it leaves none. To
 	 * be freed before the server, whose sockets it uses. */
 	struct kb_forward *forward;
@@ -41,16 +47,18 @@ struct kb_server_config {
 };
 
 struct kb_server_stats {
-	uint64_t udp_queries;	  /* datagrams read */
-	uint64_t tcp_queries;	  /* frames read */
-	uint64_t tcp_accepted;	  /* connections, the refused ones not counted */
-	uint64_t tcp_open;	  /* now */
-	uint64_t tcp_refused;	  /* too many in all or of that source */
-	uint64_t tcp_timed_out;	  /* idle, or not reading */
-	uint64_t tcp_overflowed;  /* closed because of waiting_max */
-	uint64_t tcp_waiting;	  /* bytes, now */
-	uint64_t source_dropped;  /* datagrams and connections from outside allow-from */
-	uint64_t udp_send_failed; /* replies that the kernel did not take */
+	uint64_t udp_queries;	       /* datagrams read */
+	uint64_t tcp_queries;	       /* frames read */
+	uint64_t tcp_accepted;	       /* connections, the refused ones not counted */
+	uint64_t tcp_open;	       /* now */
+	uint64_t tcp_refused;	       /* too many in all or of that source */
+	uint64_t tcp_timed_out;	       /* idle, or not reading */
+	uint64_t tcp_overflowed;       /* closed because of waiting_max */
+	uint64_t tcp_waiting;	       /* bytes, now */
+	uint64_t source_dropped;       /* datagrams and connections from outside allow-from */
+	uint64_t udp_send_failed;      /* replies that the kernel did not take */
+	uint64_t udp_deferred;	       /* datagrams that threads have left to the main loop */
+	uint64_t udp_deferred_dropped; /* of those, too many at a time */
 };
 
 struct kb_server;
@@ -62,11 +70,16 @@ int kb_server_new(uv_loop_t *loop, const struct kb_server_config *config,
 /* Stops at once, and frees when the loop has closed the handles. NULL is fine. */
 void kb_server_free(struct kb_server *server);
 
+/* The responder has other blocks now: so do threads, from their next turn on. */
+void kb_server_blocks_changed(struct kb_server *server);
+
 /* The forwarder's reply for a TCP connection, which may have gone meanwhile. */
 void kb_server_deliver(struct kb_server *server, uint64_t conn, const uint8_t *msg, size_t len);
 
 /* Of listen address i. */
 uint16_t kb_server_port(const struct kb_server *server, size_t i);
 void kb_server_stats(const struct kb_server *server, struct kb_server_stats *ret_stats);
+/* Adds those of the threads' responders, KB_CNT_MAX of them. */
+void kb_server_add_counters(const struct kb_server *server, uint64_t *sum);
 
 #endif

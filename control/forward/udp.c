@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Datagrams: a batch in, its replies out. Main loop's thread. */
+/* A batch of datagrams, on any thread. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "control/forward/private.h"
+#include "control/forward/udp.h"
 
 #define BATCH	     32
 #define CONTROL_SIZE 64 /* of the address that was asked, in either family */
@@ -24,19 +25,44 @@ struct kb_udp_batch {
 	struct slot slot[BATCH];
 };
 
-int kb_udp_new(struct kb_udp_batch **ret_batch)
+int kb_udp_new(struct kb_server *s, struct kb_worker *worker, struct kb_udp **ret_udp)
 {
-	struct kb_udp_batch *b = calloc(1, sizeof(*b));
+	struct kb_reader_info info = {.pid = (__u32)getpid()};
+	struct kb_udp *u = calloc(1, sizeof(*u));
+	int r = u ? 0 : -ENOMEM;
 
-	if (!b)
-		return -ENOMEM;
-	*ret_batch = b;
+	if (u) {
+		u->server = s;
+		u->worker = worker;
+		u->batch = calloc(1, sizeof(*u->batch));
+		r = u->batch ? 0 : -ENOMEM;
+	}
+	if (r == 0 && worker)
+		r = kb_responder_new_apart(s->table, &u->responder);
+	else if (r == 0)
+		u->responder = s->responder;
+	if (r == 0 && worker &&
+	    !kb_reader_register(&u->reader, s->workers, 0, KB_WORKERS_LOCAL, &info,
+				kb_worker_now_us() * 1000))
+		r = -EBUSY;
+	if (r < 0) {
+		kb_udp_free(u);
+		return r;
+	}
+	*ret_udp = u;
 	return 0;
 }
 
-void kb_udp_free(struct kb_udp_batch *batch)
+void kb_udp_free(struct kb_udp *u)
 {
-	free(batch);
+	if (!u)
+		return;
+	if (u->reader.row)
+		kb_reader_unregister(&u->reader);
+	if (u->worker)
+		kb_responder_free(u->responder);
+	free(u->batch);
+	free(u);
 }
 
 /*
@@ -44,7 +70,7 @@ void kb_udp_free(struct kb_udp_batch *batch)
  * from it. The way back is the routing table's to choose, except that a link-local
  * address needs its interface.
  */
-static void reply_from(struct msghdr *out, const struct msghdr *in)
+void kb_udp_reply_from(struct msghdr *out, const struct msghdr *in)
 {
 	struct cmsghdr *c;
 
@@ -70,8 +96,8 @@ static void reply_from(struct msghdr *out, const struct msghdr *in)
 	}
 }
 
-/* The address that was asked, for the query log: before reply_from has changed what is told of
- * it. */
+/* The address that was asked, for the query log: before kb_udp_reply_from has changed what is told
+ * of it. */
 static const struct sockaddr *asked_address(const struct kb_listener *l, const struct msghdr *in,
 					    union kb_sockaddr *buf)
 {
@@ -89,31 +115,90 @@ static const struct sockaddr *asked_address(const struct kb_listener *l, const s
 	return &buf->sa;
 }
 
-/* What the responder leaves to others; a reply that is due at once goes to slot->out. */
-static size_t forward(struct kb_listener *l, struct slot *slot, const struct msghdr *in)
+/* Who has asked, in u->client. */
+static void note_client(struct kb_udp_sock *sock, const struct slot *slot, const struct msghdr *in)
 {
-	struct kb_client *client = &l->server->client;
+	struct kb_client *client = &sock->udp->client;
 	struct msghdr out = {0};
 
-	if (l->wildcard)
-		reply_from(&out, in);
-	client->fd = l->udp_fd;
+	if (sock->listener->wildcard)
+		kb_udp_reply_from(&out, in);
+	client->fd = sock->watch.fd;
 	client->from_len = in->msg_namelen;
 	memcpy(&client->from, &slot->from, sizeof(client->from));
 	client->control_len = (uint32_t)out.msg_controllen;
 	if (out.msg_controllen)
 		memcpy(client->control, out.msg_control, out.msg_controllen);
-	return kb_server_forward(l->server, slot->out, sizeof(slot->out));
+}
+
+/* What the responder leaves to others; a reply that is due at once goes to slot->out. */
+static size_t leave(struct kb_udp_sock *sock, struct slot *slot, const struct msghdr *in,
+		    size_t len)
+{
+	struct kb_udp *u = sock->udp;
+	struct kb_server *s = u->server;
+	const struct kb_ask *ask = kb_responder_outside(u->responder);
+
+	if (kb_responder_for_main(u->responder)) {
+		note_client(sock, slot, in);
+		kb_count(&u->stats.deferred);
+		if (!kb_udp_defer(s->udp_main, &u->client, slot->in, len))
+			kb_count(&u->stats.deferred_dropped);
+		return 0;
+	}
+	if (!ask || !s->forward)
+		return 0;
+	note_client(sock, slot, in);
+	u->client.ask = *ask;
+	u->client.chase = kb_responder_take_chase(u->responder);
+	return u->worker ? kb_forward_ask_on(u->worker, &u->client, slot->out, sizeof(slot->out))
+			 : kb_forward_ask(s->forward, &u->client, slot->out, sizeof(slot->out));
+}
+
+/* Online for no longer than an answer takes, and waiting for nothing meanwhile. */
+static size_t respond(struct kb_udp *u, struct slot *slot, size_t len)
+{
+	size_t n;
+
+	if (u->worker)
+		kb_reader_online(&u->reader);
+	n = kb_respond(u->responder, slot->in, len, false, slot->out, sizeof(slot->out));
+	if (u->worker)
+		kb_reader_offline(&u->reader);
+	return n;
+}
+
+/* A message in, the length of a reply in slot->out, or 0. */
+static size_t serve(struct kb_udp_sock *sock, struct slot *slot, const struct msghdr *in,
+		    size_t len)
+{
+	struct kb_udp *u = sock->udp;
+	struct kb_querylog *log = u->server->log;
+	enum kb_event_origin origin = KB_ORIGIN_TABLE;
+	union kb_sockaddr to;
+	size_t n;
+
+	kb_querylog_asked(log, &u->log_sampler, (struct sockaddr *)&slot->from,
+			  asked_address(sock->listener, in, &to), false, slot->in, len,
+			  &u->client.asked);
+	n = respond(u, slot, len);
+	if (!n) {
+		n = leave(sock, slot, in, len);
+		origin = KB_ORIGIN_CACHE;
+	}
+	if (n)
+		kb_querylog_reply(log, &u->client.asked, slot->out, n, origin);
+	return n;
 }
 
 /* Sends n replies; one that the kernel does not take is lost, as datagrams are. */
-static void send_all(struct kb_listener *l, struct mmsghdr *out, unsigned int n)
+static void send_all(struct kb_udp_sock *sock, struct mmsghdr *out, unsigned int n)
 {
-	struct kb_server *s = l->server;
+	struct kb_udp *u = sock->udp;
 	unsigned int at = 0;
 
 	while (at < n) {
-		int r = sendmmsg(l->udp_fd, out + at, n - at, MSG_DONTWAIT);
+		int r = sendmmsg(sock->watch.fd, out + at, n - at, MSG_DONTWAIT);
 		unsigned int lost;
 
 		if (r > 0) {
@@ -121,20 +206,18 @@ static void send_all(struct kb_listener *l, struct mmsghdr *out, unsigned int n)
 			continue;
 		}
 		lost = r < 0 && errno == EAGAIN ? n - at : 1;
-		s->stats.udp_send_failed += lost;
 		at += lost;
-		while (lost--)
-			kb_responder_count(s->responder, KB_CNT_WRITE_FAILED);
+		while (lost--) {
+			kb_count(&u->stats.send_failed);
+			kb_responder_count(u->responder, KB_CNT_WRITE_FAILED);
+		}
 	}
 }
 
-/* One batch; the loop comes again for the next, after others have had their turn. */
-void kb_udp_readable(struct kb_listener *l)
+static int receive(struct kb_udp_sock *sock)
 {
-	struct kb_server *s = l->server;
-	struct kb_udp_batch *b = s->batch;
-	unsigned int n_out = 0;
-	int n;
+	struct kb_udp_batch *b = sock->udp->batch;
+	bool wildcard = sock->listener->wildcard;
 
 	for (unsigned int i = 0; i < BATCH; i++) {
 		struct slot *slot = &b->slot[i];
@@ -145,36 +228,35 @@ void kb_udp_readable(struct kb_listener *l)
 			.msg_namelen = sizeof(slot->from),
 			.msg_iov = &slot->in_iov,
 			.msg_iovlen = 1,
-			.msg_control = l->wildcard ? slot->control : NULL,
-			.msg_controllen = l->wildcard ? sizeof(slot->control) : 0,
+			.msg_control = wildcard ? slot->control : NULL,
+			.msg_controllen = wildcard ? sizeof(slot->control) : 0,
 		};
 	}
-	n = recvmmsg(l->udp_fd, b->in, BATCH, MSG_DONTWAIT, NULL);
+	return recvmmsg(sock->watch.fd, b->in, BATCH, MSG_DONTWAIT, NULL);
+}
+
+/* The loop comes again for the next batch, after others have had their turn. */
+void kb_udp_readable(struct kb_udp_sock *sock)
+{
+	struct kb_udp *u = sock->udp;
+	struct kb_udp_batch *b = u->batch;
+	unsigned int n_out = 0;
+	int n = receive(sock);
+
 	for (int i = 0; i < n; i++) {
 		struct slot *slot = &b->slot[i];
 		struct msghdr *in = &b->in[i].msg_hdr, *out = &b->out[n_out].msg_hdr;
-		enum kb_event_origin origin = KB_ORIGIN_TABLE;
-		union kb_sockaddr to;
 		size_t len;
 
-		s->stats.udp_queries++;
-		if (!kb_server_allows(s, (struct sockaddr *)&slot->from)) {
-			s->stats.source_dropped++;
-			kb_responder_count(s->responder, KB_CNT_SOURCE);
+		kb_count(&u->stats.queries);
+		if (!kb_server_allows(u->server, (struct sockaddr *)&slot->from)) {
+			kb_count(&u->stats.source_dropped);
+			kb_responder_count(u->responder, KB_CNT_SOURCE);
 			continue;
 		}
-		kb_querylog_asked(s->log, &s->log_sampler, (struct sockaddr *)&slot->from,
-				  asked_address(l, in, &to), false, slot->in, b->in[i].msg_len,
-				  &s->client.asked);
-		len = kb_respond(s->responder, slot->in, b->in[i].msg_len, false, slot->out,
-				 sizeof(slot->out));
-		if (!len) {
-			len = forward(l, slot, in);
-			origin = KB_ORIGIN_CACHE;
-		}
+		len = serve(sock, slot, in, b->in[i].msg_len);
 		if (!len)
 			continue;
-		kb_querylog_reply(s->log, &s->client.asked, slot->out, len, origin);
 		slot->out_iov = (struct iovec){slot->out, len};
 		*out = (struct msghdr){
 			.msg_name = &slot->from,
@@ -182,9 +264,34 @@ void kb_udp_readable(struct kb_listener *l)
 			.msg_iov = &slot->out_iov,
 			.msg_iovlen = 1,
 		};
-		if (l->wildcard)
-			reply_from(out, in);
+		if (sock->listener->wildcard)
+			kb_udp_reply_from(out, in);
 		n_out++;
 	}
-	send_all(l, b->out, n_out);
+	send_all(sock, b->out, n_out);
+}
+
+static void take_blocks(struct kb_udp *u)
+{
+	struct kb_server *s = u->server;
+	struct kb_blocks *blocks;
+
+	if (atomic_load(&s->blocks_version) == u->blocks_version)
+		return;
+	pthread_mutex_lock(&s->blocks_lock);
+	u->blocks_version = atomic_load(&s->blocks_version);
+	blocks = s->blocks ? kb_blocks_ref(s->blocks) : NULL;
+	pthread_mutex_unlock(&s->blocks_lock);
+	kb_responder_set_blocks(u->responder, blocks);
+	kb_blocks_unref(blocks);
+}
+
+void kb_udp_on_ready(struct kb_worker *w, struct kb_watch *watch, uint32_t events)
+{
+	struct kb_udp_sock *sock = (struct kb_udp_sock *)watch;
+
+	(void)events;
+	take_blocks(sock->udp);
+	kb_responder_set_routes(sock->udp->responder, w->routes);
+	kb_udp_readable(sock);
 }

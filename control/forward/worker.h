@@ -93,8 +93,9 @@ struct kb_inbox {
 
 /* Counts of one worker: written by it alone, read by the main thread. */
 struct kb_worker_stats {
-	atomic_uint_fast64_t shared, exchanges, active, rejected, no_upstream, failed, noerror,
-		nxdomain, servfail, refused, other, send_failed, strays, healthcheck_broken;
+	atomic_uint_fast64_t asked, chased, shared, exchanges, active, rejected, no_upstream,
+		failed, noerror, nxdomain, servfail, refused, other, send_failed, strays,
+		healthcheck_broken;
 };
 
 struct kb_worker {
@@ -197,6 +198,9 @@ struct kb_routes *kb_forward_new_routes(struct kb_forward *f, unsigned int *vers
 /* A reply for a TCP client goes to the main loop. False if there is no room. */
 bool kb_forward_put_out(struct kb_forward *f, uint64_t conn, const uint8_t *msg, size_t len);
 struct kb_tls *kb_forward_tls(const struct kb_forward *f);
+/* As kb_forward_ask, on a worker's own thread. */
+size_t kb_forward_ask_on(struct kb_worker *w, struct kb_client *client, uint8_t *reply, size_t cap);
+struct kb_worker *kb_forward_worker(const struct kb_forward *f, unsigned int i);
 /* NULL: nothing is kept. */
 struct kb_cache *kb_forward_cache(const struct kb_forward *f);
 uint16_t kb_forward_udp_max(const struct kb_forward *f);

@@ -197,6 +197,7 @@ int kb_zones_enter(const struct kb_zones *z, struct kb_table *table, bool *ret_c
 	if (hdr->n_zones) {
 		*ret_changed = true;
 		kb_table_set_state(table, KB_OFF);
+		kb_table_zones_hold(table, true);
 		backing->grace(backing->arg);
 	}
 	kb_table_zones_clear(table);
@@ -206,6 +207,7 @@ int kb_zones_enter(const struct kb_zones *z, struct kb_table *table, bool *ret_c
 		if (err)
 			return err;
 	}
+	kb_table_zones_hold(table, false);
 	return 0;
 }
 

@@ -62,15 +62,16 @@ static void switch_over(struct kb_table *t)
 {
 	uint32_t gen = t->next.gen;
 
-	__atomic_store_n(&t->hdr->shape[gen & 1], (uint64_t)t->replicas << 32 | t->next.n,
-			 __ATOMIC_RELEASE);
-	__atomic_store_n(&t->hdr->state, kb_state_word(gen, kb_state_of(t->hdr->state)),
-			 __ATOMIC_RELEASE);
 	t->retired = true;
 	t->retired_buckets = t->cur.n * t->replicas;
 	kb_index_fini(&t->cur);
 	t->cur = t->next;
 	t->next = (struct kb_index){0};
+	kb_table_online(t);
+	__atomic_store_n(&t->hdr->shape[gen & 1], (uint64_t)t->replicas << 32 | t->cur.n,
+			 __ATOMIC_RELEASE);
+	__atomic_store_n(&t->hdr->state, kb_state_word(gen, kb_state_of(t->hdr->state)),
+			 __ATOMIC_RELEASE);
 	t->copied = 0;
 	t->growth_failures = 0;
 	t->growth_from = 0;

@@ -67,9 +67,16 @@ struct kb_table {
 	uint32_t replicas;
 	struct kb_index cur;  /* what readers use */
 	struct kb_index next; /* growth, see grow.c */
-	uint32_t copied;      /* slots of cur that next has; 0 while next has no memory */
-	uint32_t slice;	      /* slots copied in one turn of the main loop */
-	bool retired;	      /* the backing may hold an index besides cur that nobody needs */
+	/* For readers in other threads, by generation & 1: written before the state word names the
+	 * generation, and not again before a grace period after it has named another. */
+	struct {
+		const struct kb_bucket *bucket;
+		uint32_t n; /* over all replicas */
+	} online[2];
+	bool zones_held; /* likewise; atomic */
+	uint32_t copied; /* slots of cur that next has; 0 while next has no memory */
+	uint32_t slice;	 /* slots copied in one turn of the main loop */
+	bool retired;	 /* the backing may hold an index besides cur that nobody needs */
 	uint32_t retired_buckets;
 	uint32_t growth_failures; /* since the last growth */
 	uint64_t growth_from;	  /* names from which growth is tried again */
@@ -89,6 +96,8 @@ struct kb_table {
 	struct kb_table_stats stats;
 };
 
+/* Makes cur known to readers in other threads, before the state word does. */
+void kb_table_online(struct kb_table *t);
 /* Something that readers may still see goes here until a grace period is over. */
 void kb_limbo_add(struct kb_table *t, enum limbo_kind kind, uint32_t gen, uint32_t what);
 /* Takes up to `max` items back. */

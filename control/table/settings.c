@@ -112,6 +112,16 @@ void kb_table_refusals_clear(struct kb_table *t)
 		kb_zone_publish(t, id);
 }
 
+void kb_table_zones_hold(struct kb_table *t, bool hold)
+{
+	__atomic_store_n(&t->zones_held, hold, __ATOMIC_RELEASE);
+}
+
+bool kb_table_zones_held(const struct kb_table *t)
+{
+	return __atomic_load_n(&t->zones_held, __ATOMIC_ACQUIRE);
+}
+
 void kb_table_zones_clear(struct kb_table *t)
 {
 	t->hdr->n_zones = 0;

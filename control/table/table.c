@@ -87,6 +87,7 @@ int kb_table_new(const struct kb_backing *backing, const struct kb_table_config 
 	r = kb_work_page_now(t);
 	if (r < 0)
 		goto err;
+	kb_table_online(t);
 	hdr->shape[0] = (uint64_t)t->replicas << 32 | n;
 	hdr->state = kb_state_word(gen, KB_OFF);
 	hdr->header_size = sizeof(*hdr);
@@ -144,6 +145,7 @@ int kb_table_adopt(const struct kb_backing *backing, const struct kb_table_confi
 	if (r < 0)
 		goto err;
 	kb_icept_adopt(t);
+	kb_table_online(t);
 	/* What the former writer left of another generation, half-built or not removed yet. */
 	t->retired = true;
 	*ret_table = t;
@@ -259,6 +261,27 @@ void kb_table_env(const struct kb_table *t, struct kb_env *ret_env)
 	ret_env->buckets[!at] = 0;
 	ret_env->page = t->arena.page;
 	ret_env->pages = t->arena.n_pages;
+}
+
+void kb_table_online(struct kb_table *t)
+{
+	uint32_t at = t->cur.gen & 1;
+
+	t->online[at].bucket = t->cur.bucket;
+	t->online[at].n = t->cur.n * t->replicas;
+}
+
+void kb_table_env_online(const struct kb_table *t, __u32 gen, struct kb_env *ret_env)
+{
+	uint32_t at = gen & 1;
+
+	ret_env->index[at] = t->online[at].bucket;
+	ret_env->buckets[at] = t->online[at].n;
+	ret_env->index[!at] = NULL;
+	ret_env->buckets[!at] = 0;
+	/* A page is there before the first value that names it. */
+	ret_env->page = t->arena.page;
+	ret_env->pages = KB_PAGES_MAX;
 }
 
 void kb_table_stats(const struct kb_table *t, struct kb_table_stats *ret_stats)

@@ -139,6 +139,11 @@ int kb_table_zone_add(struct kb_table *t, const uint8_t *name, size_t len, uint8
 /* Sets or clears flags of a zone while readers run. */
 void kb_table_zone_flag(struct kb_table *t, uint8_t id, uint8_t flag, bool on);
 void kb_table_zones_clear(struct kb_table *t);
+/* For readers in other threads, which look at zones also while the state is OFF: hold them, let a
+ * grace period pass, change zones, let them go. kb_table_zones_held is for readers that are
+ * online. */
+void kb_table_zones_hold(struct kb_table *t, bool hold);
+bool kb_table_zones_held(const struct kb_table *t);
 
 /* Source prefix that is served: `bits` of addr (4 or 16 bytes, network order). */
 int kb_table_allow_add(struct kb_table *t, int family, const uint8_t *addr, unsigned int bits);

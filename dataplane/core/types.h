@@ -75,9 +75,15 @@ KB_DEFINE_ACCESS(32)
 KB_DEFINE_ACCESS(64)
 #endif
 
-/* Single-copy atomic access to an aligned word that another CPU may write. */
+/* Single-copy atomic access to an aligned word that another CPU may write. The thread sanitizer
+ * does not know of address dependencies: for it they are acquire and release. */
+#ifdef __SANITIZE_THREAD__
+#define kb_read_once(x)	    __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define kb_write_once(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELEASE)
+#else
 #define kb_read_once(x)	    (*(const volatile __typeof__(x) *)&(x))
 #define kb_write_once(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
+#endif
 
 #define kb_swap16(v) __builtin_bswap16((__u16)(v))
 #define kb_swap32(v) __builtin_bswap32((__u32)(v))

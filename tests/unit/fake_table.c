@@ -29,6 +29,7 @@ struct kb_table {
 	uint64_t names, records, changes, budget;
 	uint8_t zone_flags[KB_VALUE_ZONE_MAX + 1]; /* as asked for */
 	bool zone_refused[KB_VALUE_ZONE_MAX + 1];
+	bool zones_held;
 };
 
 struct kb_table *fake_table_new(uint32_t buckets)
@@ -398,4 +399,14 @@ const struct kb_backing *kb_table_backing(const struct kb_table *t)
 const struct kb_header *kb_table_header(const struct kb_table *t)
 {
 	return &t->hdr;
+}
+
+void kb_table_zones_hold(struct kb_table *t, bool hold)
+{
+	t->zones_held = hold;
+}
+
+bool kb_table_zones_held(const struct kb_table *t)
+{
+	return t->zones_held;
 }
