@@ -11,6 +11,7 @@
 #include "bench/check.h"
 #include "bench/gen.h"
 #include "control/datapath/ports.h"
+#include "control/pcache/pcache.h"
 #include "control/table/env.h"
 #include "control/table/table.h"
 
@@ -20,8 +21,9 @@
 #pragma GCC diagnostic pop
 
 struct store {
-	struct kbdns_bpf *skel; /* owned */
-	struct kb_table *table; /* owned */
+	struct kbdns_bpf *skel;		   /* owned */
+	struct kb_table *table;		   /* owned */
+	struct kb_pcache_size pcache_size; /* given; 0: the programs have no packet-path cache */
 	struct {
 		struct kb_bucket *b;
 		size_t bytes;
@@ -158,9 +160,17 @@ static inline void store_fill(struct store *s, const struct kb_gen_path *path, u
 	static const uint8_t zone[] = "\7cluster\5local";
 	uint8_t any4[4] = {10, 0, 0, 0};
 
-	s->skel = kbdns_bpf__open_and_load();
+	s->skel = kbdns_bpf__open();
 	if (!s->skel)
 		die("kbdns.bpf.o", -errno);
+	if (s->pcache_size.pages) {
+		uint32_t lines = s->pcache_size.pages * (KB_PCACHE_PAGE_CELLS / KB_PCACHE_USE_LINE);
+
+		bpf_map__set_max_entries(s->skel->maps.kb_pcache_index, s->pcache_size.buckets);
+		bpf_map__set_max_entries(s->skel->maps.kb_pcache_arena, s->pcache_size.pages);
+		bpf_map__set_max_entries(s->skel->maps.kb_pcache_use, lines);
+	}
+	check("kbdns.bpf.o", kbdns_bpf__load(s->skel));
 	backing.header = map_whole(s->skel->maps.kb_header, sizeof(struct kb_header));
 	backing.icept = map_whole(s->skel->maps.kb_icept,
 				  sizeof(struct kb_icept_bucket) * KB_ICEPT_BUCKETS);
@@ -178,6 +188,17 @@ static inline void store_fill(struct store *s, const struct kb_gen_path *path, u
 	backing.header->deadline = UINT64_MAX >> 1; /* no heart needs to beat */
 	check("port", kb_ports_put(bpf_map__fd(s->skel->maps.kb_ports), ifindex, path->near_mac));
 	kb_table_set_state(s->table, KB_FULL);
+}
+
+/* jiffies64 as the programs see it, by a beat; the deadline is then now. */
+static inline uint64_t store_jiffies(struct store *s)
+{
+	uint64_t beat[2] = {0};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = beat, .ctx_size_in = sizeof(beat));
+
+	check("heartbeat",
+	      bpf_prog_test_run_opts(bpf_program__fd(s->skel->progs.kbdns_beat), &opts));
+	return beat[1];
 }
 
 /* A generator of questions for all names of a store, or for as many that are not in it. */
