@@ -19,8 +19,13 @@
 #include "bench/echo.skel.h"
 #pragma GCC diagnostic pop
 
-#define HZ	    1000 /* of a clock that stands: only ages count */
-#define CACHE_BYTES (64 << 20)
+#define HZ 1000 /* more or less: only ages count */
+
+/* kbdnsd's default, or as much as the names need. */
+static uint64_t cache_bytes(uint64_t names)
+{
+	return names > 10000 ? names * 400 : 4 << 20;
+}
 
 enum row { ROW_ECHO, ROW_TABLE, ROW_CACHE, ROW_MAX };
 
@@ -85,7 +90,7 @@ static void cache_fill(struct bench *b)
 	struct timespec ts;
 	uint64_t ms, jiffies;
 
-	kb_pcache_size(CACHE_BYTES, &backing.size);
+	backing.size = b->store.pcache_size;
 	backing.index = map_whole(skel->maps.kb_pcache_index,
 				  (size_t)backing.size.buckets * sizeof(struct kb_bucket));
 	backing.arena = map_whole(skel->maps.kb_pcache_arena,
@@ -244,7 +249,7 @@ int main(int argc, char **argv)
 	if (!b.echo)
 		die("echo.bpf.o", -errno);
 	enter(b.link.far_ns);
-	kb_pcache_size(CACHE_BYTES, &b.store.pcache_size);
+	kb_pcache_size(cache_bytes(b.names), &b.store.pcache_size);
 	store_fill(&b.store, &b.link.path, b.link.near_ifindex, (uint32_t)b.names, 1);
 	cache_fill(&b);
 	generators(&b);

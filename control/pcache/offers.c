@@ -41,8 +41,8 @@ struct kb_pcache_item *kb_pcache_queue_take(struct kb_pcache_queue *q)
 	return item;
 }
 
-/* The places of a record's parts, with its size last; -EINVAL when it is none for us. */
-static int shape(const struct kb_pcache_offer *o, struct kb_pcache_rec *ret)
+/* The places of a record's parts, and its size; -EINVAL when it is none for us. */
+static int shape(const struct kb_pcache_offer *o, struct kb_pcache_rec *ret, size_t *ret_size)
 {
 	size_t name_len = o->question_len - 4, body_at, ttls_at, end = KB_DNS_HDR + o->question_len;
 
@@ -66,7 +66,7 @@ static int shape(const struct kb_pcache_offer *o, struct kb_pcache_rec *ret)
 	ret->n_ttls = (uint8_t)o->n_ttls;
 	ret->body = (uint16_t)body_at;
 	ret->ttls = (uint16_t)ttls_at;
-	ret->size = (uint16_t)((ttls_at + 2U * o->n_ttls + 7) / 8 * 8);
+	*ret_size = (ttls_at + 2U * o->n_ttls + 7) / 8 * 8;
 	return 0;
 }
 
@@ -85,13 +85,29 @@ static int name_hash(const struct kb_header *hdr, const uint8_t *name, size_t le
 	return 0;
 }
 
+/* As packets' sums are taken: little-endian words, folded. */
+static uint16_t sum_of(const uint8_t *p, size_t len)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i + 2 <= len; i += 2)
+		sum += kb_load16(p + i);
+	if (i < len)
+		sum += p[i];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
 static void fill(struct kb_pcache_item *item, const struct kb_pcache_rec *head,
 		 const struct kb_pcache_offer *o)
 {
 	size_t end = KB_DNS_HDR + o->question_len;
 
-	memset(item->rec, 0, head->size);
+	memset(item->rec, 0, item->size);
 	memcpy(item->rec, head, sizeof(*head));
+	((struct kb_pcache_rec *)item->rec)->sum = sum_of(o->msg + end, head->len);
 	memcpy(item->rec + sizeof(*head), o->question, head->name_len);
 	memcpy(item->rec + head->body, o->msg + end, head->len);
 	for (unsigned int i = 0; i < o->n_ttls; i++)
@@ -129,14 +145,15 @@ void kb_pcache_offer(struct kb_pcache *p, const struct kb_pcache_offer *offer)
 	struct kb_pcache_item *item;
 	struct kb_pcache_rec head;
 	uint64_t hash;
-	size_t bytes;
+	size_t size, bytes;
 
-	if (!atomic_load_explicit(&p->on, memory_order_relaxed) || shape(offer, &head) < 0 ||
+	if (!atomic_load_explicit(&p->on, memory_order_relaxed) || shape(offer, &head, &size) < 0 ||
 	    name_hash(p->backing.header, offer->question, head.name_len, &hash) < 0)
 		return;
-	bytes = sizeof(*item) + head.size;
+	bytes = sizeof(*item) + size;
 	item = malloc(bytes);
 	if (item) {
+		item->size = size;
 		fill(item, &head, offer);
 		item->tag = kb_pcache_tag(hash, head.tail, head.key_flags);
 	}

@@ -262,7 +262,7 @@ static void publish(struct kb_pcache *p, uint32_t cell, const struct kb_pcache_i
 static void insert(struct kb_pcache *p, struct kb_pcache_item *item, uint64_t now)
 {
 	struct kb_pcache_rec *rec = (struct kb_pcache_rec *)item->rec;
-	unsigned int order = kb_blocks_order(rec->size);
+	unsigned int order = kb_blocks_order(item->size);
 	uint32_t old = find(p, item->tag, rec), cell, slot;
 
 	if (!set_times(p, rec, item, now))
@@ -278,7 +278,7 @@ static void insert(struct kb_pcache *p, struct kb_pcache_item *item, uint64_t no
 			evict_around(p, order, now);
 		return;
 	}
-	memcpy(kb_pcache_rec_at(p, cell), rec, rec->size);
+	memcpy(kb_pcache_rec_at(p, cell), rec, item->size);
 	if (old != NO_CELL) {
 		slot = p->blocks.cell[old].slot;
 		queue_remove(p, old);

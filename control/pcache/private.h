@@ -50,6 +50,7 @@ struct kb_pcache_item {
 	struct kb_pcache_item *next;
 	uint64_t stored_ms, refresh_ms, expires_ms;
 	uint64_t tag;
+	size_t size;		   /* of the record */
 	_Alignas(8) uint8_t rec[]; /* struct kb_pcache_rec, without epoch and times */
 };
 

@@ -64,7 +64,7 @@ struct kb_pcache_rec {
 	__u8 pad;
 	__u16 body;   /* where it begins: everything behind the question */
 	__u16 ttls;   /* where the offsets of TTLs in the body begin, 16 bits each */
-	__u16 size;   /* of the whole record */
+	__u16 sum;    /* one's complement sum of the body, folded, TTLs as they stand in it */
 	__u64 name[]; /* lower case, padded with zeros to 8 */
 };
 
