@@ -380,7 +380,7 @@ struct kb_group *kb_routes_find(struct kb_routes *routes, const uint8_t *name, s
 int kb_routes_pick(struct kb_group *group, uint32_t tried, uint32_t random)
 {
 	uint32_t n = (uint32_t)group->n, first = 0;
-	int second = -1;
+	int second = -1, again = -1;
 
 	if (!n)
 		return -1;
@@ -391,12 +391,19 @@ int kb_routes_pick(struct kb_group *group, uint32_t tried, uint32_t random)
 	for (uint32_t k = 0; k < n; k++) {
 		uint32_t i = (first + k) % n;
 
-		if (tried >> i & 1)
+		bool up = kb_upstream_is_up(group->v[i]);
+
+		if (tried >> i & 1) {
+			if (up && again < 0)
+				again = (int)i;
 			continue;
-		if (kb_upstream_is_up(group->v[i]))
+		}
+		if (up)
 			return (int)i;
 		if (second < 0)
 			second = (int)i;
 	}
-	return second >= 0 ? second : (int)first;
+	if (second >= 0)
+		return second;
+	return again >= 0 ? again : (int)first;
 }

@@ -158,8 +158,8 @@ bool kb_routes_has(const struct kb_routes *routes, const uint8_t *name, size_t l
 struct kb_group *kb_routes_find(struct kb_routes *routes, const uint8_t *name, size_t len);
 
 /* The next upstream to try, by the group's policy: one that is up and not in `tried` (bit i for
- * v[i]), otherwise one not in `tried`, otherwise any. `random` is a random number. -1 if the group
- * is empty. */
+ * v[i]), otherwise one not in `tried`, otherwise one that is up, otherwise any. `random` is a
+ * random number. -1 if the group is empty. */
 int kb_routes_pick(struct kb_group *group, uint32_t tried, uint32_t random);
 
 #endif

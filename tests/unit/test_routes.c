@@ -163,6 +163,7 @@ static void test_policies(void **state)
 	fail_times(g->v[0], 2);
 	assert_int_equal(kb_routes_pick(g, 0, 0), 1);
 	assert_int_equal(kb_routes_pick(g, 6, 0), 0); /* down, but not yet tried */
+	assert_int_equal(kb_routes_pick(g, 7, 0), 1); /* all tried: one that is up */
 	fail_times(g->v[1], 9);
 	fail_times(g->v[2], 9);
 	assert_int_equal(kb_routes_pick(g, 0, 0), 0);
