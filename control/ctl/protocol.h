@@ -57,6 +57,7 @@
  *	"name": "kubernetes.default.svc.cluster.local", "type": "A"
  *	"where": { "kind": "none" | "a" | "record" | "leave", "zone": "cluster.local" | null,
  *	    "generation": 3, "bucket": 17, "slot": 2, "ref": 0, "address": "10.96.0.1" | null }
+ *	"packet_cache": { "left_s": 57, "rcode": 0, "records": 1, "body_bytes": 16 } | null
  *	"engines": [ { "engine": "tc" | "xdp" | "socket-udp" | "socket-tcp",
  *	    "verdict": "answered_positive" (a row of KB_COUNTERS), "rcode": "NOERROR" | null,
  *	    "truncated": false, "size_bytes": 70 | null,

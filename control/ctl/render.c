@@ -235,6 +235,8 @@ void kb_render_lookup(FILE *out, json_t *reply)
 	fprintf(out, "%s %s\n", cell(json_object_get(reply, "name"), a),
 		cell(json_object_get(reply, "type"), b));
 	put_member(out, "where", json_object_get(reply, "where"), 0, 0);
+	if (json_is_object(json_object_get(reply, "packet_cache")))
+		put_member(out, "packet cache", json_object_get(reply, "packet_cache"), 0, 0);
 	json_array_foreach(engines, i, e)
 	{
 		/* Engines that answer alike are one paragraph. */

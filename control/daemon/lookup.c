@@ -209,6 +209,27 @@ static void put_where(struct kb_json_out *o, struct kb_daemon *d, const char *te
 	kb_json_out_close(o);
 }
 
+/* What the packet-path cache has for a client without DO and CD. */
+static void put_packet_cache(struct kb_json_out *o, const struct kb_daemon *d, const uint8_t *name,
+			     size_t len, uint16_t type)
+{
+	const struct kb_pcache_rec *rec = NULL;
+	uint32_t left_s = 0;
+
+	if (d->pcache)
+		rec = kb_pcache_peek(d->pcache, name, len, type, 0, &left_s);
+	if (!rec) {
+		kb_json_put_null(o, "packet_cache");
+		return;
+	}
+	kb_json_put_open(o, "packet_cache", '{');
+	kb_json_put_u64(o, "left_s", left_s);
+	kb_json_put_u64(o, "rcode", rec->flags3 & 15);
+	kb_json_put_u64(o, "records", (uint64_t)rec->an + rec->ns + rec->ar);
+	kb_json_put_u64(o, "body_bytes", rec->len);
+	kb_json_out_close(o);
+}
+
 int kb_daemon_lookup(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
 {
 	struct kb_daemon *d = arg;
@@ -231,6 +252,7 @@ int kb_daemon_lookup(void *arg, int argc, char **argv, struct kb_ctl_reply *repl
 	kb_json_put_str(&reply->out, "name", argv[1]);
 	kb_json_put_str(&reply->out, "type", kb_type_text(type, buf));
 	put_where(&reply->out, d, argv[1], name, len);
+	put_packet_cache(&reply->out, d, name, len, type);
 	kb_json_put_open(&reply->out, "engines", '[');
 	put_packet_engines(&reply->out, d, msg, msg_len);
 	put_socket_engine(&reply->out, d, msg, msg_len, false, out, KB_UDP_MAX_DEFAULT);
