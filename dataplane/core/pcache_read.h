@@ -4,6 +4,10 @@
  * `out` and `r` of the scratch (and use bytes), and every offset and count that it reads is
  * bounded.
  *
+ * An answer of one A record costs 118 ns more than one of the table's in xdp, 121 in tc, which take
+ * 108 and 111 over an echo (bench/packet_cache, 1,000 names): the miss in the table and its zones,
+ * the record's two cache lines, the use byte, and the compare of the name.
+ *
  * EDNS options of a query are not looked at, ECS among them, as the forwarder's cache does not: it
  * never sends one on, so that no answer depends on one.
  */
