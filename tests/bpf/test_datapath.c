@@ -174,10 +174,7 @@ static struct kb_table *table_adopted(struct kb_datapath *dp)
 /* Names with a record each; put again they change nothing. Returns the number of pages then. */
 static uint32_t put_many(struct kb_table *t, uint32_t n)
 {
-	struct {
-		struct kb_rec head;
-		uint8_t b[104];
-	} rec = {0};
+	uint8_t rec[sizeof(struct kb_rec) + 104] = {0};
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct kb_entry entry = {.kind = KB_VALUE_REC, .zone = 1};
@@ -185,8 +182,8 @@ static uint32_t put_many(struct kb_table *t, uint32_t n)
 
 		for (uint32_t k = 0; k < 4; k++)
 			name[1 + k] = (uint8_t)('a' + (i >> 4 * k) % 16);
-		memcpy(rec.b, &i, sizeof(i));
-		assert_int_equal(kb_table_intern(t, &rec, sizeof(rec), &entry.ref), 0);
+		memcpy(rec + sizeof(struct kb_rec), &i, sizeof(i));
+		assert_int_equal(kb_table_intern(t, rec, sizeof(rec), &entry.ref), 0);
 		assert_int_equal(kb_table_put(t, name, sizeof(name), &entry), 0);
 	}
 	return kb_table_header(t)->arena_pages;

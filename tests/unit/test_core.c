@@ -78,9 +78,9 @@ static int stop(void **state)
 
 struct set_spec {
 	uint16_t type;
-	struct kb_set set;
 	const uint8_t *body;
 	uint16_t patches[8];
+	struct kb_set set;
 };
 
 /* Lays a record out as layout.h says. */
