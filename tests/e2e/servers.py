@@ -79,8 +79,9 @@ def nsd(t, ns, addr, zones):
     conf = t.path("nsd.conf")
     with open(conf, "w", encoding="utf-8") as f:
         f.write('server:\n  ip-address: %s\n  username: ""\n  chroot: ""\n  pidfile: ""\n  database: ""\n'
-                '  zonelistfile: "%s"\n  xfrdfile: "%s"\n  zonesdir: "%s"\n  round-robin: no\n'
-                'remote-control:\n  control-enable: no\n' % (addr, t.path("nsd.list"), t.path("nsd.xfrd"), t.tmp))
+                '  zonelistfile: "%s"\n  xfrdfile: "%s"\n  xfrdir: "%s"\n  zonesdir: "%s"\n'
+                '  round-robin: no\n'
+                'remote-control:\n  control-enable: no\n' % (addr, t.path("nsd.list"), t.path("nsd.xfrd"), t.tmp, t.tmp))
         for zone, path in zones.items():
             f.write('zone:\n  name: "%s"\n  zonefile: "%s"\n' % (zone, path))
     return _start(t, ns, addr, next(iter(zones)), "nsd", "-d", "-c", conf)
