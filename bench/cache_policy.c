@@ -5,6 +5,11 @@
  * subdomains), against LRU, CLOCK, SIEVE and S3-FIFO at several sizes, and against the
  * cache itself with as much memory as that many entries take. Prints hit rates in percent.
  *
+ * And which answers should go into the packet-path cache in front of it? Each insertion there
+ * takes memory that comes back only after a grace period. Replays the same questions against two
+ * caches in a row, both SIEVE: all answers are put into the first, or those that
+ * were found in the second. Prints hits in the first, and insertions for each 1,000 queries.
+ *
  *   cache_policy [QUERIES [NAMES]]      default 3,000,000 queries over 100,000 names
  */
 #include <stdbool.h>
@@ -215,6 +220,31 @@ static double simulate(bool (*ask)(struct sim *s, uint32_t i), size_t size)
 	return 100.0 * (double)hits / (double)n_queries;
 }
 
+/* What the packet-path cache sees: `first` records in front of `second` entries. */
+static void two_levels(size_t first, size_t second, bool at_once, double *ret_hits,
+		       double *ret_inserted)
+{
+	struct sim packet = {.size = first}, forwarder = {.size = second};
+	size_t hits = 0, inserted = 0;
+
+	packet.node = calloc(n_names + n_queries + 1, sizeof(*packet.node));
+	forwarder.node = calloc(n_names + n_queries + 1, sizeof(*forwarder.node));
+	for (size_t q = 0; q < n_queries; q++) {
+		uint32_t i = trace[q] + 1;
+
+		if (packet.node[i].where == MAIN) {
+			hits += sieve(&packet, i);
+		} else if (sieve(&forwarder, i) || at_once) {
+			sieve(&packet, i);
+			inserted++;
+		}
+	}
+	free(packet.node);
+	free(forwarder.node);
+	*ret_hits = 100.0 * (double)hits / (double)n_queries;
+	*ret_inserted = 1000.0 * (double)inserted / (double)n_queries;
+}
+
 /* --- the cache itself ------------------------------------------------------------------------- */
 
 static bool ask_cache(struct kb_cache *cache, uint32_t name)
@@ -272,10 +302,52 @@ static double replay_cache(size_t size, uint64_t *ret_entries)
 	return 100.0 * (double)hits / (double)n_queries;
 }
 
-int main(int argc, char **argv)
+static const size_t parts[] = {1, 3, 10, 30};
+
+static void replay_policies(double alpha, double once)
+{
+	for (size_t p = 0; p < 4; p++) {
+		size_t size = n_names * parts[p] / 100;
+		uint64_t entries = 0;
+		double cached = replay_cache(size, &entries);
+
+		printf("%4.1f %4.0f%% %9zu %7.2f %7.2f %7.2f %7.2f", alpha, once * 100, size,
+		       simulate(lru, size), simulate(clock_policy, size), simulate(sieve, size),
+		       simulate(s3fifo, size));
+		if (entries)
+			printf(" %7.2f (%lu)", cached, (unsigned long)entries);
+		printf("\n");
+	}
+}
+
+/* The forwarder's cache has room for a third of the names. */
+static void replay_admission(double alpha, double once)
+{
+	for (size_t p = 0; p < 3; p++) {
+		size_t size = n_names * parts[p] / 100;
+		double hits[2], inserted[2];
+
+		for (int at_once = 0; at_once < 2; at_once++)
+			two_levels(size, n_names / 3, at_once, &hits[at_once], &inserted[at_once]);
+		printf("%4.1f %4.0f%% %9zu %10.2f %6.1f %12.2f %6.1f\n", alpha, once * 100, size,
+		       hits[1], inserted[1], hits[0], inserted[0]);
+	}
+}
+
+static void for_each_trace(void (*replay)(double alpha, double once))
 {
 	static const double alphas[] = {0.8, 1.0}, onces[] = {0, 0.3};
-	static const size_t parts[] = {1, 3, 10, 30};
+
+	for (size_t a = 0; a < 2; a++) {
+		for (size_t o = 0; o < 2; o++) {
+			make_trace(alphas[a], onces[o]);
+			replay(alphas[a], onces[o]);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
 
 	if (argc > 1)
 		n_queries = strtoul(argv[1], NULL, 10);
@@ -290,24 +362,10 @@ int main(int argc, char **argv)
 		return 1;
 	printf("%zu queries, %zu names; hits in %%\n", n_queries, n_names);
 	printf("zipf  once   entries     LRU   CLOCK   SIEVE S3-FIFO   cache (entries)\n");
-	for (size_t a = 0; a < 2; a++) {
-		for (size_t o = 0; o < 2; o++) {
-			make_trace(alphas[a], onces[o]);
-			for (size_t p = 0; p < 4; p++) {
-				size_t size = n_names * parts[p] / 100;
-				uint64_t entries = 0;
-				double cached = replay_cache(size, &entries);
-
-				printf("%4.1f %4.0f%% %9zu %7.2f %7.2f %7.2f %7.2f", alphas[a],
-				       onces[o] * 100, size, simulate(lru, size),
-				       simulate(clock_policy, size), simulate(sieve, size),
-				       simulate(s3fifo, size));
-				if (entries)
-					printf(" %7.2f (%lu)", cached, (unsigned long)entries);
-				printf("\n");
-			}
-		}
-	}
+	for_each_trace(replay_policies);
+	printf("\nin front of it, the packet-path cache\n");
+	printf("zipf  once   records   all: hits  puts  second use: hits  puts\n");
+	for_each_trace(replay_admission);
 	free(trace);
 	return 0;
 }

@@ -22,6 +22,16 @@
  * Eviction is SIEVE as in the forwarder's cache: a queue in order of arrival, and a hand that goes
  * from old to new, takes the visited bits from use bytes, and evicts the first record without.
  *
+ * The owner offers an answer on its second use. Hits in percent, and insertions for 1,000 queries,
+ *by Zipf's law over 100,000 names (exponent 1.0) and the forwarder's cache behind
+ *(bench/cache_policy):
+ *
+ *	once  records   all answers   second use
+ *	 0 %    1,000    59.7   403     60.5   264
+ *	 0 %   10,000    77.6   224     78.0    89
+ *	30 %    1,000    41.2   588     42.1   152
+ *	30 %   10,000    52.5   475     54.0    32
+ *
  * All but kb_pcache_offer is for the main thread.
  */
 #ifndef KB_PCACHE_PCACHE_H
