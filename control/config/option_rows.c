@@ -189,10 +189,11 @@ static const struct kb_option rows[] = {
 	 .type = KB_OPT_NUMBER,
 	 .offset = AT(max_concurrent),
 	 .arg = "N",
-	 .def = "1000",
+	 .def = "5000",
 	 .min = 1,
 	 .max = 65536,
-	 .help = "questions to upstreams at one time; more are answered SERVFAIL"},
+	 .help = "questions to upstreams at one time; more are answered SERVFAIL. The default is "
+		 "1,000 a second while all upstreams are silent"},
 	{.name = "cache-size",
 	 .type = KB_OPT_BYTES,
 	 .offset = AT(cache_size),
