@@ -192,8 +192,9 @@ static const struct kb_option rows[] = {
 	 .def = "5000",
 	 .min = 1,
 	 .max = 65536,
-	 .help = "questions to upstreams at one time; more are answered SERVFAIL. The default is "
-		 "1,000 a second while all upstreams are silent"},
+	 .help = "questions to upstreams at one time (the default takes 1,000 a second while all "
+		 "are "
+		 "silent); more are answered SERVFAIL"},
 	{.name = "cache-size",
 	 .type = KB_OPT_BYTES,
 	 .offset = AT(cache_size),
