@@ -8,6 +8,7 @@
 
 #include "control/forward/blocks.h"
 #include "control/forward/message.h"
+#include "control/forward/relay.h"
 #include "control/forward/wire_copy.h"
 #include "dataplane/core/layout.h"
 
@@ -181,7 +182,7 @@ static size_t step(const struct kb_chase *chase, uint8_t *msg, size_t len, size_
 	uint8_t *src = malloc(len), opt[OPT_LEN], flags[2] = {msg[2], msg[3]};
 	struct part p = {.msg = src, .rcode = KB_RCODE_SERVFAIL, .whole = !chase->target};
 
-	assert(cap >= KB_UDP_MIN && len >= KB_DNS_HDR + opt_len);
+	assert(cap >= KB_RELAY_QUERY_MAX && len >= KB_DNS_HDR + opt_len);
 	memcpy(opt, msg + len - opt_len, opt_len);
 	if (src) {
 		memcpy(src, msg, len);

@@ -53,7 +53,7 @@ void kb_chase_free(struct kb_chase *chase); /* NULL is fine */
 
 /* Makes the reply to the last question in msg (not trusted; one of kb_relay_reply, kb_relay_error
  * or of our own) into the client's, in place. Returns its length, at most cap and the limit; cap is
- * at least KB_UDP_MIN. */
+ * at least KB_RELAY_QUERY_MAX, which an error always fits. */
 size_t kb_chase_reply(const struct kb_chase *chase, uint8_t *msg, size_t len, size_t cap);
 
 #endif

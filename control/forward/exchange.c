@@ -90,12 +90,13 @@ static struct kb_exchange **bucket_of(struct kb_worker *w, const struct kb_ask *
 	return &w->buckets[ask->hash % w->n_buckets];
 }
 
+/* Under way with upstreams that are in force. */
 static struct kb_exchange *find(struct kb_worker *w, const struct kb_ask *ask)
 {
 	struct kb_exchange *x;
 
 	for (x = *bucket_of(w, ask); x; x = x->chain) {
-		if (kb_ask_same(&x->ask, ask))
+		if (x->routes == w->routes && kb_ask_same(&x->ask, ask))
 			return x;
 	}
 	return NULL;
@@ -198,6 +199,19 @@ static struct kb_client *take_waiter(struct kb_worker *w, struct kb_exchange *x)
 	return &waiter->client;
 }
 
+static bool is_in_force(const struct kb_worker *w, const struct kb_exchange *x)
+{
+	return x->routes == w->routes && kb_forward_routes_are(w->forward, w->routes_version);
+}
+
+/* Something has been put into the cache. If other routes have come meanwhile, the cache may have
+ * been emptied before, and nobody else would take it out again. */
+static void was_put(struct kb_worker *w)
+{
+	if (!kb_forward_routes_are(w->forward, w->routes_version))
+		kb_forward_forget(w->forward);
+}
+
 static void finish(struct kb_worker *w, struct kb_exchange *x, const uint8_t *msg,
 		   const struct kb_message *m)
 {
@@ -207,9 +221,10 @@ static void finish(struct kb_worker *w, struct kb_exchange *x, const uint8_t *ms
 	struct kb_client *c;
 
 	/* Not from upstreams that are not in force any more. */
-	if (cache && x->routes == w->routes)
+	if (cache && is_in_force(w, x)) {
 		kb_cache_put(cache, &x->ask, &x->group->options.cache, msg, m, w->now_ms);
-
+		was_put(w);
+	}
 	while ((c = take_waiter(w, x)))
 		send_client(w, c,
 			    kb_relay_reply(&c->ask, msg, &relay, udp_max, w->out, sizeof(w->out)),
@@ -244,8 +259,10 @@ static void give_up(struct kb_worker *w, struct kb_exchange *x)
 
 	kb_count(&w->stats.failed);
 	serve_stale(w, x);
-	if (cache && x->routes == w->routes)
+	if (cache && is_in_force(w, x)) {
 		kb_cache_put_failure(cache, &x->ask, x->rcode, w->now_ms);
+		was_put(w);
+	}
 	while ((c = take_waiter(w, x)))
 		send_error(w, c, x->rcode);
 	exchange_free(w, x);

@@ -138,7 +138,7 @@ void kb_forward_free(struct kb_forward *f);
 /* From now on these are in force, and the cache is empty; takes over the caller's reference. Main
  * loop's thread, as are all below. */
 void kb_forward_set_routes(struct kb_forward *f, struct kb_routes *routes);
-/* What is kept may be given no more. */
+/* What is kept may be given no more. Any thread. */
 void kb_forward_forget(struct kb_forward *f);
 unsigned int kb_forward_threads(const struct kb_forward *f);
 /* Borrowed until the next kb_forward_set_routes. */

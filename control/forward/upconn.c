@@ -34,6 +34,8 @@
 #define KB_CONN_PAUSES_MAX 6	 /* doublings less one: 3.2 s */
 #define FRAME		   2	 /* bytes of length */
 
+static void on_ready(struct kb_worker *w, struct kb_watch *watched, uint32_t events);
+
 /* --- ends -------------------------------------------------------------------- */
 
 static void conn_free(struct kb_upconn *c, bool orderly)
@@ -44,7 +46,8 @@ static void conn_free(struct kb_upconn *c, bool orderly)
 	free(c->in);
 	free(c->out);
 	kb_upstream_unref(c->upstream);
-	*c = (struct kb_upconn){.watch = {.fd = -1}};
+	/* An event of this turn may still be on its way to it. */
+	*c = (struct kb_upconn){.watch = {on_ready, -1}};
 }
 
 /* No new connection to this upstream for a moment. */

@@ -19,6 +19,7 @@
 #include "control/forward/blocks.h"
 #include "control/forward/chase.h"
 #include "control/forward/message.h"
+#include "control/forward/relay.h"
 #include "dataplane/core/dns.h"
 #include "tests/unit/dns_build.h"
 
@@ -388,6 +389,32 @@ static void steps(void **state)
 	kb_chase_free(NULL);
 }
 
+/* An error has room of its own where replies wait for the main loop: no more than it needs. */
+static void no_room(void **state)
+{
+	char name[254];
+
+	(void)state;
+	has_opt = true;
+	begin_head();
+	begin_a(2);
+	dns_opt(&d, 1232, 0);
+	reply(512, KB_RELAY_QUERY_MAX);
+	expect(2, CNAME);
+	memset(name, 'a', sizeof(name));
+	name[63] = name[127] = name[191] = '.';
+	name[253] = 0;
+	dns_begin(&head, name, KB_TYPE_A, 0);
+	head.b[2] |= KB_AA;
+	head.b[3] = 0;
+	dns_rr_name(&head, DNS_ANSWER, NULL, KB_TYPE_CNAME, 5, TARGET);
+	target = head.len - 17;
+	reply(512, KB_RELAY_QUERY_MAX);
+	assert_int_equal(out_len, KB_RELAY_QUERY_MAX);
+	assert_true(out[2] & KB_TC);
+	has_opt = false;
+}
+
 static void refused(uint8_t rcode)
 {
 	reply(1232, 1232);
@@ -465,7 +492,8 @@ int main(void)
 		cmocka_unit_test(compressed_data), cmocka_unit_test(denials),
 		cmocka_unit_test(truncated),	   cmocka_unit_test(far),
 		cmocka_unit_test(rewritten),	   cmocka_unit_test(steps),
-		cmocka_unit_test(hostile),	   cmocka_unit_test(damaged),
+		cmocka_unit_test(no_room),	   cmocka_unit_test(hostile),
+		cmocka_unit_test(damaged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
