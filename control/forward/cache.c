@@ -101,6 +101,12 @@ static void offer(const struct kb_cache *cache, struct kb_cache_entry *e, uint64
 	cache->config.offer(cache->config.offer_arg, &o);
 }
 
+/* Was it asked by what is in force? With the shard's lock held. */
+static bool is_of_now(const struct kb_cache *cache, const struct kb_ask *ask)
+{
+	return ask->era == atomic_load(&cache->era);
+}
+
 static enum kb_cache_found classify(const struct kb_cache *cache, const struct kb_cache_entry *e,
 				    const struct kb_ask *ask, uint64_t now_ms)
 {
@@ -148,7 +154,7 @@ size_t kb_cache_get(struct kb_cache *cache, const struct kb_ask *ask, uint64_t n
 			e->refresh_ms = now_ms + REFRESH_GAP_MS;
 		len = answer(e, ask, now_ms, udp_max, out, cap);
 		/* The packet path does not know what rules make of names. */
-		if (found == KB_CACHE_HIT && !ask->rewritten)
+		if (found == KB_CACHE_HIT && !ask->rewritten && is_of_now(cache, ask))
 			offer(cache, e, now_ms);
 	} else if (e && kb_cache_is_dead(cache, e, now_ms)) {
 		kb_cache_entry_remove(s, e);
@@ -241,13 +247,13 @@ static void keep(struct kb_cache *cache, const struct kb_cache_key *k, struct kb
 
 	memcpy(kb_cache_msg(e) + KB_DNS_HDR, k->question, e->question_len);
 	pthread_mutex_lock(&s->lock);
-	old = kb_cache_find(s, k);
+	old = is_of_now(cache, k->ask) ? kb_cache_find(s, k) : NULL;
 	if (old) {
 		e->visited = old->visited;
 		refreshed = old->offered && now_ms < old->expires_ms;
 		kb_cache_entry_remove(s, old);
 	}
-	if (e->expires_ms > e->stored_ms)
+	if (e->expires_ms > e->stored_ms && is_of_now(cache, k->ask))
 		kept = kb_cache_entry_add(cache, s, e, now_ms);
 	else
 		s->stats.drops++;
@@ -400,8 +406,15 @@ err:
 	return r;
 }
 
+unsigned int kb_cache_era(const struct kb_cache *cache)
+{
+	return atomic_load(&cache->era);
+}
+
 void kb_cache_clear(struct kb_cache *cache)
 {
+	/* First: who holds a shard's lock and finds the era of before comes before its clearing. */
+	atomic_fetch_add(&cache->era, 1);
 	for (uint64_t i = 0; i <= cache->shards_mask; i++) {
 		struct kb_cache_shard *s = &cache->shard[i];
 

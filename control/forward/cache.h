@@ -137,7 +137,11 @@ void kb_cache_put(struct kb_cache *cache, const struct kb_ask *ask,
 void kb_cache_put_failure(struct kb_cache *cache, const struct kb_ask *ask, uint8_t rcode,
 			  uint64_t now_ms);
 
+/* Nothing of before is given any more. Nor is it kept or offered later, by a thread that has not
+ * noticed yet: that is for questions of this era only (ask->era), so who has it clears after the
+ * change that it is for, and threads read the era before what may change. */
 void kb_cache_clear(struct kb_cache *cache);
+unsigned int kb_cache_era(const struct kb_cache *cache);
 void kb_cache_stats(struct kb_cache *cache, struct kb_cache_stats *ret_stats);
 
 #endif

@@ -7,6 +7,7 @@
 #define KB_FORWARD_CACHE_PRIVATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "control/forward/cache.h"
 #include "dataplane/core/hash.h"
@@ -56,6 +57,7 @@ struct kb_cache {
 	struct kb_hash_key key;
 	struct kb_cache_meta_key meta_key;
 	uint64_t shards_mask;
+	atomic_uint era; /* times that it was cleared */
 	struct kb_cache_shard shard[];
 };
 

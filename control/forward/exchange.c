@@ -517,6 +517,8 @@ void kb_exchange_start(struct kb_worker *w, struct kb_client *client)
 	}
 	kb_count(&w->stats.exchanges);
 	x->ask = *ask;
+	/* Of these routes; who asks may know newer ones. */
+	x->ask.era = w->cache_era;
 	x->group = group;
 	x->chain = *bucket_of(w, ask);
 	*bucket_of(w, ask) = x;

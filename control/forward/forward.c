@@ -216,9 +216,11 @@ static size_t ask(struct kb_forward *f, struct kb_worker *self, struct kb_client
 		len = kb_relay_error(&client->ask, KB_RCODE_SERVFAIL, f->config.udp_max, reply);
 		return finish(client, reply, len, cap);
 	}
-	if (f->cache)
+	if (f->cache) {
+		client->ask.era = self ? self->cache_era : kb_cache_era(f->cache);
 		len = kb_cache_get(f->cache, &client->ask, now_ms, f->config.udp_max, reply, cap,
 				   &found);
+	}
 	if (found == KB_CACHE_REFRESH)
 		refresh(f, client);
 	if (len)

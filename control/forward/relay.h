@@ -32,6 +32,8 @@ struct kb_ask {
 	bool has_opt;
 	/* A rewrite rule has made it: whoever asks this very question may get another answer. */
 	bool rewritten;
+	/* kb_cache_era() from before the routes and rules were read by which it is asked. */
+	unsigned int era;
 	uint16_t limit; /* bytes of the largest reply that the client takes */
 	uint64_t hash;	/* keyed, of the lower-cased name */
 };

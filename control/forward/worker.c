@@ -114,8 +114,12 @@ static void on_wake(struct kb_worker *w, struct kb_watch *watch, uint32_t events
 
 static void take_routes(struct kb_worker *w)
 {
-	struct kb_routes *r = kb_forward_new_routes(w->forward, &w->routes_version);
+	struct kb_cache *cache = kb_forward_cache(w->forward);
+	struct kb_routes *r;
 
+	if (cache)
+		w->cache_era = kb_cache_era(cache);
+	r = kb_forward_new_routes(w->forward, &w->routes_version);
 	if (!r)
 		return;
 	kb_routes_unref(w->routes);

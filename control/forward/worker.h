@@ -111,6 +111,7 @@ struct kb_worker {
 
 	struct kb_routes *routes; /* a reference */
 	unsigned int routes_version;
+	unsigned int cache_era; /* read before the routes */
 
 	/* Taken from the free lists, or from the arrays' unused ends: what was never
 	 * needed takes no memory. */

@@ -31,6 +31,7 @@ static void check_cached(struct kb_cache *cache, const uint8_t *data, const stru
 	ask.len = m->question_len;
 	memcpy(ask.question, data + KB_DNS_HDR, ask.len);
 	kb_cache_clear(cache);
+	ask.era = kb_cache_era(cache);
 	kb_cache_put(cache, &ask, NULL, data, m, 1000);
 	len = kb_cache_get(cache, &ask, 1000, 1232, out, sizeof(out), &found);
 	fail_if((len == 0) != (found == KB_CACHE_MISS));

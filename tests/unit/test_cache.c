@@ -268,6 +268,7 @@ static void limits_of_a_name(void **state)
 				build_a(NAME, 86400, 7);
 			}
 			kb_cache_clear(cache);
+			ask.era = kb_cache_era(cache);
 			assert_int_equal(kb_message_read(d.b, d.len, &reply), 0);
 			kb_cache_put(cache, &ask, &rows[i].limits, d.b, &reply, T0);
 			assert_int_equal(get(&ask, T0), want ? KB_CACHE_HIT : KB_CACHE_MISS);
@@ -780,6 +781,7 @@ static void as_model(void **state)
 		struct kb_ask ask = model_ask(key);
 		int what = rand() % 16;
 
+		ask.era = kb_cache_era(cache);
 		if (what < 3) {
 			model_put(key, &ask, now_ms);
 		} else if (what < 5) {
@@ -868,6 +870,36 @@ static void offer_twice(void **state)
 	assert_int_equal(offers, 2);
 }
 
+/* A thread that has not noticed yet why the cache was cleared neither keeps nor offers anything. */
+static void offer_no_former_era(void **state)
+{
+	struct kb_ask former = dns_ask(NAME, KB_TYPE_A), ask = former;
+	struct kb_cache_config config = defaults;
+
+	(void)state;
+	config.offer = on_offer;
+	config.offer_arg = &offers;
+	start_with(&config);
+	offers = 0;
+	put_a(NAME, 300, 7, T0);
+	former.era = kb_cache_era(cache);
+	kb_cache_clear(cache);
+	ask.era = kb_cache_era(cache);
+	build_a(NAME, 300, 7);
+	dns_keep(cache, &former, &d, T0);
+	assert_int_equal(get(&ask, T0), KB_CACHE_MISS);
+	assert_int_equal(stats().drops, 1);
+	build_a(NAME, 300, 8);
+	dns_keep(cache, &ask, &d, T0);
+	build_a(NAME, 300, 7);
+	dns_keep(cache, &former, &d, T0 + S);
+	assert_int_equal(get(&former, T0 + 2 * S), KB_CACHE_HIT);
+	assert_int_equal(offers, 0);
+	assert_int_equal(get(&ask, T0 + 2 * S), KB_CACHE_HIT);
+	assert_int_equal(offers, 1);
+	assert_int_equal(offered.stored_ms, T0);
+}
+
 /* Failures are the forwarder's. */
 static void offer_no_failure(void **state)
 {
@@ -914,6 +946,7 @@ static void *thread_run(void *arg)
 		v = n * 2654435761U;
 		snprintf(name, sizeof(name), "n%u.example.org", n);
 		ask = dns_ask(name, KB_TYPE_A);
+		ask.era = kb_cache_era(cache);
 		len = kb_cache_get(cache, &ask, now_ms, 1232, reply, sizeof(reply), &what);
 		if (what == KB_CACHE_MISS || what == KB_CACHE_REFRESH) {
 			dns_begin(&b, name, KB_TYPE_A, 0);
@@ -982,6 +1015,7 @@ int main(void)
 		CACHE_TEST(threads),
 		CACHE_TEST(offer_twice),
 		CACHE_TEST(offer_no_failure),
+		CACHE_TEST(offer_no_former_era),
 		CACHE_TEST(signatures),
 	};
 
