@@ -27,7 +27,8 @@ static inline struct kb_pcache_use *kb_pcache_use_line(const struct kb_pcache_en
 /*
  * kb_answer_value() has left the name for the reason `why`: is it one that the forwarder takes,
  * whatever comes? In a zone where we have names only while all of them are known: a name
- * that is not there yet must not be looked for elsewhere.
+ * that is not there yet must not be looked for elsewhere. And not where some of its names are known
+ * to the records only: they may have come since the forwarder was asked.
  */
 KB_INLINE int kb_is_outside(const struct kb_header *hdr, const struct kb_scratch *s, __u64 state,
 			    int why)
@@ -38,7 +39,7 @@ KB_INLINE int kb_is_outside(const struct kb_header *hdr, const struct kb_scratch
 		return kb_state_of(state) != KB_OFF;
 	KB_BOUND(zone, KB_ZONES_MAX - 1);
 	return why == KB_CNT_ZONE_LEAVE && kb_state_of(state) == KB_FULL &&
-	       !(hdr->zone[zone].flags & KB_ZONE_REFUSED);
+	       !(hdr->zone[zone].flags & (KB_ZONE_REFUSED | KB_ZONE_SKIPS | KB_ZONE_PODS));
 }
 
 KB_INLINE __u64 kb_pcache_in(const struct kb_bucket *bucket, __u64 tag)

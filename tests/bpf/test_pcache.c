@@ -413,6 +413,12 @@ static void test_no_shadow(void **state)
 	leave("not all stored", &q, KB_CNT_ZONE_LEAVE);
 	kb_table_zone_flag(table, 2, KB_ZONE_REFUSED, false);
 	answer("all stored", &q, one);
+	kb_table_zone_flag(table, 2, KB_ZONE_SKIPS, true);
+	leave("some known to the records only", &q, KB_CNT_ZONE_LEAVE);
+	kb_table_zone_flag(table, 2, KB_ZONE_SKIPS, false);
+	kb_table_zone_flag(table, 2, KB_ZONE_PODS, true);
+	leave("those of Pods", &q, KB_CNT_ZONE_LEAVE);
+	kb_table_zone_flag(table, 2, KB_ZONE_PODS, false);
 	frame_query(&q, false, "later.example.com", TYPE_A, 0, 0);
 	answer("outside", &q, one);
 	frame_query(&q, false, "leave." ZONE, TYPE_A, 0, 0);
