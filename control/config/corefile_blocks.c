@@ -67,15 +67,6 @@ static int unapplied(struct kb_cf *cf, const struct kb_cf_token *at, const char 
 	return kb_cf_note(cf, at, NULL, 0, KB_COREFILE_UNAPPLIED, NULL, why);
 }
 
-static bool any_unset(const struct kb_cf_directive *d)
-{
-	for (size_t i = 0; i < d->tokens.n; i++) {
-		if (d->tokens.v[i].unset)
-			return true;
-	}
-	return false;
-}
-
 static bool is_shared(const struct kb_cf *cf, const struct kb_cf_block *from, uint16_t port)
 {
 	bool shared = false;
@@ -96,7 +87,7 @@ static const char *obstacle(const struct kb_cf *cf, const struct kb_cf_block *fr
 		return "its server block gets only some of the questions; --listen does not do it";
 	if (from->unknown_import || cf->unknown_import)
 		return "an import of its server block is not known here; --listen does not do it";
-	if (any_unset(d))
+	if (kb_cf_any_unset(d->tokens.v, d->tokens.n))
 		return "a variable is not set in our environment; --listen does not do it";
 	return NULL;
 }

@@ -64,22 +64,9 @@ static int take_kind(const struct line *l, uint32_t *max)
 	return l->n > 1 ? take_ttl(l, l->args[1].text, max) : 0;
 }
 
-static int add_name(void *arg, const char *zone)
-{
-	return kb_cf_names_add(arg, zone);
-}
-
 static int add_zones(const struct line *l, size_t from, struct kb_cf_names *names)
 {
-	for (size_t i = from; i < l->n; i++) {
-		enum kb_cf_transport transport;
-		uint16_t port;
-		int r = kb_cf_each_origin(l->args[i].text, &transport, &port, add_name, names);
-
-		if (r < 0 && r != -EINVAL) /* CoreDNS ignores what is no name */
-			return kb_cf_explain(l->cf, r);
-	}
-	return 0;
+	return kb_cf_explain(l->cf, kb_cf_names_add_origins(names, l->args + from, l->n - from));
 }
 
 /* disable success|denial [ZONE...]; of several lines of a kind the last one counts. */
@@ -111,16 +98,6 @@ static int take_property(const struct line *l)
 	if (strcmp(name, "keepttl") == 0 && l->n)
 		return fail(l, "takes no arguments");
 	return 0;
-}
-
-/* A variable that we do not have may say anything: nothing is kept then. */
-static bool has_unset(const struct kb_cf_directive *d)
-{
-	bool unset = false;
-
-	for (size_t i = 0; i < d->tokens.n; i++)
-		unset |= d->tokens.v[i].unset;
-	return unset;
 }
 
 static int take_line(struct line *l, struct kb_cf_cursor *c)
@@ -157,7 +134,8 @@ int kb_cf_cache_read(struct kb_cf *cf, struct kb_cf_block *block)
 	if (!d)
 		return 0;
 	block->cache.limits = (struct kb_cache_limits){TTL_MAX_S, NEGATIVE_MAX_S};
-	if (has_unset(d)) {
+	/* A variable that we do not have may say anything: nothing is kept then. */
+	if (kb_cf_any_unset(d->tokens.v, d->tokens.n)) {
 		block->cache.limits = (struct kb_cache_limits){0, 0};
 		return kb_cf_explain(cf, kb_cf_names_add(&block->cache.zones, ""));
 	}

@@ -75,3 +75,12 @@ const struct kb_cf_token *kb_cf_args(struct kb_cf_cursor *c, size_t *ret_n)
 	}
 	return first;
 }
+
+bool kb_cf_any_unset(const struct kb_cf_token *tokens, size_t n)
+{
+	bool unset = false;
+
+	for (size_t i = 0; i < n; i++)
+		unset |= tokens[i].unset;
+	return unset;
+}

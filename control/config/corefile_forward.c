@@ -244,24 +244,9 @@ static int take_policy(struct line *l)
 	return 0;
 }
 
-static int add_name(void *arg, const char *zone)
-{
-	return kb_cf_names_add(arg, zone);
-}
-
-/* What is no name is ignored, as CoreDNS does. */
 static int take_except(struct line *l)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		enum kb_cf_transport transport;
-		uint16_t port;
-		int r = kb_cf_each_origin(l->args[i].text, &transport, &port, add_name,
-					  &l->f->except);
-
-		if (r < 0 && r != -EINVAL)
-			return kb_cf_explain(l->cf, r);
-	}
-	return 0;
+	return kb_cf_explain(l->cf, kb_cf_names_add_origins(&l->f->except, l->args, l->n));
 }
 
 static int take_property(struct line *l)
@@ -371,15 +356,6 @@ static int take_first(void *arg, const char *zone)
 	return 0;
 }
 
-static bool has_unset(const struct kb_cf_token *t, size_t n)
-{
-	bool unset = false;
-
-	for (size_t i = 0; i < n; i++)
-		unset |= t[i].unset;
-	return unset;
-}
-
 static int take_line(struct line *l, struct kb_cf_cursor *c)
 {
 	static const char unset[] = "a variable is not set in our environment as CoreDNS has it";
@@ -391,10 +367,10 @@ static int take_line(struct line *l, struct kb_cf_cursor *c)
 		struct line p = {.cf = l->cf, .f = f, .name = kb_cf_at(c)};
 
 		p.args = kb_cf_args(c, &p.n);
-		r = has_unset(p.name, 1) || has_unset(p.args, p.n) ? cannot(&p, unset)
-								   : take_property(&p);
+		r = kb_cf_any_unset(p.name, 1) || kb_cf_any_unset(p.args, p.n) ? cannot(&p, unset)
+									       : take_property(&p);
 	}
-	if (r == 0 && has_unset(l->args, l->n))
+	if (r == 0 && kb_cf_any_unset(l->args, l->n))
 		return cannot(l, unset);
 	for (size_t i = 1; r == 0 && i < l->n; i++)
 		r = take_to(&to, l->args[i].text);
@@ -426,9 +402,7 @@ static int read_one(struct kb_cf *cf, struct kb_cf_block *block, struct kb_cf_cu
 	f = &block->forwards[block->n_forwards++];
 	memset(f, 0, sizeof(*f));
 	f->rule.options = defaults;
-	f->name = l.name;
-	f->args = l.args = kb_cf_args(c, &l.n);
-	f->n_args = l.n;
+	l.args = kb_cf_args(c, &l.n);
 	l.f = f;
 	if (l.n < 2)
 		return fail(&l, "takes a domain and servers, such as \". 10.1.2.3\"");

@@ -12,8 +12,8 @@
  *	}
  *
  * A file /etc/hosts, named or not, is not read: CoreDNS's is the one of its own container. Another
- *file is one that the result depends on, as imports are, so that it is read again when they are;
- *`reload` is not looked at.
+ * file is one that the result depends on, as imports are, so that it is read again when they are;
+ * `reload` is not looked at.
  */
 #include <errno.h>
 #include <stdlib.h>

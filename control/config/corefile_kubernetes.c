@@ -68,13 +68,12 @@ static int add_name(void *arg, const char *zone)
 	return kb_cf_names_add(arg, zone);
 }
 
-/* What is no name is silently ignored, as CoreDNS does. */
-static int take_names(const struct line *l, struct kb_cf_names *names)
+int kb_cf_names_add_origins(struct kb_cf_names *names, const struct kb_cf_token *args, size_t n)
 {
-	for (size_t i = 0; i < l->n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		enum kb_cf_transport transport;
 		uint16_t port;
-		int r = kb_cf_each_origin(l->args[i].text, &transport, &port, add_name, names);
+		int r = kb_cf_each_origin(args[i].text, &transport, &port, add_name, names);
 
 		if (r < 0 && r != -EINVAL)
 			return r;
@@ -217,13 +216,13 @@ static int take_fallthrough(const struct line *l)
 	l->k->fall.n = 0;
 	if (!l->n)
 		return kb_cf_names_add(&l->k->fall, "");
-	return take_names(l, &l->k->fall);
+	return kb_cf_names_add_origins(&l->k->fall, l->args, l->n);
 }
 
 static int take_multicluster(const struct line *l)
 {
 	l->k->multicluster.n = 0;
-	return take_names(l, &l->k->multicluster);
+	return kb_cf_names_add_origins(&l->k->multicluster, l->args, l->n);
 }
 
 /* Another API server means other objects: blocks are compared by it. */
@@ -325,7 +324,7 @@ static int take_zones(const struct line *l, const struct kb_cf_block *block)
 	int r = 0;
 
 	if (l->n) {
-		r = take_names(l, &names);
+		r = kb_cf_names_add_origins(&names, l->args, l->n);
 		for (size_t i = 0; r == 0 && i < names.n; i++)
 			r = add_zone(&l->k->rules, names.v[i]);
 		free(names.v);

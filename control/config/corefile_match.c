@@ -23,20 +23,6 @@ struct hosts {
 	bool hit;
 };
 
-static int add_name(void *arg, const char *zone)
-{
-	return kb_cf_names_add(arg, zone);
-}
-
-static int add_origin(struct kb_cf_names *names, const char *text)
-{
-	enum kb_cf_transport transport;
-	uint16_t port;
-	int r = kb_cf_each_origin(text, &transport, &port, add_name, names);
-
-	return r == -EINVAL ? 0 : r; /* CoreDNS ignores what is no name */
-}
-
 static int hosts_leave(struct hosts *h, const char *name)
 {
 	int r = kb_cf_leave(h->b, h->line, name);
@@ -105,8 +91,8 @@ static int hosts_read(struct hosts *h, struct kb_cf_cursor *c)
 	const struct kb_cf_line *line = h->line;
 	int r = 0;
 
-	for (size_t i = 1; r == 0 && i < line->n; i++)
-		r = add_origin(&h->origins, line->args[i].text);
+	if (line->n > 1)
+		r = kb_cf_names_add_origins(&h->origins, line->args + 1, line->n - 1);
 	for (size_t i = 0; r == 0 && line->n < 2 && i < line->block->n_zones; i++)
 		r = kb_cf_names_add(&h->origins, line->block->zones[i].zone);
 	h->reverse = true;
@@ -117,10 +103,8 @@ static int hosts_read(struct hosts *h, struct kb_cf_cursor *c)
 		entry.args = kb_cf_args(c, &entry.n);
 		if (strcmp(entry.name->text, "fallthrough") == 0) {
 			h->fall.n = 0;
-			if (!entry.n)
-				r = kb_cf_names_add(&h->fall, "");
-			for (size_t i = 0; r == 0 && i < entry.n; i++)
-				r = add_origin(&h->fall, entry.args[i].text);
+			r = entry.n ? kb_cf_names_add_origins(&h->fall, entry.args, entry.n)
+				    : kb_cf_names_add(&h->fall, "");
 		} else if (strcmp(entry.name->text, "no_reverse") == 0) {
 			h->reverse = false;
 		}

@@ -259,10 +259,8 @@ static int judge(struct kb_cf_build *b, const struct kb_cf_block *block,
 
 	while (r == 0 && kb_cf_next(&c)) {
 		struct kb_cf_line line = {.block = block, .name = kb_cf_at(&c), .why = p->why};
-		bool unset = false, begins = strcmp(line.name->text, d->name) == 0;
+		bool begins = strcmp(line.name->text, d->name) == 0;
 
-		for (size_t i = 0; i < d->tokens.n; i++)
-			unset |= d->tokens.v[i].unset;
 		line.args = kb_cf_args(&c, &line.n);
 		if (p->judge == judge_harmless) {
 			r = begins ? judge_harmless(b, &line, &c) : 0;
@@ -270,7 +268,7 @@ static int judge(struct kb_cf_build *b, const struct kb_cf_block *block,
 			line.why =
 				"CoreDNS does not read this line as part of what stands above it";
 			r = kb_cf_leave_all(b, &line);
-		} else if (unset) {
+		} else if (kb_cf_any_unset(d->tokens.v, d->tokens.n)) {
 			line.why = "a variable is not set in our environment as CoreDNS has it";
 			r = kb_cf_leave_all(b, &line);
 		} else {

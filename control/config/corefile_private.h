@@ -79,8 +79,6 @@ struct kb_cf_names {
 
 /* One forward directive. */
 struct kb_cf_forward {
-	const struct kb_cf_token *name, *args; /* borrowed: its line */
-	size_t n_args;
 	char from[KB_CF_NAME_MAX];
 	struct kb_cf_names except;   /* owned */
 	struct kb_forward_rule rule; /* owned; without a domain */
@@ -192,6 +190,8 @@ const struct kb_cf_token *kb_cf_at(const struct kb_cf_cursor *c);
 const char *kb_cf_val(const struct kb_cf_cursor *c);
 /* The rest of the line up to a "{": first token and how many. */
 const struct kb_cf_token *kb_cf_args(struct kb_cf_cursor *c, size_t *ret_n);
+/* Has one of them a variable that is not set in our environment? */
+bool kb_cf_any_unset(const struct kb_cf_token *tokens, size_t n);
 
 /* corefile_zone.c */
 typedef int kb_cf_zone_fn(void *arg, const char *zone);
@@ -251,6 +251,8 @@ int kb_cf_kubernetes_check(struct kb_cf *cf, const struct kb_cf_kubernetes *k);
 void kb_cf_kubernetes_free(struct kb_cf_kubernetes *k);
 /* 0, -ENOMEM, -E2BIG beyond KB_CF_NAMES_MAX. */
 int kb_cf_names_add(struct kb_cf_names *names, const char *zone);
+/* Those of arguments that may carry scheme and port; what is no name is ignored, as in CoreDNS. */
+int kb_cf_names_add_origins(struct kb_cf_names *names, const struct kb_cf_token *args, size_t n);
 /* Is one of them `zone` or above it? */
 bool kb_cf_names_cover(const struct kb_cf_names *names, const char *zone);
 /* Or below it? */

@@ -5,7 +5,7 @@
  *	rewrite [continue|stop] name [exact|suffix] FROM TO [answer auto]
  *
  * or the same words within braces. Other kinds of rules are not done here; a block that has one of
- *them has none of its rules applied, since each one decides whether the next is asked.
+ * them has none of its rules applied, since each one decides whether the next is asked.
  */
 #include <errno.h>
 #include <stdlib.h>

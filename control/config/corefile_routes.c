@@ -69,38 +69,17 @@ struct routes {
 	struct kb_cf_names names; /* owned: at which something may change */
 };
 
-static int add_name(void *arg, const char *zone)
-{
-	return kb_cf_names_add(arg, zone);
-}
-
-static int add_origins(const struct kb_cf_token *args, size_t n, struct kb_cf_names *names)
-{
-	for (size_t i = 0; i < n; i++) {
-		enum kb_cf_transport transport;
-		uint16_t port;
-		int r = kb_cf_each_origin(args[i].text, &transport, &port, add_name, names);
-
-		if (r < 0 && r != -EINVAL) /* CoreDNS ignores what is no name */
-			return r;
-	}
-	return 0;
-}
-
 /* --- what other directives answer -------------------------------------------- */
 
 static int add_zones(struct closed *c, const struct kb_cf_token *args, size_t n)
 {
 	size_t first = c->closer->of == FILE_ZONES ? 1 : c->closer->of == ZONES_2 ? 2 : 0;
-	bool unset = false;
 
 	if (c->closer->of == FROM && n > 1)
 		n = 1;
-	for (size_t i = 0; i < n; i++)
-		unset |= args[i].unset;
-	if (c->closer->of == ALL || n <= first || unset)
+	if (c->closer->of == ALL || n <= first || kb_cf_any_unset(args, n))
 		return kb_cf_names_add(&c->zones, "");
-	return add_origins(args + first, n - first, &c->zones);
+	return kb_cf_names_add_origins(&c->zones, args + first, n - first);
 }
 
 static int read_closed(struct routes *s, const struct kb_cf_directive *d,
