@@ -92,7 +92,8 @@ static int put_in_force(struct kb_daemon *d, struct kb_kube_dns *config, char *e
 		s->known = was_known;
 		return r;
 	}
-	if (n_inside(d, &before) || n_inside(d, &s->config))
+	/* A Corefile may have been refused because of what was in force here. */
+	if (n_inside(d, &before) || n_inside(d, &s->config) || *d->rules.error)
 		kb_daemon_rules_stubs(d);
 	kb_kube_dns_free(&before);
 	memset(config, 0, sizeof(*config));
@@ -101,6 +102,8 @@ static int put_in_force(struct kb_daemon *d, struct kb_kube_dns *config, char *e
 
 static const char *what_now(const struct kb_daemon_kube_dns *s)
 {
+	if (s->off)
+		return "everything is left alone until it has been read";
 	return s->known ? "what was in force before stays in force"
 			: "names outside the cluster are SERVFAIL until it is mended";
 }
