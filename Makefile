@@ -52,7 +52,7 @@ TOOL_DPDK := $(DPDK_TOOL)
 BIN += $(B)/kbdns-dpdk
 endif
 
-.PHONY: all help deps demo test unit lint format tsan fuzz differential bench install uninstall clean tools
+.PHONY: all help deps demo test unit lint format tsan fuzz differential bench install clean tools
 .DEFAULT_GOAL := all
 
 all: $(BIN) ## build kbdnsd, kbdnsctl, kbdns-dpdk (WITHOUT_DPDK=1: not) and the BPF objects

@@ -362,7 +362,8 @@ static int run_help(const struct invocation *inv, int argc, char **argv)
 	     "  -V, --version        version of kbdnsctl\n"
 	     "\n"
 	     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 kbdnsd does not run,\n"
-	     "4 (of check-corefile) names or zones are left alone because of the file.");
+	     "4 (of check-corefile) names or zones are left alone or closed because of the file,\n"
+	     "or a line of it is unapplied.");
 	return EXIT_OK;
 }
 

@@ -38,6 +38,8 @@ static int set(struct kb_options *options, const char *key, const char *value,
 	if (r == 0)
 		return 0;
 	kb_options_tune(options, key, old, NULL, ignored, sizeof(ignored));
+	if (*reply->error)
+		return r;
 	return kb_ctl_fail(reply, r, "%s: could not be changed: %s", row->name, strerror(-r));
 }
 

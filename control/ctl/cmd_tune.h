@@ -11,7 +11,7 @@
 /*
  * For the run function of { "tune", 0, 1, "tune [KEY[=VALUE]]", ... }: lists, shows, or checks and
  * sets a tunable in `options`. `apply` is called when a live one has changed; when it fails
- * (-errno) the old value is put back.
+ * (-errno) the old value is put back, and reply->error says why, unless it has said so there.
  */
 int kb_ctl_tune(struct kb_options *options, int argc, char **argv, struct kb_ctl_reply *reply,
 		int (*apply)(void *arg, const struct kb_option *row), void *arg);

@@ -276,21 +276,26 @@ static int run_stats(void *arg, int argc, char **argv, struct kb_ctl_reply *repl
 	return 0;
 }
 
+struct tuning {
+	struct kb_daemon *d;
+	struct kb_ctl_reply *reply;
+};
+
 static int tune_apply(void *arg, const struct kb_option *row)
 {
-	struct kb_daemon *d = arg;
-	char err[512];
+	struct tuning *t = arg;
 
 	(void)row;
-	kb_daemon_apply_tunables(d);
-	return kb_daemon_querylog_apply(d, err, sizeof(err));
+	kb_daemon_apply_tunables(t->d);
+	return kb_daemon_querylog_apply(t->d, t->reply->error, sizeof(t->reply->error));
 }
 
 static int run_tune(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
 {
 	struct kb_daemon *d = arg;
+	struct tuning t = {d, reply};
 
-	return kb_ctl_tune(&d->options, argc, argv, reply, tune_apply, d);
+	return kb_ctl_tune(&d->options, argc, argv, reply, tune_apply, &t);
 }
 
 static int run_bypass(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)

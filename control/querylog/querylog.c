@@ -210,8 +210,9 @@ static int open_output(const char *path, char *err, size_t err_size)
 	int fd = kb_output_open(path);
 
 	if (fd < 0)
-		snprintf(err, err_size, "query log: %s: cannot be opened: %s%s", path,
-			 strerror(-fd), fd == -ENXIO ? " (a pipe that nobody reads)" : "");
+		snprintf(err, err_size,
+			 "query log: %s: cannot be opened: %s%s, give a file that can be written",
+			 path, strerror(-fd), fd == -ENXIO ? " (a pipe that nobody reads)" : "");
 	return fd;
 }
 

@@ -15,7 +15,8 @@
 static int set_engine(struct kb_trace_filter *f, const char *value)
 {
 	for (int i = 0; i < KB_ENGINE_MAX; i++) {
-		if (strcmp(value, kb_engine_names[i]) == 0) {
+		/* kbdns-dpdk reports nothing. */
+		if (i != KB_ENGINE_DPDK && strcmp(value, kb_engine_names[i]) == 0) {
 			f->engine = (enum kb_engine)i;
 			f->has_engine = true;
 			return 0;
@@ -55,7 +56,7 @@ int kb_trace_filter_word(struct kb_trace_filter *f, const char *word, char *err,
 		expect = "an address or a range";
 	} else if (strncmp(word, "engine=", key + 1) == 0) {
 		r = set_engine(f, value);
-		expect = "tc, xdp, dpdk or socket";
+		expect = "tc, xdp or socket";
 	} else if (strncmp(word, "sample=", key + 1) == 0) {
 		r = kb_parse_u64(value, 1, EVERY_MAX, &every);
 		f->every = (uint32_t)every;
