@@ -9,7 +9,8 @@ Q := $(if $(filter 1,$(V)),,@)
 SAN ?=
 VERSION := 0.1.0
 
-PKGS := libuv libssl libcrypto libcurl jansson yaml-0.1 libmicrohttpd libbpf libmnl
+PKGS := libuv libssl libcrypto libcurl jansson yaml-0.1 libmicrohttpd libbpf libmnl \
+	libfstrm
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Werror
 CFLAGS ?= -O2 -g
 KB_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DKB_VERSION='"$(VERSION)"' -I. -I$(B) \

@@ -282,10 +282,11 @@ static const struct kb_option rows[] = {
 	 .type = KB_OPT_PATH,
 	 .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
 	 .offset = AT(query_log),
-	 .arg = "FILE|-|off",
+	 .arg = "FILE|-|dnstap:SOCKET|off",
 	 .def = "off",
-	 .help = "append a line for each query answered to this file, - for standard output; "
-		 "names and client addresses are personal data"},
+	 .help = "append a line for each query answered to this file, - for standard output; or "
+		 "send them to a dnstap reader's UNIX socket; names and client addresses are "
+		 "personal data"},
 	{.name = "query-log-sample",
 	 .type = KB_OPT_NUMBER,
 	 .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,

@@ -8,6 +8,7 @@
 
 #include "control/querylog/output.h"
 #include "control/querylog/queue.h"
+#include "control/querylog/tap.h"
 #include "control/querylog/trace.h"
 
 struct kb_trace {
@@ -38,8 +39,9 @@ struct kb_querylog {
 
 	pthread_mutex_t lock; /* of all below */
 	bool stop;
-	bool changed; /* next_* are for the thread to take */
-	int next_fd;  /* given to it, -1: no output; NO_FD: as before */
+	bool changed;	/* next_* are for the thread to take */
+	int next_fd;	/* given to it, -1: no file; NO_FD: as before, next_tap too */
+	char *next_tap; /* given to it with next_fd, NULL: no socket */
 	bool next_json;
 	uint32_t next_thin, next_classes;
 	struct kb_trace *traces[KB_TRACES_MAX];
@@ -48,11 +50,12 @@ struct kb_querylog {
 	/* The thread's. */
 	struct kb_event_ring *ring; /* owned */
 	struct kb_output output;
+	struct kb_tap tap; /* instead of output */
 	bool out_json;
 	uint32_t out_thin, out_classes;
 	struct kb_sampler out_sampler;
 	int64_t wall_offset;
-	atomic_uint_fast64_t written, dropped_write; /* copies of output's */
+	atomic_uint_fast64_t written, dropped_write; /* of output and tap */
 };
 
 /* Makes what log and traces want effective in all engines. */

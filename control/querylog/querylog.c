@@ -26,14 +26,23 @@ static bool passes(struct kb_sampler *s, uint32_t thin)
 	return !kb_sampler_skips(s, thin) && kb_sampler_take(s, thin, kb_random32());
 }
 
+static bool has_output(const struct kb_querylog *log)
+{
+	return log->output.fd >= 0 || log->tap.path;
+}
+
 static void write_event(struct kb_querylog *log, const struct kb_event *e)
 {
 	char line[KB_EVENT_LINE_MAX];
 	struct kb_json_out o;
 
-	if (log->output.fd < 0 || !(kb_event_class_of(e) & log->out_classes) ||
+	if (!has_output(log) || !(kb_event_class_of(e) & log->out_classes) ||
 	    !passes(&log->out_sampler, log->out_thin))
 		return;
+	if (log->tap.path) {
+		kb_tap_event(&log->tap, e, log->wall_offset);
+		return;
+	}
 	if (!log->out_json) {
 		kb_output_line(&log->output, line, kb_event_line(e, log->wall_offset, line));
 		return;
@@ -87,6 +96,7 @@ static void drain(struct kb_querylog *log)
 /* Takes over what the main thread has asked for. Returns whether to go on. */
 static bool take_settings(struct kb_querylog *log)
 {
+	char *tap = NULL;
 	int fd = NO_FD;
 	bool stop;
 
@@ -94,14 +104,16 @@ static bool take_settings(struct kb_querylog *log)
 	stop = log->stop;
 	if (log->changed) {
 		fd = log->next_fd;
+		tap = log->next_tap;
 		log->next_fd = NO_FD;
+		log->next_tap = NULL;
 		log->out_json = log->next_json;
 		log->out_thin = log->next_thin;
 		log->out_classes = log->next_classes;
 		log->changed = false;
 	}
 	pthread_mutex_unlock(&log->lock);
-	if (fd != NO_FD && kb_output_set(&log->output, fd) < 0)
+	if (fd != NO_FD && (kb_output_set(&log->output, fd) < 0 || kb_tap_set(&log->tap, tap) < 0))
 		kb_log_error("query log: no memory");
 	return !stop;
 }
@@ -121,17 +133,19 @@ static void *run(void *arg)
 		if (fds[0].revents && read(log->wake_fd, &n, sizeof(n)) < 0)
 			kb_log_debug("query log: %s", strerror(errno));
 		/* What was reported before a change goes where it went; but nowhere is no place. */
-		if (log->output.fd < 0)
+		if (!has_output(log))
 			go_on = take_settings(log);
 		drain(log);
 		go_on = take_settings(log) && go_on;
 		kb_output_flush(&log->output);
-		atomic_store(&log->written, log->output.written);
-		atomic_store(&log->dropped_write, log->output.dropped);
+		kb_tap_flush(&log->tap);
+		atomic_store(&log->written, log->output.written + log->tap.written);
+		atomic_store(&log->dropped_write, log->output.dropped + log->tap.dropped);
 	}
 	/* What has come while the last of it was read; nothing more does. */
 	drain(log);
 	kb_output_fini(&log->output);
+	kb_tap_fini(&log->tap);
 	return NULL;
 }
 
@@ -192,47 +206,63 @@ void kb_querylog_apply(struct kb_querylog *log)
 }
 
 /* The thread's next output; one that it has not come to take is not needed any more. */
-static void give_fd(struct kb_querylog *log, int fd)
+static void give_output(struct kb_querylog *log, int fd, char *tap)
 {
+	char *old_tap;
 	int old;
 
 	pthread_mutex_lock(&log->lock);
 	old = log->next_fd;
+	old_tap = log->next_tap;
 	log->next_fd = fd;
+	log->next_tap = tap;
 	log->changed = true;
 	pthread_mutex_unlock(&log->lock);
 	if (old > STDERR_FILENO)
 		close(old);
+	free(old_tap);
 }
 
-static int open_output(const char *path, char *err, size_t err_size)
+/* A descriptor, or -1 and the path of a socket, which is opened by the thread. 0 or -errno. */
+static int open_output(const char *path, int *ret_fd, char **ret_tap, char *err, size_t err_size)
 {
-	int fd = kb_output_open(path);
+	const char *tap = kb_tap_path(path);
+	int r;
 
-	if (fd < 0)
-		snprintf(err, err_size,
-			 "query log: %s: cannot be opened: %s%s, give a file that can be written",
-			 path, strerror(-fd), fd == -ENXIO ? " (a pipe that nobody reads)" : "");
-	return fd;
+	*ret_fd = -1;
+	*ret_tap = NULL;
+	if (tap) {
+		r = kb_tap_check(tap);
+		if (r == 0 && !(*ret_tap = strdup(tap)))
+			r = -ENOMEM;
+	} else {
+		r = *ret_fd = kb_output_open(path);
+	}
+	if (r < 0)
+		snprintf(err, err_size, "query log: %s: cannot be opened: %s%s, give a %s", path,
+			 strerror(-r), r == -ENXIO ? " (a pipe that nobody reads)" : "",
+			 tap ? "socket's path of 1 to 107 bytes" : "file that can be written");
+	return r < 0 ? r : 0;
 }
 
 int kb_querylog_set(struct kb_querylog *log, const struct kb_querylog_settings *s, char *err,
 		    size_t err_size)
 {
 	bool same = s->path && log->path && strcmp(s->path, log->path) == 0;
-	char *path = NULL;
+	char *path = NULL, *tap = NULL;
 	int fd = -1, r;
 
 	if (s->path && !same) {
-		fd = open_output(s->path, err, err_size);
-		if (fd < 0)
-			return fd;
+		r = open_output(s->path, &fd, &tap, err, err_size);
+		if (r < 0)
+			return r;
 		path = strdup(s->path);
 		r = path ? kb_querylog_start(log) : -ENOMEM;
 		if (r < 0) {
 			snprintf(err, err_size, "query log: %s", strerror(-r));
 			if (fd > STDERR_FILENO)
 				close(fd);
+			free(tap);
 			free(path);
 			return r;
 		}
@@ -240,7 +270,7 @@ int kb_querylog_set(struct kb_querylog *log, const struct kb_querylog_settings *
 	if (!same) {
 		free(log->path);
 		log->path = path;
-		give_fd(log, fd);
+		give_output(log, fd, tap);
 	}
 	log->json = s->json;
 	log->log_every = s->every ? s->every : 1;
@@ -251,14 +281,15 @@ int kb_querylog_set(struct kb_querylog *log, const struct kb_querylog_settings *
 
 int kb_querylog_reopen(struct kb_querylog *log, char *err, size_t err_size)
 {
-	int fd;
+	char *tap;
+	int fd, r;
 
 	if (!log->path)
 		return 0;
-	fd = open_output(log->path, err, err_size);
-	if (fd < 0)
-		return fd;
-	give_fd(log, fd);
+	r = open_output(log->path, &fd, &tap, err, err_size);
+	if (r < 0)
+		return r;
+	give_output(log, fd, tap);
 	kb_querylog_wake(log);
 	return 0;
 }
@@ -309,7 +340,7 @@ void kb_querylog_free(struct kb_querylog *log)
 		kb_querylog_wake(log);
 		pthread_join(log->thread, NULL);
 	}
-	give_fd(log, -1);
+	give_output(log, -1, NULL);
 	kb_event_ring_close(log->ring);
 	if (log->wake_fd >= 0)
 		close(log->wake_fd);

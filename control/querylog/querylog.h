@@ -3,7 +3,8 @@
  * The query log: what was asked, by whom, and what was answered, by all engines.
  *
  *   tc, xdp --ring kb_events--\
- *   sockets, forwarder --queue--> the log's thread --> output (file, pipe, standard output)
+ *   sockets, forwarder --queue--> the log's thread --> output (file, pipe, standard output),
+ *                                        |             or tap (dnstap, over a UNIX socket)
  *                                        \--> traces --> control socket
  *
  * It is off unless it is asked for: names and addresses of clients are personal data, and a line
@@ -31,8 +32,8 @@
 struct kb_querylog;
 
 struct kb_querylog_settings {
-	const char *path; /* file, "-" standard output; NULL: off */
-	bool json;	  /* a JSON object a line instead of CoreDNS's format */
+	const char *path; /* file, "-" standard output, "dnstap:" and a socket's path; NULL: off */
+	bool json;	  /* a JSON object a line instead of CoreDNS's format; not for dnstap */
 	uint32_t every;	  /* one query in so many, at least 1 */
 	uint32_t classes; /* bits of enum kb_event_class */
 };
@@ -41,10 +42,10 @@ struct kb_querylog_settings {
 struct kb_querylog_stats {
 	uint64_t packet_events; /* that tc and xdp have reported, for log and traces */
 	uint64_t socket_events; /* that sockets and forwarder have */
-	uint64_t written;	/* lines */
+	uint64_t written;	/* lines, or frames of dnstap */
 	uint64_t dropped_ring;	/* events of tc and xdp that found the ring full */
 	uint64_t dropped_queue; /* events of sockets and forwarder that found the queue full */
-	uint64_t dropped_write; /* lines that could not be written */
+	uint64_t dropped_write; /* those that could not be written */
 	uint64_t traces;	/* now */
 };
 
@@ -58,8 +59,8 @@ void kb_querylog_free(struct kb_querylog *log);
 /* From now on. 0, or -errno with one line in err; then all is as it was. */
 int kb_querylog_set(struct kb_querylog *log, const struct kb_querylog_settings *settings, char *err,
 		    size_t err_size);
-/* Opens the file anew, for those who rotate it. 0, or -errno with one line in err; then the log
- * goes on where it was. */
+/* Opens the file anew, for those who rotate it; or connects anew. 0, or -errno with one line in
+ * err; then the log goes on where it was. */
 int kb_querylog_reopen(struct kb_querylog *log, char *err, size_t err_size);
 void kb_querylog_stats(const struct kb_querylog *log, struct kb_querylog_stats *ret_stats);
 
