@@ -123,7 +123,7 @@ static bool rewrite(struct kb_asked *x, const struct kb_block *block, size_t *re
 	size_t len = x->s->q.name.len, end = x->s->q.end;
 	int n;
 
-	memcpy(name, x->s->msg + KB_DNS_HDR, len);
+	memcpy(name, x->msg + KB_DNS_HDR, len); /* s->msg has 0xff for its zero bytes */
 	n = kb_block_rewrite(block, name, &len, rules);
 	if (n == 0)
 		return false;
