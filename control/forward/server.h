@@ -22,8 +22,10 @@
 #include "control/forward/respond.h"
 #include "dataplane/core/worker.h"
 
-#define KB_SERVER_CONNECTIONS_MAX 256
-#define KB_SERVER_PER_SOURCE_MAX  64
+/* A client that opens 20 connections a second has 90 while all upstreams are silent
+ * (KB_FORWARD_BUDGET_MS): with 64 for each source some were refused (bench/forward_faults). */
+#define KB_SERVER_CONNECTIONS_MAX 512
+#define KB_SERVER_PER_SOURCE_MAX  128
 #define KB_SERVER_IDLE_MS	  10000
 #define KB_SERVER_WAITING_MAX	  (4 << 20)
 
