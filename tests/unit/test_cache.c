@@ -820,17 +820,23 @@ static void on_offer(void *arg, const struct kb_pcache_offer *offer)
 	offers++;
 }
 
-/* To the packet path goes what is asked for twice, and what takes the place of that in time. */
-static void offer_twice(void **state)
+static void start_offering(void)
 {
-	struct kb_ask ask = dns_ask(NAME, KB_TYPE_A), upper = dns_ask("WWW.example.org", KB_TYPE_A);
 	struct kb_cache_config config = defaults;
 
-	(void)state;
 	config.offer = on_offer;
 	config.offer_arg = &offers;
 	start_with(&config);
 	offers = 0;
+}
+
+/* To the packet path goes what is asked for twice, and what takes the place of that in time. */
+static void offer_twice(void **state)
+{
+	struct kb_ask ask = dns_ask(NAME, KB_TYPE_A), upper = dns_ask("WWW.example.org", KB_TYPE_A);
+
+	(void)state;
+	start_offering();
 	assert_int_equal(get(&ask, T0), KB_CACHE_MISS);
 	put_a(NAME, 300, 7, T0);
 	assert_int_equal(offers, 0);
@@ -854,8 +860,7 @@ static void offer_twice(void **state)
 	assert_int_equal(get(&ask, T0 + 11 * S), KB_CACHE_HIT);
 	assert_int_equal(offers, 2);
 	/* The packet path has given it all the while, and lets one through. */
-	start_with(&config);
-	offers = 0;
+	start_offering();
 	put_a(NAME, 300, 7, T0);
 	assert_int_equal(get(&ask, T0 + S), KB_CACHE_HIT);
 	assert_int_equal(get(&ask, T0 + 271 * S), KB_CACHE_REFRESH);
@@ -874,13 +879,9 @@ static void offer_twice(void **state)
 static void offer_no_former_era(void **state)
 {
 	struct kb_ask former = dns_ask(NAME, KB_TYPE_A), ask = former;
-	struct kb_cache_config config = defaults;
 
 	(void)state;
-	config.offer = on_offer;
-	config.offer_arg = &offers;
-	start_with(&config);
-	offers = 0;
+	start_offering();
 	put_a(NAME, 300, 7, T0);
 	former.era = kb_cache_era(cache);
 	kb_cache_clear(cache);
@@ -904,13 +905,9 @@ static void offer_no_former_era(void **state)
 static void offer_no_failure(void **state)
 {
 	struct kb_ask ask = dns_ask(NAME, KB_TYPE_A);
-	struct kb_cache_config config = defaults;
 
 	(void)state;
-	config.offer = on_offer;
-	config.offer_arg = &offers;
-	start_with(&config);
-	offers = 0;
+	start_offering();
 	kb_cache_put_failure(cache, &ask, KB_RCODE_SERVFAIL, T0);
 	assert_int_equal(get(&ask, T0 + S), KB_CACHE_HIT);
 	assert_int_equal(get(&ask, T0 + 2 * S), KB_CACHE_HIT);
