@@ -346,10 +346,10 @@ void kb_cache_put_failure(struct kb_cache *cache, const struct kb_ask *ask, uint
 		e->expires_ms = until_ms;
 	}
 	pthread_mutex_lock(&s->lock);
-	old = kb_cache_find(s, &k);
+	old = is_of_now(cache, ask) ? kb_cache_find(s, &k) : NULL;
 	if (old && (now_ms < old->expires_ms || kb_cache_is_usable_stale(cache, old, now_ms))) {
 		old->failed_ms = until_ms;
-	} else if (e) {
+	} else if (e && is_of_now(cache, ask)) {
 		if (old)
 			kb_cache_entry_remove(s, old);
 		kept = kb_cache_entry_add(cache, s, e, now_ms);

@@ -199,19 +199,6 @@ static struct kb_client *take_waiter(struct kb_worker *w, struct kb_exchange *x)
 	return &waiter->client;
 }
 
-static bool is_in_force(const struct kb_worker *w, const struct kb_exchange *x)
-{
-	return x->routes == w->routes && kb_forward_routes_are(w->forward, w->routes_version);
-}
-
-/* Something has been put into the cache. If other routes have come meanwhile, the cache may have
- * been emptied before, and nobody else would take it out again. */
-static void was_put(struct kb_worker *w)
-{
-	if (!kb_forward_routes_are(w->forward, w->routes_version))
-		kb_forward_forget(w->forward);
-}
-
 static void finish(struct kb_worker *w, struct kb_exchange *x, const uint8_t *msg,
 		   const struct kb_message *m)
 {
@@ -220,11 +207,8 @@ static void finish(struct kb_worker *w, struct kb_exchange *x, const uint8_t *ms
 	struct kb_relay relay = kb_relay_of(m);
 	struct kb_client *c;
 
-	/* Not from upstreams that are not in force any more. */
-	if (cache && is_in_force(w, x)) {
+	if (cache)
 		kb_cache_put(cache, &x->ask, &x->group->options.cache, msg, m, w->now_ms);
-		was_put(w);
-	}
 	while ((c = take_waiter(w, x)))
 		send_client(w, c,
 			    kb_relay_reply(&c->ask, msg, &relay, udp_max, w->out, sizeof(w->out)),
@@ -253,16 +237,13 @@ static void serve_stale(struct kb_worker *w, struct kb_exchange *x)
 /* Nobody could be asked, or all that were asked failed. */
 static void give_up(struct kb_worker *w, struct kb_exchange *x)
 {
-	struct kb_client *c;
-
 	struct kb_cache *cache = kb_forward_cache(w->forward);
+	struct kb_client *c;
 
 	kb_count(&w->stats.failed);
 	serve_stale(w, x);
-	if (cache && is_in_force(w, x)) {
+	if (cache)
 		kb_cache_put_failure(cache, &x->ask, x->rcode, w->now_ms);
-		was_put(w);
-	}
 	while ((c = take_waiter(w, x)))
 		send_error(w, c, x->rcode);
 	exchange_free(w, x);
@@ -517,7 +498,8 @@ void kb_exchange_start(struct kb_worker *w, struct kb_client *client)
 	}
 	kb_count(&w->stats.exchanges);
 	x->ask = *ask;
-	/* Of these routes; who asks may know newer ones. */
+	/* Of these routes; who asks may know newer ones. What comes of it is kept only as long as
+	 * they are in force. */
 	x->ask.era = w->cache_era;
 	x->group = group;
 	x->chain = *bucket_of(w, ask);

@@ -92,11 +92,6 @@ struct kb_routes *kb_forward_new_routes(struct kb_forward *f, unsigned int *vers
 	return r;
 }
 
-bool kb_forward_routes_are(const struct kb_forward *f, unsigned int version)
-{
-	return atomic_load(&f->routes_version) == version;
-}
-
 void kb_forward_set_routes(struct kb_forward *f, struct kb_routes *routes)
 {
 	struct kb_routes *old;

@@ -196,8 +196,6 @@ void kb_upconn_close_all(struct kb_worker *w);
 
 /* forward.c: newest routes, a reference for the caller; NULL while they are as `version`. */
 struct kb_routes *kb_forward_new_routes(struct kb_forward *f, unsigned int *version);
-/* Are the newest ones those of `version`? */
-bool kb_forward_routes_are(const struct kb_forward *f, unsigned int version);
 /* A reply for a TCP client goes to the main loop. False if there is no room. */
 bool kb_forward_put_out(struct kb_forward *f, uint64_t conn, const uint8_t *msg, size_t len);
 struct kb_tls *kb_forward_tls(const struct kb_forward *f);

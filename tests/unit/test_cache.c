@@ -901,6 +901,26 @@ static void offer_no_former_era(void **state)
 	assert_int_equal(offered.stored_ms, T0);
 }
 
+/* Nor does its failure hide what is asked for now. */
+static void no_failure_of_former_era(void **state)
+{
+	struct kb_ask former = dns_ask(NAME, KB_TYPE_A), ask = former;
+
+	(void)state;
+	former.era = kb_cache_era(cache);
+	kb_cache_clear(cache);
+	ask.era = kb_cache_era(cache);
+	kb_cache_put_failure(cache, &former, KB_RCODE_SERVFAIL, T0);
+	assert_int_equal(get(&ask, T0), KB_CACHE_MISS);
+	assert_int_equal(stats().drops, 1);
+	build_a(NAME, 300, 7);
+	dns_keep(cache, &ask, &d, T0);
+	kb_cache_put_failure(cache, &former, KB_RCODE_SERVFAIL, T0 + 300 * S);
+	assert_int_equal(get(&ask, T0 + 301 * S), KB_CACHE_MISS);
+	kb_cache_put_failure(cache, &ask, KB_RCODE_SERVFAIL, T0 + 301 * S);
+	assert_int_equal(get(&ask, T0 + 302 * S), KB_CACHE_STALE);
+}
+
 /* Failures are the forwarder's. */
 static void offer_no_failure(void **state)
 {
@@ -1013,6 +1033,7 @@ int main(void)
 		CACHE_TEST(offer_twice),
 		CACHE_TEST(offer_no_failure),
 		CACHE_TEST(offer_no_former_era),
+		CACHE_TEST(no_failure_of_former_era),
 		CACHE_TEST(signatures),
 	};
 
