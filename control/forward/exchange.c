@@ -25,22 +25,6 @@ static void count_rcode(struct kb_worker *w, unsigned int rcode)
 					      : &s->other);
 }
 
-static void send_udp(struct kb_worker *w, const struct kb_client *c, size_t len)
-{
-	struct iovec iov = {w->out, len};
-	struct msghdr msg = {
-		.msg_name = (void *)(uintptr_t)&c->from,
-		.msg_namelen = c->from_len,
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = c->control_len ? (void *)(uintptr_t)c->control : NULL,
-		.msg_controllen = c->control_len,
-	};
-
-	if (sendmsg(c->fd, &msg, MSG_DONTWAIT) < 0)
-		kb_count(&w->stats.send_failed);
-}
-
 static void client_done(struct kb_client *c)
 {
 	kb_chase_free(c->chase);
@@ -68,10 +52,10 @@ static void send_client(struct kb_worker *w, struct kb_client *c, size_t len,
 		len = kb_chase_reply(c->chase, w->out, len, sizeof(w->out));
 	kb_querylog_reply(kb_forward_log(w->forward), &c->asked, w->out, len, origin);
 	count_rcode(w, w->out[3] & 0x0f);
-	if (c->fd >= 0)
-		send_udp(w, c, len);
-	else
+	if (c->fd < 0)
 		send_tcp(w, c, len);
+	else if (!kb_client_send(c, w->out, len))
+		kb_count(&w->stats.send_failed);
 	client_done(c);
 }
 

@@ -170,6 +170,23 @@ static void on_async(uv_async_t *async)
 	}
 }
 
+/* --- replies over UDP --------------------------------------------------------- */
+
+bool kb_client_send(const struct kb_client *client, const uint8_t *msg, size_t len)
+{
+	struct iovec iov = {(void *)(uintptr_t)msg, len};
+	struct msghdr hdr = {
+		.msg_name = (void *)(uintptr_t)&client->from,
+		.msg_namelen = client->from_len,
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = client->control_len ? (void *)(uintptr_t)client->control : NULL,
+		.msg_controllen = client->control_len,
+	};
+
+	return sendmsg(client->fd, &hdr, MSG_DONTWAIT) >= 0;
+}
+
 /* --- questions ---------------------------------------------------------------- */
 
 static struct kb_worker *worker_of(const struct kb_forward *f, const struct kb_ask *ask)

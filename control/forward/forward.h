@@ -99,6 +99,10 @@ struct kb_client {
 	struct kb_chase *chase;
 };
 
+/* Sends a reply to a client that has asked over UDP. False if the kernel does not take it. Any
+ * thread. */
+bool kb_client_send(const struct kb_client *client, const uint8_t *msg, size_t len);
+
 struct kb_forward_config {
 	unsigned int threads;
 	unsigned int max_concurrent;

@@ -58,24 +58,6 @@ static struct deferred *take(struct kb_udp_main *m)
 	return d;
 }
 
-static void send_reply(struct kb_udp_main *m, struct deferred *d, size_t len)
-{
-	struct iovec iov = {m->out, len};
-	struct msghdr msg = {
-		.msg_name = &d->client.from,
-		.msg_namelen = d->client.from_len,
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = d->client.control_len ? d->client.control : NULL,
-		.msg_controllen = d->client.control_len,
-	};
-
-	if (sendmsg(d->client.fd, &msg, MSG_DONTWAIT) >= 0)
-		return;
-	m->server->stats.udp_send_failed++;
-	kb_responder_count(m->server->responder, KB_CNT_WRITE_FAILED);
-}
-
 static void answer(struct kb_udp_main *m, struct deferred *d)
 {
 	struct kb_server *s = m->server;
@@ -90,7 +72,10 @@ static void answer(struct kb_udp_main *m, struct deferred *d)
 	if (!len)
 		return;
 	kb_querylog_reply(s->log, &d->client.asked, m->out, len, origin);
-	send_reply(m, d, len);
+	if (kb_client_send(&d->client, m->out, len))
+		return;
+	s->stats.udp_send_failed++;
+	kb_responder_count(s->responder, KB_CNT_WRITE_FAILED);
 }
 
 static void on_async(uv_async_t *async)
