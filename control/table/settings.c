@@ -208,6 +208,18 @@ static struct kb_icept *icept_find(const struct icept_key *k)
 	return NULL;
 }
 
+/* One that is there. 0, -EINVAL or -ENOENT. */
+static int icept_known(struct kb_table *t, int family, const uint8_t *addr, uint16_t port,
+		       struct icept_key *ret_key, struct kb_icept **ret)
+{
+	int r = icept_key(t, family, addr, port, ret_key);
+
+	if (r < 0)
+		return r;
+	*ret = icept_find(ret_key);
+	return *ret ? 0 : -ENOENT;
+}
+
 static void ports_count(struct kb_table *t, uint16_t port, int by)
 {
 	uint64_t bits = t->hdr->icept_ports, bit = 1ULL << (port & 63);
@@ -250,16 +262,11 @@ int kb_table_icept_set_flags(struct kb_table *t, int family, const uint8_t *addr
 {
 	struct kb_icept *e;
 	struct icept_key k;
-	int r;
+	int r = icept_known(t, family, addr, port, &k, &e);
 
-	r = icept_key(t, family, addr, port, &k);
-	if (r < 0)
-		return r;
-	e = icept_find(&k);
-	if (!e)
-		return -ENOENT;
-	kb_write_once(e->flags, flags);
-	return 0;
+	if (r == 0)
+		kb_write_once(e->flags, flags);
+	return r;
 }
 
 static void icept_remove(struct kb_table *t, uint32_t number, uint32_t way)
@@ -281,16 +288,11 @@ int kb_table_icept_del(struct kb_table *t, int family, const uint8_t *addr, uint
 {
 	struct kb_icept *e;
 	struct icept_key k;
-	int r;
+	int r = icept_known(t, family, addr, port, &k, &e);
 
-	r = icept_key(t, family, addr, port, &k);
-	if (r < 0)
-		return r;
-	e = icept_find(&k);
-	if (!e)
-		return -ENOENT;
-	icept_remove(t, k.number, (uint32_t)(e - k.bucket->e));
-	return 0;
+	if (r == 0)
+		icept_remove(t, k.number, (uint32_t)(e - k.bucket->e));
+	return r;
 }
 
 void kb_table_icept_clear(struct kb_table *t)
