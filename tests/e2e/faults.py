@@ -14,7 +14,7 @@ import struct
 import time
 import zlib
 
-from lab import Worker
+from lab import Worker, ready_worker
 
 ATTEMPT_S, FAILURE_S, BUDGET_S = 1.5, 5, 4.5  # KB_FORWARD_ATTEMPT_MS; the cache's failure_s; KB_FORWARD_BUDGET_MS
 SLACK_S = 0.5   # processes that are late to be scheduled
@@ -142,13 +142,7 @@ class Upstream:
         self.start("")
 
     def start(self, lie):
-        rfd, wfd = os.pipe()
-        self.worker = Worker(self.ns, _serve, self.addr, lie, wfd)
-        os.close(wfd)
-        ok = select.select([rfd], [], [], 20)[0] and os.read(rfd, 1)
-        os.close(rfd)
-        if not ok:
-            self.worker.result(1)
+        self.worker = ready_worker(self.ns, _serve, self.addr, lie, timeout=20)
         if not lie:
             self.bad[-1][1] = time.monotonic()
 

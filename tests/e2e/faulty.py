@@ -13,7 +13,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from lab import Worker
+from lab import Worker, serve
 
 GOOD = "192.0.2.1"     # the address of every name
 FORGED = "203.0.113.66"  # in forged replies
@@ -196,12 +196,4 @@ def _run(addr, port, mood, ready):
 def upstream(t, ns, addr, port=53, mood=""):
     """Starts one; stop() returns {"asked": {label: n}, "ports": n, "ids": n, "names": [...],
     "mixed": questions with upper-case letters}."""
-    rfd, wfd = os.pipe()
-    w = Worker(ns, _run, addr, port, mood, wfd)
-    t.defer(w.kill)
-    os.close(wfd)
-    ok = select.select([rfd], [], [], 10)[0] and os.read(rfd, 1)
-    os.close(rfd)
-    if not ok:
-        w.result(1)
-    return w
+    return serve(t, ns, _run, addr, port, mood)

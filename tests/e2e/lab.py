@@ -374,18 +374,29 @@ def _echo(addrs, port, ready):
     return n
 
 
+def ready_worker(ns, fn, *args, timeout=10):
+    """A Worker that runs fn(*args, ready), once it has written a byte to `ready`."""
+    rfd, wfd = os.pipe()
+    w = Worker(ns, fn, *args, wfd)
+    os.close(wfd)
+    ok = select.select([rfd], [], [], timeout)[0] and os.read(rfd, 1)
+    os.close(rfd)
+    if not ok:
+        w.result(1)  # says why, and ends it
+    return w
+
+
+def serve(t, ns, fn, *args):
+    """The same, until the test ends."""
+    w = ready_worker(ns, fn, *args)
+    t.defer(w.kill)
+    return w
+
+
 def echo_server(t, ns, addrs=(DNS4, DNS6), port=53):
     """A UDP listener that sends back what it gets: it stands for the cluster DNS, and proves that
     what the fast path leaves arrives byte for byte. stop() returns how many it got."""
-    rfd, wfd = os.pipe()
-    w = Worker(ns, _echo, addrs, port, wfd)
-    t.defer(w.kill)
-    os.close(wfd)
-    ok = select.select([rfd], [], [], 10)[0] and os.read(rfd, 1)
-    os.close(rfd)
-    if not ok:
-        w.result(1)
-    return w
+    return serve(t, ns, _echo, addrs, port)
 
 
 def _asker(server, questions, rate):

@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 
-from lab import Worker, run
+from lab import Worker, run, serve
 
 RECORDS = b"".join(b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + bytes([192, 0, 2, i]) for i in range(100))
 
@@ -175,14 +175,7 @@ def stream_upstream(t, ns, addr, port=53, mood="", cert=None):
     what it has seen."""
     if (ns, addr, port) in _running:
         _running.pop((ns, addr, port)).kill()
-    rfd, wfd = os.pipe()
-    w = Worker(ns, _run, addr, port, mood, cert, wfd)
-    t.defer(w.kill)
-    os.close(wfd)
-    ok = select.select([rfd], [], [], 10)[0] and os.read(rfd, 1)
-    os.close(rfd)
-    if not ok:
-        w.result(1)
+    w = serve(t, ns, _run, addr, port, mood, cert)
     _running[ns, addr, port] = w
     return w
 
