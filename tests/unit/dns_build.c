@@ -112,6 +112,15 @@ void dns_soa(struct dns_build *d, const char *zone, uint32_t ttl, uint32_t minim
 	dns_rr(d, DNS_AUTHORITY, zone, KB_TYPE_SOA, ttl, data, n);
 }
 
+void dns_rrsig(struct dns_build *d, uint32_t ttl, uint32_t until)
+{
+	uint8_t data[20] = {0, 1, 8, 2, 0, 0, 0, 60};
+
+	for (int i = 0; i < 4; i++)
+		data[8 + i] = (uint8_t)(until >> (24 - 8 * i));
+	dns_rr(d, DNS_ANSWER, NULL, 46, ttl, data, sizeof(data));
+}
+
 void dns_opt(struct dns_build *d, uint16_t udp_size, uint32_t ttl)
 {
 	rr_begin(d, DNS_ADDITIONAL, "", KB_TYPE_OPT, udp_size, ttl, 0);

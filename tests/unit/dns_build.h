@@ -26,6 +26,8 @@ void dns_rr(struct dns_build *d, enum dns_section section, const char *owner, ui
 void dns_rr_name(struct dns_build *d, enum dns_section section, const char *owner, uint16_t type,
 		 uint32_t ttl, const char *target);
 void dns_soa(struct dns_build *d, const char *zone, uint32_t ttl, uint32_t minimum);
+/* A signature of this answer's, good until then (seconds of 32 bits, as it has them). */
+void dns_rrsig(struct dns_build *d, uint32_t ttl, uint32_t until);
 void dns_opt(struct dns_build *d, uint16_t udp_size, uint32_t ttl);
 
 /* The reply to `ask` arrives at the cache. */

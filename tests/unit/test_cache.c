@@ -422,22 +422,8 @@ static void stale(void **state)
 /* An answer that is signed until `left` seconds from now. */
 static void put_signed(const struct kb_ask *ask, int left, uint64_t now_ms)
 {
-	uint32_t until = (uint32_t)time(NULL) + (uint32_t)left;
-	uint8_t data[20] = {0,
-			    1,
-			    8,
-			    2,
-			    0,
-			    0,
-			    0,
-			    60,
-			    (uint8_t)(until >> 24),
-			    (uint8_t)(until >> 16),
-			    (uint8_t)(until >> 8),
-			    (uint8_t)until};
-
 	build_a(NAME, 300, 1);
-	dns_rr(&d, DNS_ANSWER, NULL, 46, 300, data, sizeof(data));
+	dns_rrsig(&d, 300, (uint32_t)time(NULL) + (uint32_t)left);
 	put(ask, now_ms);
 }
 

@@ -19,11 +19,10 @@
 #include "control/querylog/dnstap.h"
 #include "control/querylog/querylog.h"
 #include "control/querylog/tap.h"
-
-#define WAIT_MS 20000
+#include "tests/unit/querylog_world.h"
 
 static char dir[] = "/tmp/kbdns-dnstap-XXXXXX";
-static char path[64], target[80], err[256];
+static char path[64], target[80];
 
 static int setup(void **state)
 {
@@ -43,25 +42,9 @@ static int teardown(void **state)
 static struct kb_event event(void)
 {
 	static const uint8_t name[] = "\3wWw\7example\3org";
-	struct kb_event e = {
-		.time_ns = 1500000000,
-		.sport = htons(40212),
-		.dport = htons(53),
-		.id = htons(54321),
-		.qtype = htons(28),
-		.qclass = htons(1),
-		.query_len = 41,
-		.reply_len = 106,
-		.an = 1,
-		.flags2 = 0x85,
-		.flags3 = 0x83,
-		.engine = KB_ENGINE_TC,
-	};
+	struct kb_event e = event_of(name, sizeof(name), 28);
 
-	e.src[1] = (uint64_t)inet_addr("10.1.2.3") << 32 | 0xffff0000;
-	e.dst[1] = (uint64_t)inet_addr("10.96.0.10") << 32 | 0xffff0000;
-	memcpy(e.name, name, sizeof(name));
-	e.name_len = sizeof(name);
+	e.flags3 = 0x83;
 	return e;
 }
 
@@ -262,25 +245,6 @@ static void test_left(void **state)
 
 /* --- readers ----------------------------------------------------------------- */
 
-static struct kb_querylog *log_new(void)
-{
-	struct kb_querylog_settings s = {target, false, 1, KB_EVENT_REPLIES};
-	struct kb_querylog *log;
-
-	assert_int_equal(kb_querylog_new(NULL, NULL, &log), 0);
-	if (kb_querylog_set(log, &s, err, sizeof(err)) < 0)
-		fail_msg("%s", err);
-	return log;
-}
-
-static struct kb_querylog_stats stats_of(const struct kb_querylog *log)
-{
-	struct kb_querylog_stats s;
-
-	kb_querylog_stats(log, &s);
-	return s;
-}
-
 static void drops_all(struct kb_querylog *log, uint64_t n)
 {
 	struct kb_event e = event();
@@ -301,7 +265,7 @@ static void drops_all(struct kb_querylog *log, uint64_t n)
 static void test_no_reader(void **state)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	struct kb_querylog *log = log_new();
+	struct kb_querylog *log = log_new(target, false, 1, KB_EVENT_REPLIES);
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	(void)state;
@@ -310,7 +274,7 @@ static void test_no_reader(void **state)
 	memcpy(sun.sun_path, path, strlen(path) + 1);
 	assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
 	assert_int_equal(listen(fd, 1), 0);
-	log = log_new();
+	log = log_new(target, false, 1, KB_EVENT_REPLIES);
 	drops_all(log, 20000);
 	assert_int_equal(kb_querylog_reopen(log, err, sizeof(err)), 0);
 	kb_querylog_free(log);
@@ -321,7 +285,7 @@ static void test_paths(void **state)
 {
 	char longest[200] = KB_TAP_PREFIX;
 	struct kb_querylog_settings s = {longest, false, 1, KB_EVENT_REPLIES};
-	struct kb_querylog *log = log_new();
+	struct kb_querylog *log = log_new(target, false, 1, KB_EVENT_REPLIES);
 
 	(void)state;
 	assert_null(kb_tap_path("/var/log/dnstap:1"));

@@ -345,24 +345,6 @@ static void bad_data(void **state)
 	assert_int_equal(read_sound(d.b, d.len), 0);
 }
 
-static void rrsig(uint32_t until)
-{
-	uint8_t data[20] = {0,
-			    1,
-			    8,
-			    2,
-			    0,
-			    0,
-			    0,
-			    60,
-			    (uint8_t)(until >> 24),
-			    (uint8_t)(until >> 16),
-			    (uint8_t)(until >> 8),
-			    (uint8_t)until};
-
-	dns_rr(&d, DNS_ANSWER, NULL, 46, 60, data, sizeof(data));
-}
-
 /* The first of the signatures to expire, also when their numbers have come round. */
 static void signatures(void **state)
 {
@@ -371,16 +353,16 @@ static void signatures(void **state)
 	rr_a(NULL, 60);
 	accepted(KB_MESSAGE_ANSWER);
 	assert_false(m.is_signed);
-	rrsig(5000);
-	rrsig(4000);
-	rrsig(6000);
+	dns_rrsig(&d, 60, 5000);
+	dns_rrsig(&d, 60, 4000);
+	dns_rrsig(&d, 60, 6000);
 	accepted(KB_MESSAGE_ANSWER);
 	assert_true(m.is_signed);
 	assert_int_equal(m.signed_until, 4000);
 	begin_a(0);
 	rr_a(NULL, 60);
-	rrsig(10);
-	rrsig(0xfffffff0);
+	dns_rrsig(&d, 60, 10);
+	dns_rrsig(&d, 60, 0xfffffff0);
 	accepted(KB_MESSAGE_ANSWER);
 	assert_int_equal(m.signed_until, 0xfffffff0);
 	dns_rr(&d, DNS_ANSWER, NULL, 46, 60, "eighteen bytes.....", 18);

@@ -18,11 +18,10 @@
 #include "control/querylog/names.h"
 #include "control/querylog/queue.h"
 #include "control/querylog/trace.h"
-
-#define WAIT_MS 20000
+#include "tests/unit/querylog_world.h"
 
 static char dir[] = "/tmp/kbdns-querylog-XXXXXX";
-static char path[64], err[256];
+static char path[64];
 
 static int setup(void **state)
 {
@@ -50,25 +49,11 @@ static size_t name_wire(const char *text, uint8_t *wire)
 
 static struct kb_event event(const char *name, uint16_t type)
 {
-	struct kb_event e = {
-		.time_ns = 1500000000,
-		.sport = htons(40212),
-		.dport = htons(53),
-		.id = htons(54321),
-		.qtype = htons(type),
-		.qclass = htons(1),
-		.query_len = 41,
-		.reply_len = 106,
-		.bufsize = 1232,
-		.an = 1,
-		.flags2 = 0x85,
-		.engine = KB_ENGINE_TC,
-		.duration_ns = 123000,
-	};
+	uint8_t wire[KB_WIRE_MAX];
+	struct kb_event e = event_of(wire, name_wire(name, wire), type);
 
-	e.src[1] = (uint64_t)inet_addr("10.1.2.3") << 32 | 0xffff0000;
-	e.dst[1] = (uint64_t)inet_addr("10.96.0.10") << 32 | 0xffff0000;
-	e.name_len = (uint8_t)name_wire(name, e.name);
+	e.bufsize = 1232;
+	e.duration_ns = 123000;
 	return e;
 }
 
@@ -284,25 +269,6 @@ static void test_queue(void **state)
 		assert_int_equal(kb_event_queue_take(&q, out, 4), 0);
 	}
 	kb_event_queue_fini(&q);
-}
-
-static struct kb_querylog *log_new(const char *to, bool json, uint32_t every, uint32_t classes)
-{
-	struct kb_querylog_settings s = {to, json, every, classes};
-	struct kb_querylog *log;
-
-	assert_int_equal(kb_querylog_new(NULL, NULL, &log), 0);
-	if (kb_querylog_set(log, &s, err, sizeof(err)) < 0)
-		fail_msg("%s", err);
-	return log;
-}
-
-static struct kb_querylog_stats stats_of(const struct kb_querylog *log)
-{
-	struct kb_querylog_stats s;
-
-	kb_querylog_stats(log, &s);
-	return s;
 }
 
 static void wait_written(const struct kb_querylog *log, uint64_t n)
