@@ -2,10 +2,13 @@
 /*
  * What reading a cluster's objects costs, without making names of them.
  *
- *   read_cost source KUBECONFIG	a source with Pods, whose sink only counts: one line for
- *each kind (objects, addresses, body bytes, seconds until synced) and one for the CPU of this
- *process, TLS and HTTP/2 included read_cost pods FILE N	a list of Pods as an API server sent
- *it, in JSON or protobuf (by its first bytes): cut and read until N Pods are through
+ *   read_cost source KUBECONFIG
+ *	a source with Pods, whose sink only counts: one line for each kind (objects, addresses,
+ *	body bytes, seconds until synced) and one for the CPU of this process, TLS and HTTP/2
+ *	included
+ *   read_cost pods FILE N
+ *	a list of Pods as an API server sent it, in JSON or protobuf (by its first bytes): cut
+ *	and read until N Pods are through
  *
  * bench/read_cost runs both on a real API server.
  */

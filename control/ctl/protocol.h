@@ -27,12 +27,16 @@
  *	"source": { "name": "apiserver https://10.96.0.1:443", "kinds": [ {
  *	    "kind": "services" | "endpointslices" | "namespaces", "synced": true, "watching": true,
  *	    "age_s": 0.8, "events", "relists", "reconnects", "skipped", "bytes", "error": "" } ] }
- *	"objects": { "services", "endpointslices", "namespaces", "endpoints", "skipped", "warnings"
- *} "table": { as in stats } "workers": { "registered", "gone" } "interfaces": [ { "name": "veth1",
- *"ifindex": 7, "engine": "tc" | "xdp", "mode": "tcx" | "clsact" | "native" | "generic", "attached":
- *true, "error": "" } ] "rules": { "from": "options" | path | "configmap:NS/NAME", "loaded_s": Unix
- *time, "loads", "failures": configurations taken over, and not, "error": of the last one, or
- *"", "zones": [ { "zone": "cluster.local", "role": "cluster" | "reverse" | "foreign",
+ *	"objects": { "services", "endpointslices", "namespaces", "endpoints", "skipped",
+ *	    "warnings" }
+ *	"table": { as in stats }
+ *	"workers": { "registered", "gone" }
+ *	"interfaces": [ { "name": "veth1", "ifindex": 7, "engine": "tc" | "xdp",
+ *	    "mode": "tcx" | "clsact" | "native" | "generic", "attached": true, "error": "" } ]
+ *	"rules": { "from": "options" | path | "configmap:NS/NAME", "loaded_s": Unix time,
+ *	    "loads", "failures": configurations taken over, and not,
+ *	    "error": of the last one, or "",
+ *	    "zones": [ { "zone": "cluster.local", "role": "cluster" | "reverse" | "foreign",
  *	    "unknown_names": "denied" | "left" } ], "options": { "pods": "disabled" | "insecure" |
  *	    "verified", "ttl_s", "endpoint_pod_names", "noendpoints", "ignore_empty_service": bool,
  *	    "namespaces": [ ], "namespace_labels": null, "labels": null },
@@ -41,8 +45,10 @@
  *	"intercepts": [ "10.96.0.10:53" ]
  *
  * stats [PREFIX]		only members of engines whose names begin with PREFIX
- *	"engines": { "tc": { "answered_positive": 5, ... every row of KB_COUNTERS }, "xdp", "socket"
- *} "latency_ns": { "tc": [ N, ... 32 ] }	bucket i counts [2^i, 2^(i+1)) ns; left out when off
+ *	"engines": { "tc": { "answered_positive": 5, ... every row of KB_COUNTERS }, "xdp",
+ *	    "socket" }
+ *	"latency_ns": { "tc": [ N, ... 32 ] }	bucket i counts [2^i, 2^(i+1)) ns; left out
+ *	    when off
  *	"sockets": { "udp_queries", "tcp_queries", "udp_send_failed", "udp_deferred",
  *	    "udp_deferred_dropped", "tcp_accepted", "tcp_open",
  *	    "tcp_refused", "tcp_timed_out", "tcp_overflowed", "tcp_waiting_bytes" }
@@ -85,14 +91,17 @@
  * trace SECONDS [FILTER]...	a stream: queries as they are answered, for so long; see
  *	control/querylog/trace.h
  *	FILTER = name=DOMAIN | type=TYPE | rcode=RCODE | client=CIDR | engine=tc|xdp|socket |
- *sample=N { "time": "2026-11-24T14:22:01.123456Z", "engine": "tc" | "xdp" | "socket", "verdict": a
- *row of KB_COUNTERS | null (socket), "from": "table" | "cache" | "upstream" | null (left),
- *"client": "10.244.0.7:40212", "to": "10.96.0.10:53", "transport": "udp" | "tcp", "id": 54321,
- *"name": "example.org.", "type": "A", "class": "IN", "query_bytes": 41, "do": false, "bufsize":
- *1232 (0: no EDNS), "rcode": "NOERROR" | null (left), "flags": "qr,aa,rd" | null, "answers",
- *"authority", "additional", "reply_bytes": 106, "duration_s": 0.000123 | null (not measured),
- *"line": the same as a line of the query log } At the end, if events were lost because they were
- *not read in time: { "dropped": 5 }
+ *	    sample=N
+ *	{ "time": "2026-11-24T14:22:01.123456Z", "engine": "tc" | "xdp" | "socket",
+ *	  "verdict": a row of KB_COUNTERS | null (socket),
+ *	  "from": "table" | "cache" | "upstream" | null (left),
+ *	  "client": "10.244.0.7:40212", "to": "10.96.0.10:53", "transport": "udp" | "tcp",
+ *	  "id": 54321, "name": "example.org.", "type": "A", "class": "IN", "query_bytes": 41,
+ *	  "do": false, "bufsize": 1232 (0: no EDNS), "rcode": "NOERROR" | null (left),
+ *	  "flags": "qr,aa,rd" | null, "answers", "authority", "additional",
+ *	  "reply_bytes": 106, "duration_s": 0.000123 | null (not measured),
+ *	  "line": the same as a line of the query log }
+ *	At the end, if events were lost because they were not read in time: { "dropped": 5 }
  *
  * bypass			"bypass": { "on": false, "left_s": null }
  * bypass on [SECONDS] | off	the same, after the change; left_s null: until switched off

@@ -17,8 +17,8 @@
  * Stale (RFC 8767): an expired answer is kept for up to stale_max_s. kb_cache_get misses it, so
  * that the caller asks; when that fails or takes too long, kb_cache_get_stale gives it, with TTL
  * 30 and without AD. What is signed is neither fresh nor stale when its first signature has
- *expired. After kb_cache_put_failure, kb_cache_get gives it at once for failure_s, so that dead
- *upstreams are not asked for each client.
+ * expired. After kb_cache_put_failure, kb_cache_get gives it at once for failure_s, so that
+ * dead upstreams are not asked for each client.
  *
  * Threads: any function from any thread. Entries are spread over shards, each with a mutex that
  * is held for one look-up and one copy of a message. The hash is strongly universal
@@ -36,8 +36,8 @@
  *
  * Eviction is SIEVE (Zhang et al., NSDI 2024): a queue in order of arrival, one bit set by a hit, a
  * hand that goes from old to new, clears bits, and evicts the first entry without. A
- * hit moves nothing. Hits in percent, a million queries by Zipf's law over 100,000 names, `once`
- *being names that are never asked again (bench/cache_policy):
+ * hit moves nothing. Hits in percent, a million queries by Zipf's law over 100,000 names,
+ * `once` being names that are never asked again (bench/cache_policy):
  *
  *	exponent  once  entries    LRU  CLOCK  SIEVE  S3-FIFO  this cache
  *	     0.8    0 %   3,000   30.7   31.8   39.9     41.1        39.7

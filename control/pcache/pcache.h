@@ -22,9 +22,9 @@
  * Eviction is SIEVE as in the forwarder's cache: a queue in order of arrival, and a hand that goes
  * from old to new, takes the visited bits from use bytes, and evicts the first record without.
  *
- * The owner offers an answer on its second use. Hits in percent, and insertions for 1,000 queries,
- *by Zipf's law over 100,000 names (exponent 1.0) and the forwarder's cache behind
- *(bench/cache_policy):
+ * The owner offers an answer on its second use. Hits in percent, and insertions for 1,000
+ * queries, by Zipf's law over 100,000 names (exponent 1.0) and the forwarder's cache behind
+ * (bench/cache_policy):
  *
  *	once  records   all answers   second use
  *	 0 %    1,000    59.7   403     60.5   264

@@ -5,15 +5,18 @@
  *
  *	# expect: ZONE=ROLE[,leave] ... pods=MODE ttl=N ...	the rules, as rules_text prints them
  *	# expect-part: ...		a part of that
- *	# left: LINE ZONE		a note of that line leaves this zone alone (-: no zone
- *named) # harmless: LINE WORD		a note of that line is harmless, and begins with WORD #
- *refused: LINE: TEXT		-EINVAL, with an error of that line that begins with TEXT #
- *unfollowed: LINE: TEXT	-EOPNOTSUPP
+ *	# left: LINE ZONE		a note of that line leaves this zone alone
+ *					(-: no zone named)
+ *	# harmless: LINE WORD		a note of that line is harmless, and begins so
+ *	# refused: LINE: TEXT		-EINVAL, with an error of that line that begins so
+ *	# unfollowed: LINE: TEXT	-EOPNOTSUPP
  *	# forward: ...			who is asked for which names, as forward_text prints it
  *	# closed: LINE DOMAIN		a note of that line makes this domain SERVFAIL
- *	# unapplied: LINE WORD		a note of that line says that it is not done, and begins
- *with WORD # env: NAME=VALUE ...		the environment for this file # coredns:
- *accepts|refuses	what the real CoreDNS does, when it is not the same as we
+ *	# unapplied: LINE WORD		a note of that line says that it is not done, and
+ *					begins so
+ *	# env: NAME=VALUE ...		the environment for this file
+ *	# coredns: accepts|refuses	what the real CoreDNS does, when it is not the
+ *					same as we
  *
  * The same files are given to the real CoreDNS by tests/e2e.
  */
