@@ -477,6 +477,16 @@ static bool is_about_form(int why)
 	       why == KB_CNT_EDNS_VERSION;
 }
 
+/* A server block's rules and hosts, then the table. True: the reply is there, of this length; else
+ * *ret_why says what the table has. */
+static bool find(struct kb_asked *x, int *ret_why, size_t *ret_len)
+{
+	if (kb_inner_block(x, ret_len))
+		return true;
+	*ret_why = look_up(x);
+	return false;
+}
+
 size_t kb_asked_process(struct kb_asked *x)
 {
 	size_t len = x->len;
@@ -489,10 +499,8 @@ size_t kb_asked_process(struct kb_asked *x)
 		kb_asked_count(x, why);
 		return 0;
 	}
-	if (!why && kb_inner_block(x, &len))
+	if (!why && find(x, &why, &len))
 		return len;
-	if (!why)
-		why = look_up(x);
 	if (is_about_form(why)) {
 		reduced = reduce(x);
 		if (!reduced) {
@@ -500,10 +508,8 @@ size_t kb_asked_process(struct kb_asked *x)
 			return bare(x, KB_RCODE_FORMERR);
 		}
 		why = parse(x, reduced);
-		if (!why && kb_inner_block(x, &len))
+		if (!why && find(x, &why, &len))
 			return len;
-		if (!why)
-			why = look_up(x);
 	}
 	return why ? leave(x, why) : answer(x);
 }
