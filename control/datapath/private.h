@@ -86,10 +86,33 @@ int kb_load_maps(struct kb_datapath *dp, char *err, size_t err_size);
 int kb_backing_open(struct kb_datapath *dp);
 void kb_backing_close(struct kb_datapath *dp);
 
+/* pinned.c: links pinned as DIR/link_ENGINE_IFINDEX. */
+#define KB_LINK_NAME 32
+void kb_link_name(char name[KB_LINK_NAME], enum kb_engine engine, unsigned int ifindex);
+/* Interface of a link, 0 if that is gone. */
+unsigned int kb_link_ifindex(int fd);
+/* The link an earlier run has pinned for this interface, running `prog_fd` from now on; or
+ * -ENOENT. */
+int kb_link_take(const char *dir, const char *name, unsigned int ifindex, int prog_fd);
+/* Takes over fd; returns it, or -errno and then it is closed. */
+int kb_link_pin(const char *dir, const char *name, int fd);
+
 /* attach.c */
+/* Lets go of the link and finds the interface by its name. 0, or -errno as kb_port_error. */
+int kb_port_begin(struct kb_datapath *dp, struct kb_datapath_port *p, enum kb_prog_id prog,
+		  char *err, size_t err_size);
+/* The port is not attached because of `text`; returns r, with one line in err. */
+int kb_port_error(struct kb_datapath_port *port, int r, char *err, size_t err_size,
+		  const char *text);
 void kb_ports_close(struct kb_datapath *dp);
 /* Detaches everything whose pins are in dir, and our clsact filters. */
 void kb_attach_remove_all(const char *dir);
+
+/* attach_tc.c, attach_xdp.c: 0, or -errno as kb_port_error. */
+int kb_port_attach_tc(struct kb_datapath *dp, struct kb_datapath_port *p, char *err,
+		      size_t err_size);
+int kb_port_attach_xdp(struct kb_datapath *dp, struct kb_datapath_port *p, char *err,
+		       size_t err_size);
 
 /* clsact.c: filters of kernels without tcx. */
 int kb_clsact_attach(const char *dir, unsigned int ifindex, int prog_fd);

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+/* kbdns_xdp on an interface. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "control/datapath/ports.h"
+#include "control/datapath/private.h"
+#include "dataplane/core/ports.h"
+
+/* Frames to other addresses are left alone, so the program needs to know ours. */
+static int port_conf(struct kb_datapath *dp, const struct kb_datapath_port *p)
+{
+	struct ifreq ifr = {0};
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
+
+	if (s < 0)
+		return -errno;
+	memcpy(ifr.ifr_name, p->name, sizeof(p->name));
+	r = ioctl(s, SIOCGIFHWADDR, &ifr) < 0 ? -errno : 0;
+	close(s);
+	if (r < 0)
+		return r;
+	return kb_ports_put(dp->map_fd[KB_MAP_PORTS], p->ifindex,
+			    (const uint8_t *)ifr.ifr_hwaddr.sa_data);
+}
+
+static int xdp_create(int prog_fd, unsigned int ifindex, uint32_t mode)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = mode);
+	int fd = bpf_link_create(prog_fd, (int)ifindex, BPF_XDP, &opts);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Why XDP cannot be attached, in words. */
+static void xdp_reason(const struct kb_datapath_port *p, int r, char *text, size_t size)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+	int fd;
+
+	if (r == -EBUSY || r == -EEXIST) {
+		if (bpf_xdp_query((int)p->ifindex, 0, &query) == 0) {
+			uint32_t id = query.prog_id	  ? query.prog_id
+				      : query.drv_prog_id ? query.drv_prog_id
+							  : query.skb_prog_id;
+
+			fd = id ? bpf_prog_get_fd_by_id(id) : -1;
+			if (fd >= 0) {
+				bpf_obj_get_info_by_fd(fd, &info, &len);
+				close(fd);
+			}
+			snprintf(text, size,
+				 "another XDP program is attached: %s (id %u); use --tc, or "
+				 "detach it",
+				 info.name[0] ? info.name : "unnamed", id);
+			return;
+		}
+	}
+	if (r == -EOPNOTSUPP) {
+		snprintf(text, size, "its driver has no native XDP; use --tc");
+		return;
+	}
+	snprintf(text, size, "cannot attach native XDP: %s%s", strerror(-r),
+		 r == -ERANGE || r == -EINVAL ? " (MTU too large for XDP, or LRO is on?)" : "");
+}
+
+int kb_port_attach_xdp(struct kb_datapath *dp, struct kb_datapath_port *p, char *err,
+		       size_t err_size)
+{
+	char name[KB_LINK_NAME], text[sizeof(p->error)];
+	int r = kb_port_begin(dp, p, KB_PROG_XDP, err, err_size), fd;
+
+	if (r < 0)
+		return r;
+	r = port_conf(dp, p);
+	if (r < 0) {
+		if (r == -ENOSPC)
+			snprintf(text, sizeof(text),
+				 "%d other ports have index %u modulo %d: serve fewer, or use --tc",
+				 KB_PORT_PROBES, p->ifindex % KB_PORTS, KB_PORTS);
+		else
+			snprintf(text, sizeof(text), "cannot read its address: %s", strerror(-r));
+		return kb_port_error(p, r, err, err_size, text);
+	}
+	kb_link_name(name, KB_ENGINE_XDP, p->ifindex);
+	p->mode = "native";
+	fd = kb_link_take(dp->dir, name, p->ifindex, dp->prog_fd[KB_PROG_XDP]);
+	if (fd < 0) {
+		fd = xdp_create(dp->prog_fd[KB_PROG_XDP], p->ifindex, XDP_FLAGS_DRV_MODE);
+		if (fd == -EOPNOTSUPP && dp->generic_xdp) {
+			fd = xdp_create(dp->prog_fd[KB_PROG_XDP], p->ifindex, XDP_FLAGS_SKB_MODE);
+			p->mode = "generic";
+		}
+		if (fd >= 0)
+			fd = kb_link_pin(dp->dir, name, fd);
+	} else {
+		LIBBPF_OPTS(bpf_xdp_query_opts, query);
+
+		if (bpf_xdp_query((int)p->ifindex, 0, &query) == 0 &&
+		    query.attach_mode == XDP_ATTACHED_SKB)
+			p->mode = "generic";
+	}
+	if (fd < 0) {
+		kb_ports_remove(dp->map_fd[KB_MAP_PORTS], p->ifindex);
+		xdp_reason(p, fd, text, sizeof(text));
+		return kb_port_error(p, fd, err, err_size, text);
+	}
+	p->link_fd = fd;
+	p->attached = true;
+	p->error[0] = 0;
+	return 0;
+}
