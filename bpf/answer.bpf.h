@@ -20,6 +20,21 @@ static __attribute__((always_inline)) inline int kb_admit_flow(const struct kb_h
 	return kb_admit(hdr, state, bpf_jiffies64() > kb_read_once(hdr->deadline), icept, f);
 }
 
+/* Is the source of the flow in `engine`'s kb_percpu an intercept address? Not static, so that it is
+ * verified on its own. */
+__attribute__((noinline)) int kb_from_icept(__u32 engine)
+{
+	const struct kb_percpu *cpu = kb_get_percpu(engine);
+	const struct kb_icept_bucket *icept;
+	__u32 n;
+
+	if (!cpu)
+		return 0;
+	n = kb_icept_hash(cpu->flow.src[0], cpu->flow.src[1], cpu->flow.sport);
+	icept = bpf_map_lookup_elem(&kb_icept, &n);
+	return icept && kb_icept_is_source(icept, &cpu->flow);
+}
+
 /* Which replica of the index: by queue in xdp, by CPU in tc. A call and a chain of loads: only
  * for tables that have several. */
 static __attribute__((always_inline)) inline __u32 kb_selector(enum kb_engine engine, void *ctx)

@@ -395,6 +395,9 @@ int kbdns_xdp(struct xdp_md *ctx)
 	why = KB_CNT_NOT_OURS;
 	if (pkt + KB_ETH_HDR > end || !kb_port_ours(ctx->ingress_ifindex, pkt))
 		goto leave;
+	why = KB_CNT_LOOP;
+	if (kb_unlikely(kb_icept_has_port(hdr, cpu->flow.sport)) && kb_from_icept(KB_ENGINE_XDP))
+		goto leave;
 	why = kb_prepare(KB_ENGINE_XDP, ctx, pkt, end, hdr, cpu, state);
 	if (why && kb_may_be_cached(hdr, why))
 		return kb_xdp_outside(ctx, state, start, why);

@@ -60,7 +60,7 @@
 #include "types.h"
 
 #define KB_LAYOUT_MAGIC	  0x736e64626bULL /* "kbdns" */
-#define KB_LAYOUT_VERSION 3
+#define KB_LAYOUT_VERSION 4
 
 /* Index. */
 #define KB_BUCKET_SLOTS 4

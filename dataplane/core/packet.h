@@ -20,6 +20,12 @@
 #define KB_ETHER_IP6   0xdd86
 #define KB_IPPROTO_UDP 17
 
+/* Has some intercept a port like this? A bit says so for one port in 64. */
+KB_INLINE int kb_icept_has_port(const struct kb_header *hdr, __be16 port)
+{
+	return kb_read_once(hdr->icept_ports) >> (kb_swap16(port) & 63) & 1;
+}
+
 struct kb_flow {
 	__u64 src[2], dst[2]; /* IPv4 as ::ffff:a.b.c.d, network order bytes */
 	__be16 sport, dport;
@@ -93,7 +99,7 @@ KB_INLINE int kb_flow_parse(const __u8 *pkt, const __u8 *pkt_end, __u32 frame_le
 	}
 	f->sport = kb_load16(udp);
 	f->dport = kb_load16(udp + 2);
-	if (!(kb_read_once(hdr->icept_ports) >> (kb_swap16(f->dport) & 63) & 1))
+	if (!kb_icept_has_port(hdr, f->dport))
 		return KB_CNT_NOT_PORT;
 	udp_len = kb_load16_be(udp + 4);
 	if (udp_len < KB_UDP_HDR + KB_DNS_HDR || udp_len > ip_len)
@@ -103,11 +109,11 @@ KB_INLINE int kb_flow_parse(const __u8 *pkt, const __u8 *pkt_end, __u32 frame_le
 	return 0;
 }
 
-KB_INLINE int kb_icept_is(const struct kb_icept *e, const struct kb_flow *f)
+KB_INLINE int kb_icept_is(const struct kb_icept *e, const __u64 addr[2], __be16 port)
 {
-	return kb_read_once(e->addr[1]) == f->dst[1] &&
-	       kb_read_once(e->meta) == (KB_ICEPT_VALID | f->dport) &&
-	       kb_read_once(e->addr[0]) == f->dst[0];
+	return kb_read_once(e->addr[1]) == addr[1] &&
+	       kb_read_once(e->meta) == (KB_ICEPT_VALID | port) &&
+	       kb_read_once(e->addr[0]) == addr[0];
 }
 
 KB_LEAF int kb_icept_search(const struct kb_icept_bucket *bucket, const struct kb_flow *f)
@@ -115,7 +121,7 @@ KB_LEAF int kb_icept_search(const struct kb_icept_bucket *bucket, const struct k
 	__u32 i;
 
 	for (i = 1; i < KB_ICEPT_WAYS; i++) {
-		if (kb_icept_is(&bucket->e[i], f))
+		if (kb_icept_is(&bucket->e[i], f->dst, f->dport))
 			return 1;
 	}
 	return 0;
@@ -126,7 +132,8 @@ KB_LEAF int kb_icept_search(const struct kb_icept_bucket *bucket, const struct k
  * the compare. */
 KB_INLINE int kb_icept_find(const struct kb_icept_bucket *bucket, const struct kb_flow *f)
 {
-	return kb_likely(kb_icept_is(&bucket->e[0], f)) || kb_icept_search(bucket, f);
+	return kb_likely(kb_icept_is(&bucket->e[0], f->dst, f->dport)) ||
+	       kb_icept_search(bucket, f);
 }
 
 /* Flags of the intercept that this destination is; 0 if it is none. */
@@ -135,8 +142,24 @@ KB_LEAF __u64 kb_icept_flags(const struct kb_icept_bucket *bucket, const struct 
 	__u32 i;
 
 	for (i = 0; i < KB_ICEPT_WAYS; i++) {
-		if (kb_icept_is(&bucket->e[i], f))
+		if (kb_icept_is(&bucket->e[i], f->dst, f->dport))
 			return kb_read_once(bucket->e[i].flags);
+	}
+	return 0;
+}
+
+/*
+ * Is the source an intercept address? Two nodes that answer each other's answers would do so for
+ * ever; so engines that send out by the port that a frame came in by ask it of sources whose port
+ * kb_icept_has_port(). `bucket` is the one that kb_icept_hash() names for the source.
+ */
+KB_LEAF int kb_icept_is_source(const struct kb_icept_bucket *bucket, const struct kb_flow *f)
+{
+	__u32 i;
+
+	for (i = 0; i < KB_ICEPT_WAYS; i++) {
+		if (kb_icept_is(&bucket->e[i], f->src, f->sport))
+			return 1;
 	}
 	return 0;
 }

@@ -63,9 +63,13 @@ static void test_left_counters(void **state)
 	{
 		/* A test run cannot provoke these. */
 		const enum kb_counter not_met[] = {
-			KB_CNT_UNREADABLE,   KB_CNT_NO_ROOM,
-			KB_CNT_WRITE_FAILED, KB_CNT_SEND_FULL,
-			KB_CNT_GONE,	     engine == KB_ENGINE_TC ? KB_CNT_NOT_OURS : KB_CNT_GSO};
+			KB_CNT_UNREADABLE,
+			KB_CNT_NO_ROOM,
+			KB_CNT_WRITE_FAILED,
+			KB_CNT_SEND_FULL,
+			KB_CNT_GONE,
+			engine == KB_ENGINE_TC ? KB_CNT_NOT_OURS : KB_CNT_GSO,
+			engine == KB_ENGINE_TC ? KB_CNT_LOOP : KB_CNT_GSO};
 
 		left_counters(engine, not_met, sizeof(not_met) / sizeof(*not_met));
 	}

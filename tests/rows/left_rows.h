@@ -11,6 +11,30 @@ static void good(struct frame *f)
 	frame_query(f, false, "a." ZONE, TYPE_A, 0, 0);
 }
 
+/* From an intercept address, and from what resembles one. */
+static void test_left_loop(enum kb_engine engine)
+{
+	const struct expect one = {0, 1, 0, 0, 0};
+	struct frame q;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		frame_query(&q, v6, "a." ZONE, TYPE_A, 0, 0);
+		put16(udp_of(&q), 53);
+		frame_finish(&q);
+		answer_by(engine, "the port alone", &q, one, NULL);
+		put16(udp_of(&q), 53 + 64);
+		memcpy(q.b + (v6 ? 22 : 26), q.b + (v6 ? 38 : 30), v6 ? 16 : 4);
+		frame_finish(&q);
+		answer_by(engine, "the address and a port of the same bit", &q, one, NULL);
+		put16(udp_of(&q), 54);
+		frame_finish(&q);
+		answer_by(engine, "the address alone", &q, one, NULL);
+		put16(udp_of(&q), 53);
+		frame_finish(&q);
+		leave_by(engine, "from an intercept", &q, KB_CNT_LOOP);
+	}
+}
+
 static void test_left_frame(void **state)
 {
 	struct frame q;
@@ -77,6 +101,7 @@ static void test_left_frame(void **state)
 		good(&q);
 		q.b[6] |= 1;
 		leave_by(engine, "from a group", &q, KB_CNT_NOT_OURS);
+		test_left_loop(engine);
 	}
 }
 
