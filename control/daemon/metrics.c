@@ -133,6 +133,7 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	struct kb_records_stats records;
 	struct kb_table_stats table;
 	struct kb_epochs_stats workers;
+	struct kb_kernel_counts kernel;
 	struct kb_server_stats sockets;
 	struct kb_querylog_stats querylog;
 	uint64_t age = kb_daemon_age_ms(d);
@@ -152,6 +153,9 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	kb_rows_export(m, KB_ROWS_TABLE, (const void *[]){&table}, 1, NULL, NULL);
 	kb_epochs_stats(kb_datapath_epochs(d->datapath), &workers);
 	kb_rows_export(m, KB_ROWS_WORKERS, (const void *[]){&workers}, 1, NULL, NULL);
+	kb_datapath_kernel_counts(d->datapath, &kernel);
+	kb_rows_export(m, KB_ROWS_KERNEL, (const void *[]){&kernel}, 1, "engine",
+		       (const char *[]){kb_engine_names[KB_ENGINE_DPDK]});
 	source_metrics(m, d);
 	kb_rows_export(m, KB_ROWS_RULES, (const void *[]){&d->rules.stats}, 1, NULL, NULL);
 	kb_rows_export(m, KB_ROWS_LOOPS, (const void *[]){&d->loops.stats}, 1, NULL, NULL);

@@ -76,6 +76,22 @@ static const struct row workers[] = {
 	 WORKERS(gone)},
 };
 
+#define KERNEL(member) offsetof(struct kb_kernel_counts, member)
+static const struct row kernel[] = {
+	{"kernel_in", "kbdns_kernel_frames_total",
+	 "Frames between a port of kbdns-dpdk and the kernel's stack, by the exception path",
+	 "direction", "in", KERNEL(in)},
+	{"kernel_out", "kbdns_kernel_frames_total", NULL, "direction", "out", KERNEL(out)},
+	{"kernel_in_full", "kbdns_kernel_dropped_total",
+	 "Of these frames, dropped: too many waited, the kernel took them not, longer than the "
+	 "port's MTU allows",
+	 "reason", "in_full", KERNEL(in_full)},
+	{"kernel_in_failed", "kbdns_kernel_dropped_total", NULL, "reason", "in_failed",
+	 KERNEL(in_failed)},
+	{"kernel_out_oversize", "kbdns_kernel_dropped_total", NULL, "reason", "out_oversize",
+	 KERNEL(out_oversize)},
+};
+
 #define SOURCE(member) offsetof(struct kb_source_kind_status, member)
 static const struct row source[] = {
 	{"events", "kbdns_source_events_total", "Watch events applied", NULL, NULL, SOURCE(events)},
@@ -306,7 +322,7 @@ static const struct {
 	[KB_ROWS_FORWARD] = ROWS(forward),   [KB_ROWS_UPSTREAM] = ROWS(upstream),
 	[KB_ROWS_CACHE] = ROWS(cache),	     [KB_ROWS_KUBE_DNS] = ROWS(kube_dns),
 	[KB_ROWS_QUERYLOG] = ROWS(querylog), [KB_ROWS_PCACHE] = ROWS(pcache),
-	[KB_ROWS_LOOPS] = ROWS(loops),
+	[KB_ROWS_LOOPS] = ROWS(loops),	     [KB_ROWS_KERNEL] = ROWS(kernel),
 };
 
 static uint64_t value_of(const struct row *row, const void *stats)

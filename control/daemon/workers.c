@@ -2,6 +2,7 @@
 /* kbdnsctl workers: workers of other processes, as they and kbdnsd have written it into the rows of
  * kb_workers and kb_worker_stats. */
 #include "control/daemon/daemon.h"
+#include "control/daemon/rows.h"
 
 #include <string.h>
 #include <time.h>
@@ -38,6 +39,7 @@ static void put_counts(struct kb_json_out *o, const struct kb_worker_counts *s)
 	kb_json_put_u64(o, "answered", answered);
 	kb_json_put_u64(o, "left", left);
 	kb_json_put_u64(o, "dropped", dropped);
+	kb_rows_put(o, KB_ROWS_KERNEL, &s->kernel);
 }
 
 static void put_worker(struct kb_json_out *o, const struct kb_worker_row *row, uint64_t number,

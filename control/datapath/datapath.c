@@ -240,6 +240,22 @@ static void worker_stats(const struct kb_datapath *dp, uint64_t ret_counters[KB_
 	}
 }
 
+void kb_datapath_kernel_counts(const struct kb_datapath *dp, struct kb_kernel_counts *ret)
+{
+	const struct kb_worker_counts *stats = dp->worker_stats.at;
+
+	memset(ret, 0, sizeof(*ret));
+	for (size_t w = 0; w < KB_WORKER_STATS_MAX; w++) {
+		const struct kb_kernel_counts *k = &stats[w].kernel;
+
+		ret->in += kb_read_once(k->in);
+		ret->in_full += kb_read_once(k->in_full);
+		ret->in_failed += kb_read_once(k->in_failed);
+		ret->out += kb_read_once(k->out);
+		ret->out_oversize += kb_read_once(k->out_oversize);
+	}
+}
+
 int kb_datapath_engine_stats(const struct kb_datapath *dp, enum kb_engine engine,
 			     uint64_t ret_counters[KB_CNT_MAX], uint64_t ret_hist[KB_HIST_BUCKETS])
 {

@@ -66,6 +66,8 @@ bool kb_datapath_adopted(const struct kb_datapath *dp);
 struct kb_epochs *kb_datapath_epochs(struct kb_datapath *dp);
 /* What those of other processes count, KB_WORKER_STATS_MAX rows; likewise. */
 const struct kb_worker_counts *kb_datapath_worker_counts(const struct kb_datapath *dp);
+/* Sum of what went by exception paths. */
+void kb_datapath_kernel_counts(const struct kb_datapath *dp, struct kb_kernel_counts *ret);
 /* The maps as control/table wants them. Valid until kb_datapath_close. */
 void kb_datapath_backing(struct kb_datapath *dp, struct kb_backing *ret_backing);
 /* Those of the packet-path cache, for control/pcache. Likewise. -ENOENT if there is to be none. */

@@ -6,12 +6,14 @@
  *
  *   workers    one on each lcore, the main one included: kb_dpdk_queue_poll() until told to stop
  *   control    a thread without a core of its own: follows the table's writer, tells of links
+ *   taps       one thread of this kind for each port with an exception path (exception.h)
  *
  * Nothing is allocated after the start. The order of starting is that of what can fail: the
  * table, EAL, all ports; so that what is wrong leaves no port half configured.
  */
 #include <errno.h>
 #include <getopt.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +31,8 @@
 #include <rte_malloc.h>
 #include <rte_version.h>
 
+#include "dataplane/dpdk/exception.h"
+#include "dataplane/dpdk/exception_option.h"
 #include "dataplane/dpdk/port.h"
 #include "dataplane/dpdk/queue.h"
 #include "dataplane/dpdk/shared.h"
@@ -44,12 +48,14 @@ struct port {
 	uint16_t id;
 	bool up;
 	struct kb_dpdk_port conf;
+	struct kb_exception *exception; /* NULL: what is left is dropped */
 };
 
 static struct {
 	const char *bpffs;
 	uint16_t burst;
 	unsigned int sleep_us;
+	struct kb_exception_option exception;
 
 	struct kb_shared *shared;
 	struct port port[RTE_MAX_ETHPORTS];
@@ -61,7 +67,7 @@ static struct {
 	bool control_end, stale;
 } t = {.bpffs = "/sys/fs/bpf/kbdns", .burst = KB_BURST_DEFAULT};
 
-enum { OPT_BPFFS = 256, OPT_BURST, OPT_SLEEP, OPT_HELP, OPT_VERSION };
+enum { OPT_BPFFS = 256, OPT_BURST, OPT_EXCEPTION, OPT_SLEEP, OPT_HELP, OPT_VERSION };
 
 static const struct {
 	struct option o;
@@ -73,6 +79,9 @@ static const struct {
 	{{"burst", required_argument, NULL, OPT_BURST},
 	 "N",
 	 "frames that are received at once, 1..128 (32)"},
+	{{"exception", required_argument, NULL, OPT_EXCEPTION},
+	 "HOW",
+	 "all else goes to the kernel by a tap: auto, tap or none, see kbdns-dpdk(8) (auto)"},
 	{{"idle-sleep", required_argument, NULL, OPT_SLEEP},
 	 "US",
 	 "sleep for so many microseconds when idle; 0 (default): poll all the time"},
@@ -121,6 +130,7 @@ static int parse_options(int argc, char **argv)
 
 	for (size_t i = 0; i < N_OPTIONS; i++)
 		longs[i] = options[i].o;
+	kb_exception_option_parse(KB_EXCEPTION_DEFAULT, &t.exception);
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "+:", longs, NULL)) != -1) {
 		switch (c) {
@@ -129,6 +139,10 @@ static int parse_options(int argc, char **argv)
 			break;
 		case OPT_BURST:
 			t.burst = (uint16_t)number("--burst", optarg, 1, KB_BURST_MAX);
+			break;
+		case OPT_EXCEPTION:
+			if (kb_exception_option_parse(optarg, &t.exception) < 0)
+				usage_error("--exception", optarg);
 			break;
 		case OPT_SLEEP:
 			t.sleep_us = (unsigned int)number("--idle-sleep", optarg, 0, 1000000);
@@ -205,6 +219,8 @@ static void tell_links(void)
 		if (rte_eth_link_get_nowait(p->id, &link) < 0 || p->up == link.link_status)
 			continue;
 		p->up = link.link_status;
+		if (p->exception)
+			kb_exception_link(p->exception, p->up);
 		fprintf(stderr, "kbdns-dpdk: port %s: link is %s\n", p->conf.name,
 			p->up ? "up" : "down: nothing is received until it is up again");
 	}
@@ -302,6 +318,35 @@ static int eal_start(int argc, char **argv)
 	return r < 0 ? -1 : 0;
 }
 
+/* The port, and its exception path. */
+static int port_start(struct port *p, uint16_t queues)
+{
+	bool sees = kb_dpdk_port_kernel_sees(p->id),
+	     wanted = kb_exception_wanted(&t.exception, sees);
+	char err[256], name[IF_NAMESIZE] = "";
+
+	if (kb_dpdk_port_start(p->id, queues, wanted ? KB_EXCEPTION_HELD : 0, &p->conf, err,
+			       sizeof(err)) < 0)
+		return fail(err);
+	t.n_started++;
+	p->up = true;
+	if (wanted) {
+		kb_exception_name(&t.exception, p->id, name);
+		if (kb_exception_new(p->id, &p->conf, queues, name, &p->exception, err,
+				     sizeof(err)) < 0)
+			return fail(err);
+	}
+	fprintf(stderr, "kbdns-dpdk: port %s: %u queues, MTU %u, UDP checksums by %s%s%s\n",
+		p->conf.name, queues, p->conf.mtu, p->conf.csum_offload ? "the port" : "software",
+		wanted ? ", exception path by " : "", name);
+	if (!sees && !wanted)
+		fprintf(stderr,
+			"kbdns-dpdk: port %s: the kernel does not see it: all that is not answered "
+			"is dropped, ARP too (--exception)\n",
+			p->conf.name);
+	return 0;
+}
+
 static int ports_start(void)
 {
 	unsigned int lcores = rte_lcore_count();
@@ -321,16 +366,8 @@ static int ports_start(void)
 		return fail(err);
 	}
 	for (unsigned int i = 0; i < t.n_ports; i++) {
-		struct port *p = &t.port[i];
-
-		if (kb_dpdk_port_start(p->id, (uint16_t)(lcores / t.n_ports), &p->conf, err,
-				       sizeof(err)) < 0)
-			return fail(err);
-		t.n_started++;
-		p->up = true;
-		fprintf(stderr, "kbdns-dpdk: port %s: %u queues, MTU %u, UDP checksums by %s\n",
-			p->conf.name, lcores / t.n_ports, p->conf.mtu,
-			p->conf.csum_offload ? "the port" : "software");
+		if (port_start(&t.port[i], (uint16_t)(lcores / t.n_ports)) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -354,6 +391,11 @@ static int queue_start(unsigned int n, unsigned int lcore)
 	q->port = p->id;
 	q->queue = (uint16_t)(n / t.n_ports);
 	q->burst = t.burst;
+	if (p->exception) {
+		q->left_arg = kb_exception_lane(p->exception, q->queue);
+		q->left_take = kb_lane_take;
+		q->left_turn = kb_lane_turn;
+	}
 	q->workers = kb_shared_workers(t.shared);
 	q->stats = kb_shared_stats(t.shared);
 	q->info = (struct kb_reader_info){
@@ -378,6 +420,15 @@ static void on_signal(int sig)
 	t.stop = 1;
 }
 
+static int exceptions_start(void)
+{
+	for (unsigned int i = 0; i < t.n_ports; i++) {
+		if (t.port[i].exception && kb_exception_start(t.port[i].exception) < 0)
+			return fail("no thread for the exception path");
+	}
+	return 0;
+}
+
 /* Returns when all workers have ended, or -1. */
 static int run(void)
 {
@@ -388,6 +439,8 @@ static int run(void)
 
 	sigaction(SIGTERM, &act, NULL);
 	sigaction(SIGINT, &act, NULL);
+	if (exceptions_start() < 0)
+		return -1;
 	if (rte_ctrl_thread_create(&thread, "kbdns-control", NULL, control, NULL) != 0)
 		return fail("no thread");
 	fprintf(stderr, "kbdns-dpdk: ready: %u workers\n", t.n_queues);
@@ -409,8 +462,11 @@ static int run(void)
 
 static void clean_up(void)
 {
-	for (unsigned int i = 0; i < t.n_started; i++)
+	for (unsigned int i = 0; i < t.n_started; i++) {
+		kb_exception_stop(t.port[i].exception);
 		kb_dpdk_port_stop(t.port[i].id, &t.port[i].conf);
+		kb_exception_free(t.port[i].exception);
+	}
 	for (unsigned int i = 0; i < t.n_queues; i++) {
 		kb_dpdk_queue_stop(t.queue[i]);
 		rte_free(t.queue[i]);

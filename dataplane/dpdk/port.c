@@ -71,8 +71,15 @@ static int configure(uint16_t port, uint16_t queues, struct kb_dpdk_port *p, cha
 	return r < 0 ? failed(err, size, p->name, "configure", r) : 0;
 }
 
-int kb_dpdk_port_start(uint16_t port, uint16_t queues, struct kb_dpdk_port *ret_port, char *err,
-		       size_t err_size)
+bool kb_dpdk_port_kernel_sees(uint16_t port)
+{
+	struct rte_eth_dev_info info;
+
+	return rte_eth_dev_info_get(port, &info) == 0 && info.if_index != 0;
+}
+
+int kb_dpdk_port_start(uint16_t port, uint16_t queues, uint32_t held, struct kb_dpdk_port *ret_port,
+		       char *err, size_t err_size)
 {
 	struct kb_dpdk_port p = {.socket = rte_eth_dev_socket_id(port)};
 	struct rte_ether_addr mac;
@@ -84,10 +91,10 @@ int kb_dpdk_port_start(uint16_t port, uint16_t queues, struct kb_dpdk_port *ret_
 	r = configure(port, queues, &p, err, err_size);
 	if (r < 0)
 		return r;
-	/* Both rings full, a burst in each worker's hands, its cache. */
+	/* Both rings full, a burst in each worker's hands, its cache, what others hold. */
 	snprintf(pool_name, sizeof(pool_name), "frames_%u", port);
 	p.pool = rte_pktmbuf_pool_create(
-		pool_name, queues * (2U * DESCRIPTORS + KB_BURST_MAX + 2U * POOL_CACHE) - 1,
+		pool_name, queues * (2U * DESCRIPTORS + KB_BURST_MAX + 2U * POOL_CACHE + held) - 1,
 		POOL_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, p.socket);
 	if (!p.pool)
 		return failed(err, err_size, p.name, "buffers (more memory: -m or huge pages)",

@@ -15,16 +15,19 @@ struct rte_mempool;
 struct kb_dpdk_port {
 	char name[64];
 	uint64_t mac;	  /* kb_port_mac() */
-	uint32_t ifindex; /* 0: not one of the kernel's */
+	uint32_t ifindex; /* 0: the kernel does not see this port */
 	uint16_t mtu;
 	int socket; /* NUMA node, or SOCKET_ID_ANY */
 	bool csum_offload;
 	struct rte_mempool *pool; /* owned */
 };
 
-/* 0, or -errno with one line in err; the port is then as it was. */
-int kb_dpdk_port_start(uint16_t port, uint16_t queues, struct kb_dpdk_port *ret_port, char *err,
-		       size_t err_size);
+/* `held`: buffers of each queue that may be elsewhere. 0, or -errno with one line in err; the port
+ * is then as it was. */
+int kb_dpdk_port_start(uint16_t port, uint16_t queues, uint32_t held, struct kb_dpdk_port *ret_port,
+		       char *err, size_t err_size);
+/* Before it is started, too. */
+bool kb_dpdk_port_kernel_sees(uint16_t port);
 void kb_dpdk_port_stop(uint16_t port, struct kb_dpdk_port *p);
 
 #endif

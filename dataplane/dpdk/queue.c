@@ -43,8 +43,10 @@ static void join_again(struct kb_dpdk_queue *q, uint64_t now_ns)
 
 static void leave(struct kb_dpdk_queue *q, struct rte_mbuf **left, uint32_t n)
 {
-	if (q->take_left)
-		q->take_left(q->take_left_arg, left, n);
+	if (!n)
+		return;
+	if (q->left_take)
+		q->left_take(q->left_arg, q->engine.stats, left, n);
 	else
 		rte_pktmbuf_free_bulk(left, n);
 }
@@ -72,19 +74,20 @@ static void discard(struct kb_dpdk_queue *q, struct rte_mbuf **replies, uint32_t
 uint32_t kb_dpdk_queue_poll(struct kb_dpdk_queue *q, uint64_t now_ns)
 {
 	struct rte_mbuf *pkts[KB_BURST_MAX], *left[KB_BURST_MAX];
+	uint32_t turned = q->left_turn ? q->left_turn(q->left_arg, q->engine.stats) : 0;
 	uint32_t n = rte_eth_rx_burst(q->port, q->queue, pkts, q->burst), replies;
 	bool mine;
 
 	__atomic_store_n(&q->polls, q->polls + 1, __ATOMIC_RELEASE);
 	if (kb_unlikely(!q->reader.row) && kb_dpdk_queue_start(q, now_ns) < 0) {
 		leave(q, pkts, n);
-		return n;
+		return n + turned;
 	}
 	kb_reader_beat(&q->reader, now_ns);
 	if (kb_unlikely(__atomic_load_n(&q->engine.table->newest, __ATOMIC_RELAXED) != q->mapped))
 		say_mapped(q);
 	if (!n)
-		return 0;
+		return turned;
 	q->engine.stats->bursts++;
 	q->engine.stats->frames += n;
 	kb_reader_online(&q->reader);
@@ -96,5 +99,5 @@ uint32_t kb_dpdk_queue_poll(struct kb_dpdk_queue *q, uint64_t now_ns)
 	else
 		discard(q, pkts, replies, now_ns);
 	leave(q, left, n - replies);
-	return n;
+	return n + turned;
 }

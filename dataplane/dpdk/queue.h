@@ -26,10 +26,13 @@ struct kb_dpdk_queue {
 	struct kb_workers *workers;
 	struct kb_worker_counts *stats;
 	struct kb_reader_info info;
-	/* Takes over the frames that were left, in the order of the reasons; NULL: they are freed.
+	/* What becomes of frames that were left: left_take() takes them over, in the order of the
+	 * reasons; left_turn(), in each poll, returns how much it had to do. NULL: they are freed.
 	 */
-	void (*take_left)(void *arg, struct rte_mbuf **left, uint32_t n);
-	void *take_left_arg;
+	void (*left_take)(void *arg, struct kb_worker_counts *counts, struct rte_mbuf **left,
+			  uint32_t n);
+	uint32_t (*left_turn)(void *arg, struct kb_worker_counts *counts);
+	void *left_arg;
 
 	struct kb_reader reader;
 	uint64_t mapped; /* what was said of the table's newest index */
@@ -42,7 +45,7 @@ int kb_dpdk_queue_start(struct kb_dpdk_queue *q, uint64_t now_ns);
 void kb_dpdk_queue_stop(struct kb_dpdk_queue *q);
 
 /* Receives once. `now_ns` is CLOCK_MONOTONIC (its coarse form will do). Returns the number of
- * frames; 0 when there was nothing to do. */
+ * frames, those of left_turn() included; 0 when there was nothing to do. */
 uint32_t kb_dpdk_queue_poll(struct kb_dpdk_queue *q, uint64_t now_ns);
 
 #endif

@@ -113,9 +113,11 @@ ROWS_UNUSED static void rows_mtu(uint32_t mtu)
 	ports.queue.engine.mtu = mtu;
 }
 
-ROWS_UNUSED static void ports_left(void *arg, struct rte_mbuf **left, uint32_t n)
+ROWS_UNUSED static void ports_left(void *arg, struct kb_worker_counts *counts,
+				   struct rte_mbuf **left, uint32_t n)
 {
 	(void)arg;
+	(void)counts;
 	for (uint32_t i = 0; i < n; i++)
 		ports.left[ports.n_left++] = left[i];
 }
@@ -144,7 +146,7 @@ ROWS_UNUSED static int ports_setup(void)
 	kb_dpdk_engine_init(&ports.queue.engine);
 	ports.queue.port = (uint16_t)port;
 	ports.queue.burst = KB_BURST_DEFAULT;
-	ports.queue.take_left = ports_left;
+	ports.queue.left_take = ports_left;
 	memcpy(&ports.queue.engine.mac, port_mac, sizeof(port_mac));
 	ports.queue.engine.mtu = 65535;
 	return 0;

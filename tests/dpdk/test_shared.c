@@ -155,7 +155,7 @@ static int worker_process(void)
 		print_error("worker: %s\n", err);
 		return 1;
 	}
-	ports.queue.take_left = NULL;
+	ports.queue.left_take = NULL;
 	ports.queue.burst = BURST;
 	ports.queue.engine.table = kb_shared_table(shared);
 	ports.queue.workers = kb_shared_workers(shared);
