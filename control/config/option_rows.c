@@ -18,6 +18,7 @@
 #define IFACES_MAX     1024
 #define LISTEN_MAX     64
 #define KUBERNETES_MAX 64
+#define PATTERNS_MAX   64
 
 static const char *const reverse_words[] = {"authoritative", "leave", NULL};
 static const char *const policy_words[] = {"random", "round_robin", "sequential", NULL};
@@ -111,7 +112,24 @@ static const struct kb_option rows[] = {
 	 .offset = AT(tc),
 	 .arg = "IF",
 	 .max = IFACES_MAX,
-	 .help = "answer pods behind this interface (node side of a veth) at tc ingress"},
+	 .help = "answer the pod behind this interface (node side of a veth) at tc ingress"},
+	{.name = "pods",
+	 .type = KB_OPT_PODS,
+	 .flags = KB_OPT_REPEAT,
+	 .offset = AT(pods),
+	 .arg = "auto|PATTERN[,PATTERN]",
+	 .max = PATTERNS_MAX,
+	 .help = "find the interfaces of pods (veth and netkit whose other end is in another "
+		 "network namespace) as they come and go, and answer them at tc ingress; patterns "
+		 "such as \"cali*,!cali-build*\" narrow them by name"},
+	{.name = "pods-max",
+	 .type = KB_OPT_NUMBER,
+	 .offset = AT(pods_max),
+	 .arg = "N",
+	 .def = "1024",
+	 .min = 1,
+	 .max = 4096,
+	 .help = "most interfaces that are found; pods behind others ask the cluster DNS"},
 	{.name = "xdp",
 	 .type = KB_OPT_IFNAME,
 	 .flags = KB_OPT_REPEAT,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "control/config/options_private.h"
+#include "control/config/pods.h"
 
 int kb_config_fail(int r, char *err, size_t err_size, const char *format, ...)
 {
@@ -81,6 +82,11 @@ void kb_options_expect(const struct kb_option *row, char *buf, size_t size)
 	case KB_OPT_IFNAME:
 		snprintf(buf, size, "an interface name of at most 15 characters");
 		break;
+	case KB_OPT_PODS:
+		snprintf(buf, size,
+			 "auto, or patterns of interface names such as "
+			 "\"veth*,!veth-build*\"");
+		break;
 	case KB_OPT_ADDR_PORT:
 	case KB_OPT_ADDR_PORTS:
 		snprintf(buf, size, "an address such as 10.96.0.10, 10.96.0.10:%u or [fd00::10]:%u",
@@ -147,6 +153,21 @@ static int append_string(struct kb_strings *list, const char *text, uint64_t max
 	return r;
 }
 
+/* Elements between commas. */
+static int assign_pods(struct kb_strings *dst, const char *text, uint64_t max)
+{
+	char *copy = strdup(text), *rest = copy, *word;
+	int r = copy ? 0 : -ENOMEM;
+
+	while (r == 0 && (word = strsep(&rest, ",")) != NULL) {
+		r = kb_pods_check(word);
+		if (r == 0 && dst)
+			r = append_string(dst, word, max);
+	}
+	free(copy);
+	return r;
+}
+
 /* A flat union would do as well, but this keeps each type's reading in one place:
  * parses text and, when `dst` is not NULL, stores it there. */
 static int store(void *dst, const struct kb_option *row, const char *text)
@@ -208,6 +229,8 @@ static int store(void *dst, const struct kb_option *row, const char *text)
 	case KB_OPT_NS_NAME:
 		r = kb_parse_ns_name(text);
 		return r < 0 || !dst ? r : append_string(dst, text, row->max);
+	case KB_OPT_PODS:
+		return assign_pods(dst, text, row->max);
 	case KB_OPT_IFNAME:
 		r = kb_parse_ifname(text);
 		return r < 0 || !dst ? r : append_string(dst, text, row->max);
@@ -293,6 +316,7 @@ void kb_option_clear(struct kb_options *o, const struct kb_option *row)
 	case KB_OPT_DOMAIN:
 	case KB_OPT_NS_NAME:
 	case KB_OPT_IFNAME:
+	case KB_OPT_PODS:
 	case KB_OPT_UPSTREAM:
 	case KB_OPT_STUB:
 		for (size_t i = 0; i < strings->n; i++)
@@ -358,6 +382,7 @@ void kb_options_format(const struct kb_options *o, const struct kb_option *row, 
 	case KB_OPT_DOMAIN:
 	case KB_OPT_NS_NAME:
 	case KB_OPT_IFNAME:
+	case KB_OPT_PODS:
 	case KB_OPT_UPSTREAM:
 	case KB_OPT_STUB:
 		for (size_t i = 0; i < ((const struct kb_strings *)f)->n; i++)

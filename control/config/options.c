@@ -153,6 +153,18 @@ static int check_corefile(struct kb_options *o, char *err, size_t err_size)
 	return check_configmap("corefile", o->corefile, err, err_size);
 }
 
+static int check_pods(const struct kb_options *o, char *err, size_t err_size)
+{
+	for (size_t i = 0; i < o->pods.n; i++) {
+		if (o->pods.v[i][0] != '!')
+			return 0;
+	}
+	return o->pods.n ? kb_config_fail(-EINVAL, err, err_size,
+					  "--pods: only exclusions are given, add auto or the "
+					  "patterns that they are exceptions of")
+			 : 0;
+}
+
 /* What no row can say alone. */
 static int check_together(struct kb_options *o, char *err, size_t err_size)
 {
@@ -186,6 +198,8 @@ static int check_together(struct kb_options *o, char *err, size_t err_size)
 						      o->tc.v[i]);
 		}
 	}
+	if (check_pods(o, err, err_size) < 0)
+		return -EINVAL;
 	if (check_configmap("kube-dns-config", o->kube_dns_config, err, err_size) < 0)
 		return -EINVAL;
 	return check_corefile(o, err, err_size);

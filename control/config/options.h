@@ -64,8 +64,10 @@ struct kb_options {
 	struct kb_addr_ports listen;
 	struct kb_addr_ports intercept;
 	struct kb_cidrs allow_from;
-	struct kb_strings tc;  /* interfaces */
-	struct kb_strings xdp; /* interfaces */
+	struct kb_strings tc;	/* interfaces */
+	struct kb_strings xdp;	/* interfaces */
+	struct kb_strings pods; /* see control/config/pods.h */
+	uint64_t pods_max;
 
 	/* Names that are nobody's here. */
 	bool forward;
@@ -128,6 +130,7 @@ enum kb_option_type {
 	KB_OPT_DOMAIN,	    /* struct kb_strings */
 	KB_OPT_NS_NAME,	    /* struct kb_strings */
 	KB_OPT_IFNAME,	    /* struct kb_strings */
+	KB_OPT_PODS,	    /* struct kb_strings; commas between elements */
 	KB_OPT_ADDR_PORT,   /* struct kb_addr_port */
 	KB_OPT_ADDR_PORTS,  /* struct kb_addr_ports */
 	KB_OPT_CIDR,	    /* struct kb_cidrs */

@@ -32,7 +32,10 @@
  *	"table": { as in stats }
  *	"workers": { "registered", "gone" }
  *	"interfaces": [ { "name": "veth1", "ifindex": 7, "engine": "tc" | "xdp",
- *	    "mode": "tcx" | "clsact" | "native" | "generic", "attached": true, "error": "" } ]
+ *	    "mode": "tcx" | "clsact" | "native" | "generic", "attached": true,
+ *	    "found": by --pods, otherwise by its name, "error": "" } ]
+ *	"pods": { "attached", "failing", "left_out": found by --pods, now; "attaches", "detaches",
+ *	    "vanished", "refused", "occupied", "no_memory", "other": failures; "listings" }
  *	"rules": { "from": "options" | path | "configmap:NS/NAME", "loaded_s": Unix time,
  *	    "loads", "failures": configurations taken over, and not,
  *	    "error": of the last one, or "",

@@ -103,6 +103,14 @@ static void put_sockets(struct kb_json_out *o, const struct kb_daemon *d)
 	put_rows(o, "sockets", KB_ROWS_SOCKETS, &s);
 }
 
+static void put_pods(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	struct kb_pods_stats s;
+
+	kb_daemon_pods_stats(d, &s);
+	put_rows(o, "pods", KB_ROWS_PODS, &s);
+}
+
 static void put_querylog(struct kb_json_out *o, const struct kb_daemon *d)
 {
 	struct kb_querylog_stats s;
@@ -181,6 +189,7 @@ static void put_interfaces(struct kb_json_out *o, const struct kb_daemon *d)
 		kb_json_put_str(o, "engine", kb_engine_names[p->engine]);
 		kb_json_put_str(o, "mode", p->mode);
 		kb_json_put_bool(o, "attached", p->attached);
+		kb_json_put_bool(o, "found", p->found);
 		kb_json_put_str(o, "error", p->error);
 		kb_json_out_close(o);
 	}
@@ -244,6 +253,7 @@ static int run_status(void *arg, int argc, char **argv, struct kb_ctl_reply *rep
 	put_objects(o, d);
 	put_table(o, d);
 	put_workers(o, d);
+	put_pods(o, d);
 	put_interfaces(o, d);
 	kb_json_put_open(o, "domains", '[');
 	for (size_t i = 0; i < rules->n_zones; i++) {

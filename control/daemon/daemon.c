@@ -161,8 +161,10 @@ static int attach(struct kb_daemon *d, char *err, size_t err_size)
 		if (r < 0)
 			return r;
 	}
-	kb_datapath_prune(d->datapath);
-	return 0;
+	r = kb_daemon_pods_start(d, err, err_size);
+	if (r == 0)
+		kb_datapath_prune(d->datapath);
+	return r;
 }
 
 static void programs_load(uv_work_t *work)
@@ -301,7 +303,7 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 	struct kb_ctl_config ctl = {.run_dir = o->run_dir, .cmds = kb_daemon_commands, .arg = d};
 	struct kb_datapath_config datapath = {
 		.dir = o->bpffs,
-		.skip_tc = o->tc.n == 0,
+		.skip_tc = o->tc.n == 0 && o->pods.n == 0,
 		.skip_xdp = o->xdp.n == 0,
 		.packet_cache = kb_daemon_pcache_wanted(o) ? o->packet_cache_size : 0};
 	int r;
@@ -390,6 +392,7 @@ static void stop(struct kb_daemon *d, bool keep)
 	kb_daemon_kube_dns_fini(d);
 	kb_daemon_resolv_fini(d);
 	kb_table_free(d->table);
+	kb_pods_free(d->pods);
 	kb_datapath_close(d->datapath, keep);
 }
 

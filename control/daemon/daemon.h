@@ -26,6 +26,7 @@
 #include "control/ctl/server.h"
 #include "control/daemon/intercepts.h"
 #include "control/datapath/datapath.h"
+#include "control/datapath/pods.h"
 #include "control/forward/forward.h"
 #include "control/forward/resolv_conf.h"
 #include "control/forward/respond.h"
@@ -115,6 +116,8 @@ struct kb_daemon {
 
 	struct kb_ctl_server *ctl;
 	struct kb_datapath *datapath;
+	struct kb_pods *pods; /* NULL: no --pods */
+	uv_poll_t pods_poll;
 	struct kb_table *table;
 	bool adopted;		  /* the table was found pinned */
 	struct kb_pcache *pcache; /* NULL: there is none */
@@ -186,6 +189,13 @@ void kb_daemon_kube_dns_tick(struct kb_daemon *d);
 /* Why it is not in force as it stands there, "" if it is. */
 const char *kb_daemon_kube_dns_error(const struct kb_daemon *d);
 void kb_daemon_kube_dns_fini(struct kb_daemon *d);
+
+/* pods.c: finds interfaces, if --pods is given. 0, or -errno with one line in err. */
+int kb_daemon_pods_start(struct kb_daemon *d, char *err, size_t err_size);
+void kb_daemon_pods_tick(struct kb_daemon *d);
+/* Zeros when there is no --pods. */
+void kb_daemon_pods_stats(const struct kb_daemon *d, struct kb_pods_stats *ret);
+void kb_daemon_pods_metrics(const struct kb_daemon *d, struct kb_metrics *m);
 
 /* pcache.c. Is there to be one? */
 bool kb_daemon_pcache_wanted(const struct kb_options *o);

@@ -163,6 +163,7 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	kb_daemon_sockets(d, &sockets);
 	kb_rows_export(m, KB_ROWS_SOCKETS, (const void *[]){&sockets}, 1, NULL, NULL);
 	forward_metrics(m, d);
+	kb_daemon_pods_metrics(d, m);
 	kb_querylog_stats(d->querylog, &querylog);
 	kb_rows_export(m, KB_ROWS_QUERYLOG, (const void *[]){&querylog}, 1, NULL, NULL);
 }

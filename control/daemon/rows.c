@@ -312,6 +312,29 @@ static const struct row pcache[] = {
 	{                                               \
 		array, sizeof(array) / sizeof(*(array)) \
 	}
+#define PODS(member) offsetof(struct kb_pods_stats, member)
+#define POD_FAILURES "kbdns_pods_attach_failures_total"
+static const struct row pods[] = {
+	{"attached", "kbdns_pods_interfaces", "Interfaces of pods that --pods has found, now",
+	 "state", "attached", PODS(attached)},
+	{"failing", "kbdns_pods_interfaces", NULL, "state", "failing", PODS(failing)},
+	{"left_out", "kbdns_pods_interfaces", NULL, "state", "left_out", PODS(left_out)},
+	{"attaches", "kbdns_pods_attaches_total", "Interfaces attached to", NULL, NULL,
+	 PODS(attaches)},
+	{"detaches", "kbdns_pods_detaches_total",
+	 "Interfaces that went, or were detached from since --pods does not mean them any more",
+	 NULL, NULL, PODS(detaches)},
+	{"vanished", POD_FAILURES, "Attempts to attach that failed", "reason", "vanished",
+	 PODS(vanished)},
+	{"refused", POD_FAILURES, NULL, "reason", "refused", PODS(refused)},
+	{"occupied", POD_FAILURES, NULL, "reason", "occupied", PODS(occupied)},
+	{"no_memory", POD_FAILURES, NULL, "reason", "no_memory", PODS(no_memory)},
+	{"other", POD_FAILURES, NULL, "reason", "other", PODS(other)},
+	{"listings", "kbdns_pods_listings_total",
+	 "Listings of all interfaces: at the start, after messages were lost, for those left out",
+	 NULL, NULL, PODS(listings)},
+};
+
 static const struct {
 	const struct row *rows;
 	size_t n;
@@ -323,6 +346,7 @@ static const struct {
 	[KB_ROWS_CACHE] = ROWS(cache),	     [KB_ROWS_KUBE_DNS] = ROWS(kube_dns),
 	[KB_ROWS_QUERYLOG] = ROWS(querylog), [KB_ROWS_PCACHE] = ROWS(pcache),
 	[KB_ROWS_LOOPS] = ROWS(loops),	     [KB_ROWS_KERNEL] = ROWS(kernel),
+	[KB_ROWS_PODS] = ROWS(pods),
 };
 
 static uint64_t value_of(const struct row *row, const void *stats)

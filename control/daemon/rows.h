@@ -24,6 +24,7 @@ enum kb_rows {
 	KB_ROWS_KUBE_DNS, /* struct kb_rules_stats */
 	KB_ROWS_PCACHE,	  /* struct kb_pcache_stats */
 	KB_ROWS_LOOPS,	  /* struct kb_loops_stats */
+	KB_ROWS_PODS,	  /* struct kb_pods_stats */
 	KB_ROWS_MAX,
 };
 

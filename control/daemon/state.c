@@ -140,6 +140,7 @@ static void tick(uv_timer_t *timer)
 		return;
 	kb_daemon_state_update(d);
 	kb_datapath_refresh(d->datapath);
+	kb_daemon_pods_tick(d);
 	kb_epochs_sweep(kb_datapath_epochs(d->datapath));
 	kb_records_retry(d->records);
 	kb_daemon_forward_tick(d);

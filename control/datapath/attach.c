@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/datapath/netdev.h"
 #include "control/datapath/ports.h"
 #include "control/datapath/private.h"
 #include "control/log.h"
@@ -21,18 +22,11 @@ int kb_port_error(struct kb_datapath_port *port, int r, char *err, size_t err_si
 	return kb_datapath_error(err, err_size, r, "%s: %s", port->name, text);
 }
 
-static int port_find(struct kb_datapath *dp, enum kb_engine engine, const char *ifname, char *err,
-		     size_t err_size, struct kb_datapath_port **ret_port)
+int kb_port_add(struct kb_datapath *dp, enum kb_engine engine, const char *ifname, char *err,
+		size_t err_size, struct kb_datapath_port **ret_port)
 {
 	struct kb_datapath_port *p;
 
-	for (size_t i = 0; i < dp->n_ports; i++) {
-		p = &dp->ports[i];
-		if (p->engine == engine && strcmp(p->name, ifname) == 0) {
-			*ret_port = p;
-			return 0;
-		}
-	}
 	if (strlen(ifname) >= sizeof(p->name))
 		return kb_datapath_error(err, err_size, -EINVAL, "%s: no interface name", ifname);
 	p = realloc(dp->ports, (dp->n_ports + 1) * sizeof(*p));
@@ -47,6 +41,26 @@ static int port_find(struct kb_datapath *dp, enum kb_engine engine, const char *
 	p->link_fd = -1;
 	*ret_port = p;
 	return 0;
+}
+
+struct kb_datapath_port *kb_port_listed(const struct kb_datapath *dp, enum kb_engine engine,
+					const char *ifname)
+{
+	for (size_t i = 0; i < dp->n_ports; i++) {
+		struct kb_datapath_port *p = &dp->ports[i];
+
+		if (!p->found && p->engine == engine && strcmp(p->name, ifname) == 0)
+			return p;
+	}
+	return NULL;
+}
+
+/* The one listed under this name, or a new one. */
+static int port_find(struct kb_datapath *dp, enum kb_engine engine, const char *ifname, char *err,
+		     size_t err_size, struct kb_datapath_port **ret_port)
+{
+	*ret_port = kb_port_listed(dp, engine, ifname);
+	return *ret_port ? 0 : kb_port_add(dp, engine, ifname, err, err_size, ret_port);
 }
 
 static void port_forget_link(struct kb_datapath_port *p)
@@ -64,7 +78,8 @@ int kb_port_begin(struct kb_datapath *dp, struct kb_datapath_port *p, enum kb_pr
 	if (dp->prog_fd[prog] < 0)
 		return kb_port_error(p, -EINVAL, err, err_size, "this program is not loaded");
 	port_forget_link(p);
-	p->ifindex = if_nametoindex(p->name);
+	if (!p->found)
+		p->ifindex = if_nametoindex(p->name);
 	if (!p->ifindex)
 		return kb_port_error(p, -ENODEV, err, err_size, "no such interface");
 	return 0;
@@ -86,7 +101,7 @@ int kb_datapath_attach_xdp(struct kb_datapath *dp, const char *ifname, char *err
 	return r < 0 ? r : kb_port_attach_xdp(dp, p, err, err_size);
 }
 
-static void port_detach(struct kb_datapath *dp, struct kb_datapath_port *p)
+void kb_port_detach(struct kb_datapath *dp, struct kb_datapath_port *p)
 {
 	char name[KB_LINK_NAME];
 
@@ -103,10 +118,16 @@ static void port_detach(struct kb_datapath *dp, struct kb_datapath_port *p)
 	port_forget_link(p);
 }
 
+void kb_port_drop(struct kb_datapath *dp, struct kb_datapath_port *p)
+{
+	port_forget_link(p);
+	*p = dp->ports[--dp->n_ports];
+}
+
 void kb_datapath_detach_all(struct kb_datapath *dp)
 {
 	for (size_t i = 0; i < dp->n_ports; i++)
-		port_detach(dp, &dp->ports[i]);
+		kb_port_detach(dp, &dp->ports[i]);
 }
 
 void kb_ports_close(struct kb_datapath *dp)
@@ -118,11 +139,20 @@ void kb_ports_close(struct kb_datapath *dp)
 	dp->n_ports = 0;
 }
 
-static bool port_stands(const struct kb_datapath_port *p)
+bool kb_port_stands(const struct kb_datapath_port *p)
 {
 	if (p->link_fd >= 0)
 		return kb_link_ifindex(p->link_fd) == p->ifindex;
 	return p->attached && kb_clsact_is_attached(p->ifindex);
+}
+
+/* Has the interface still its name, and a tc one its other end elsewhere? */
+static bool is_itself(const struct kb_datapath_port *p)
+{
+	struct kb_netdev dev;
+
+	return kb_netdev_get(p->name, &dev) == 0 && dev.ifindex == p->ifindex &&
+	       (p->engine != KB_ENGINE_TC || kb_netdev_is_pod(&dev));
 }
 
 void kb_datapath_refresh(struct kb_datapath *dp)
@@ -133,12 +163,14 @@ void kb_datapath_refresh(struct kb_datapath *dp)
 		char err[256];
 		int r;
 
-		if (was && port_stands(p))
+		if (p->found)
+			continue;
+		if (was && kb_port_stands(p) && is_itself(p))
 			continue;
 		if (was) {
-			kb_log_warn("%s: the %s program has been detached", p->name,
-				    p->engine == KB_ENGINE_TC ? "tc" : "xdp");
-			port_detach(dp, p);
+			kb_log_warn("%s: the %s program has been detached, or must not stay",
+				    p->name, p->engine == KB_ENGINE_TC ? "tc" : "xdp");
+			kb_port_detach(dp, p);
 		} else if (!if_nametoindex(p->name)) {
 			continue;
 		}
@@ -191,16 +223,14 @@ static int marker_drop(const char *dir, const char *name, void *arg)
 {
 	struct kb_datapath *dp = arg;
 	unsigned int ifindex;
-	char ifname[IF_NAMESIZE], path[PATH_MAX];
+	char ifname[IF_NAMESIZE];
 
 	if (sscanf(name, "clsact_%u", &ifindex) != 1 || (dp && is_port(dp, KB_ENGINE_TC, ifindex)))
 		return 0;
-	if (if_indextoname(ifindex, ifname)) {
+	if (if_indextoname(ifindex, ifname))
 		kb_clsact_detach(dir, ifindex);
-	} else {
-		snprintf(path, sizeof(path), "%s/%s", dir, name);
-		rmdir(path);
-	}
+	else
+		kb_clsact_forget(dir, ifindex);
 	return 0;
 }
 
@@ -251,7 +281,7 @@ const struct kb_datapath_port *kb_datapath_port(const struct kb_datapath *dp, si
 bool kb_datapath_all_attached(const struct kb_datapath *dp)
 {
 	for (size_t i = 0; i < dp->n_ports; i++) {
-		if (!dp->ports[i].attached)
+		if (!dp->ports[i].found && !dp->ports[i].attached)
 			return false;
 	}
 	return true;

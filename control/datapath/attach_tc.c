@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "control/datapath/netdev.h"
 #include "control/datapath/private.h"
 
 #define TCX_INGRESS 46 /* BPF_TCX_INGRESS, younger than the headers of Debian 12 */
@@ -62,12 +63,38 @@ static int tc_attach(struct kb_datapath *dp, struct kb_datapath_port *p)
 	return 0;
 }
 
+/* A reply goes to the other end's namespace: without one it would be dropped. 0 or -errno. */
+static int check_kind(struct kb_datapath_port *p, char *err, size_t err_size)
+{
+	char text[sizeof(p->error)];
+	struct kb_netdev dev;
+	int r = kb_netdev_get(p->name, &dev);
+
+	if (r < 0) {
+		snprintf(text, sizeof(text), "cannot read what it is: %s", strerror(-r));
+		return kb_port_error(p, r, err, err_size, text);
+	}
+	if (!kb_netdev_is_pair(&dev)) {
+		snprintf(text, sizeof(text),
+			 "it is %s%s, no node's end of a veth or netkit; for a network card use "
+			 "--xdp",
+			 *dev.kind ? "a " : "", *dev.kind ? dev.kind : "not virtual");
+		return kb_port_error(p, -EOPNOTSUPP, err, err_size, text);
+	}
+	if (!dev.peer_elsewhere)
+		return kb_port_error(p, -EOPNOTSUPP, err, err_size,
+				     "its other end is in this network namespace, in no pod");
+	return 0;
+}
+
 int kb_port_attach_tc(struct kb_datapath *dp, struct kb_datapath_port *p, char *err,
 		      size_t err_size)
 {
 	char text[sizeof(p->error)];
 	int r = kb_port_begin(dp, p, KB_PROG_TC, err, err_size);
 
+	if (r == 0 && !p->found)
+		r = check_kind(p, err, err_size);
 	if (r < 0)
 		return r;
 	r = tc_attach(dp, p);

@@ -132,6 +132,14 @@ bool kb_clsact_is_attached(unsigned int ifindex)
 	return who_is_there(&hook) == 1;
 }
 
+void kb_clsact_forget(const char *dir, unsigned int ifindex)
+{
+	char path[PATH_MAX];
+
+	marker(path, dir, ifindex);
+	rmdir(path);
+}
+
 bool kb_clsact_detach(const char *dir, unsigned int ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);

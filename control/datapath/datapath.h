@@ -2,7 +2,7 @@
 /*
  * The kernel side of kbdnsd: loads the BPF programs, keeps the shared table's maps pinned,
  * attaches the programs to interfaces, beats the dead-man switch, reads the counters.
- * Only this folder knows libbpf and netlink.
+ * Only this folder knows libbpf and netlink; pods.h finds the interfaces of pods.
  *
  *   DIR/kb_header kb_icept kb_index kb_arena kb_workers kb_worker_stats
  *       kb_percpu kb_ports kb_events   maps
@@ -95,12 +95,15 @@ struct kb_datapath_port {
 	enum kb_engine engine;
 	const char *mode; /* "tcx", "clsact", "native", "generic", "" while not attached */
 	bool attached;
+	bool found;	 /* by control/datapath/pods.h, not by name */
 	char error[128]; /* "" if there is none */
+	bool seen;	 /* private */
 	int link_fd;	 /* private; owned, -1 for clsact */
 };
 
 size_t kb_datapath_n_ports(const struct kb_datapath *dp);
 const struct kb_datapath_port *kb_datapath_port(const struct kb_datapath *dp, size_t i);
+/* Those that were asked for by name. */
 bool kb_datapath_all_attached(const struct kb_datapath *dp);
 
 /* Lets the programs answer for another ttl_ms. About 3 us. 0 or -errno. */

@@ -98,6 +98,18 @@ int kb_link_take(const char *dir, const char *name, unsigned int ifindex, int pr
 int kb_link_pin(const char *dir, const char *name, int fd);
 
 /* attach.c */
+/* Appends a port that is not attached; others may move. 0, or -errno with one line in err. */
+int kb_port_add(struct kb_datapath *dp, enum kb_engine engine, const char *ifname, char *err,
+		size_t err_size, struct kb_datapath_port **ret_port);
+/* The one that was asked for by this name, or NULL. */
+struct kb_datapath_port *kb_port_listed(const struct kb_datapath *dp, enum kb_engine engine,
+					const char *ifname);
+/* Is the program still where it was attached? */
+bool kb_port_stands(const struct kb_datapath_port *p);
+/* Detaches, and removes the pin; the port stays. */
+void kb_port_detach(struct kb_datapath *dp, struct kb_datapath_port *p);
+/* Takes a port off the list as it is; others may move. */
+void kb_port_drop(struct kb_datapath *dp, struct kb_datapath_port *p);
 /* Lets go of the link and finds the interface by its name. 0, or -errno as kb_port_error. */
 int kb_port_begin(struct kb_datapath *dp, struct kb_datapath_port *p, enum kb_prog_id prog,
 		  char *err, size_t err_size);
@@ -119,6 +131,8 @@ int kb_clsact_attach(const char *dir, unsigned int ifindex, int prog_fd);
 /* Removes our filter, and the qdisc if it was ours and nobody else uses it. True if there was
  * a filter. */
 bool kb_clsact_detach(const char *dir, unsigned int ifindex);
+/* Of an interface that has gone. */
+void kb_clsact_forget(const char *dir, unsigned int ifindex);
 bool kb_clsact_is_attached(unsigned int ifindex);
 
 #endif

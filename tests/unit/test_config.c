@@ -17,6 +17,7 @@
 
 #include "control/config/options.h"
 #include "control/config/parse.h"
+#include "control/config/pods.h"
 #include "control/log.h"
 
 static char tmp_path[] = "/tmp/kbdns-test-config-XXXXXX";
@@ -255,18 +256,19 @@ static void test_command_line(void **state)
 	char err[512];
 
 	(void)state;
-	assert_int_equal(
-		parse("--snapshot=/s.json --cluster-domain a.b --cluster-domain C.d. "
-		      "--listen 10.0.0.1 --listen [::1]:5353 --intercept 10.96.0.10 "
-		      "--tc veth1 --tc veth2 --tc veth1 --xdp eth0 --allow-from 10.0.0.0/8 "
-		      "--on-exit keep --http 127.0.0.1 --foreground --log-level debug "
-		      "--ttl 1m --replicas 2 --rotation off --ttl 30",
-		      &o, err),
-		0);
+	assert_int_equal(parse("--snapshot=/s.json --cluster-domain a.b --cluster-domain C.d. "
+			       "--listen 10.0.0.1 --listen [::1]:5353 --intercept 10.96.0.10 "
+			       "--tc veth1 --tc veth2 --tc veth1 --pods auto,!a* --pods b?,auto "
+			       "--xdp eth0 --allow-from 10.0.0.0/8 "
+			       "--on-exit keep --http 127.0.0.1 --foreground --log-level debug "
+			       "--ttl 1m --replicas 2 --rotation off --ttl 30",
+			       &o, err),
+			 0);
 	assert_string_equal(o.snapshot, "/s.json");
 	check_value(&o, "cluster-domain", "a.b c.d");
 	check_value(&o, "listen", "10.0.0.1:53 [::1]:5353");
 	check_value(&o, "tc", "veth1 veth2");
+	check_value(&o, "pods", "auto !a* b?");
 	check_value(&o, "allow-from", "10.0.0.0/8");
 	check_value(&o, "on-exit", "keep");
 	check_value(&o, "http", "127.0.0.1:9253");
@@ -281,6 +283,38 @@ static void test_command_line(void **state)
 	assert_int_equal(parse("--version", &o, err), 0);
 	assert_true(o.version);
 	kb_options_free(&o);
+}
+
+static void test_pods(void **state)
+{
+	static const struct {
+		const char *patterns[4], *ifname;
+		bool meant;
+	} rows[] = {
+		{{"auto"}, "veth1", true},
+		{{"*"}, "veth1", true},
+		{{NULL}, "veth1", false},
+		{{"veth*"}, "veth1", true},
+		{{"veth*"}, "xveth1", false},
+		{{"veth?"}, "veth12", false},
+		{{"eni[0-9]*", "cali*"}, "cali1", true},
+		{{"eni[0-9]*", "cali*"}, "enix", false},
+		/* Wherever the exclusion stands. */
+		{{"!veth-build*", "veth*"}, "veth-build3", false},
+		{{"auto", "!veth-build*"}, "veth-build3", false},
+		{{"auto", "!veth-build*"}, "veth-run3", true},
+		{{"!veth-build*"}, "veth-run3", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t n = 0;
+
+		while (n < 4 && rows[i].patterns[n])
+			assert_int_equal(kb_pods_check(rows[i].patterns[n++]), 0);
+		if (kb_pods_match(rows[i].patterns, n, rows[i].ifname) != rows[i].meant)
+			fail_msg("row %zu", i);
+	}
 }
 
 /* Each bad line, and what its error must name. */
@@ -312,6 +346,10 @@ static void test_command_line_errors(void **state)
 		{"--table-mem-max 256X", {"--table-mem-max", "256X", "256M"}},
 		{"--snapshot a --kubeconfig b", {"--snapshot", "--kubeconfig", "one"}},
 		{"--tc eth0 --xdp eth0", {"eth0", "--tc", "--xdp"}},
+		{"--pods !veth*", {"--pods", "only exclusions", "auto"}},
+		{"--pods veth*,", {"--pods", "veth*,", "auto"}},
+		{"--pods !auto", {"--pods", "!auto", NULL}},
+		{"--pods-max 0", {"--pods-max", "1..4096", NULL}},
 		{"--config /nonexistent/x.yaml", {"/nonexistent/x.yaml", "--config", NULL}},
 		{"--config /", {"/", "--config", NULL}},
 		{"--cluster-domain a --cluster-domain b --cluster-domain c --cluster-domain d "
@@ -571,21 +609,14 @@ static void test_log(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_units),
-		cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_cidrs),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_command_line),
-		cmocka_unit_test(test_command_line_errors),
-		cmocka_unit_test(test_file),
-		cmocka_unit_test(test_file_errors),
-		cmocka_unit_test(test_corefile_options),
-		cmocka_unit_test(test_tune),
-		cmocka_unit_test(test_manual),
-		cmocka_unit_test(test_help),
-		cmocka_unit_test(test_log),
+		cmocka_unit_test(test_numbers),	     cmocka_unit_test(test_units),
+		cmocka_unit_test(test_addresses),    cmocka_unit_test(test_cidrs),
+		cmocka_unit_test(test_names),	     cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_command_line), cmocka_unit_test(test_command_line_errors),
+		cmocka_unit_test(test_pods),	     cmocka_unit_test(test_file),
+		cmocka_unit_test(test_file_errors),  cmocka_unit_test(test_corefile_options),
+		cmocka_unit_test(test_tune),	     cmocka_unit_test(test_manual),
+		cmocka_unit_test(test_help),	     cmocka_unit_test(test_log),
 	};
 	int fd = mkstemp(tmp_path), r;
 

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/datapath/netdev.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Room for the messages of a few hundred interfaces that come at once. */
+#define RECEIVE_BYTES (1 << 20)
+#define MESSAGE_BYTES 16384 /* one message fits, with all that the kernel may tell */
+#define READS_MAX     64    /* of up to a handful of messages each, before others have their turn */
+#define DUMPS_MAX     5	    /* of a list that changes while it is read */
+
+struct kb_netdev_watch {
+	struct mnl_socket *nl; /* owned */
+};
+
+struct handler {
+	kb_netdev_fn fn;
+	void *arg;
+};
+
+bool kb_netdev_is_pair(const struct kb_netdev *dev)
+{
+	return strcmp(dev->kind, "veth") == 0 || strcmp(dev->kind, "netkit") == 0;
+}
+
+bool kb_netdev_is_pod(const struct kb_netdev *dev)
+{
+	return kb_netdev_is_pair(dev) && dev->peer_elsewhere;
+}
+
+static int put_kind(const struct nlattr *attr, void *arg)
+{
+	struct kb_netdev *dev = arg;
+
+	if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
+		snprintf(dev->kind, sizeof(dev->kind), "%s", mnl_attr_get_str(attr));
+	return MNL_CB_OK;
+}
+
+static int put_attr(const struct nlattr *attr, void *arg)
+{
+	struct kb_netdev *dev = arg;
+
+	switch (mnl_attr_get_type(attr)) {
+	case IFLA_IFNAME:
+		snprintf(dev->name, sizeof(dev->name), "%s", mnl_attr_get_str(attr));
+		break;
+	case IFLA_LINK:
+		dev->lower = mnl_attr_get_u32(attr);
+		break;
+	case IFLA_MTU:
+		dev->mtu = mnl_attr_get_u32(attr);
+		break;
+	case IFLA_LINK_NETNSID:
+		dev->peer_elsewhere = true;
+		break;
+	case IFLA_LINKINFO:
+		return mnl_attr_parse_nested(attr, put_kind, dev);
+	default:
+		break;
+	}
+	return MNL_CB_OK;
+}
+
+static int on_message(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
+	const struct handler *h = arg;
+	struct kb_netdev dev = {.gone = nlh->nlmsg_type == RTM_DELLINK};
+
+	/* Bridges tell of their ports in the same group, also when one leaves the bridge. */
+	if ((nlh->nlmsg_type != RTM_NEWLINK && nlh->nlmsg_type != RTM_DELLINK) ||
+	    nlh->nlmsg_len < mnl_nlmsg_size(sizeof(*ifi)) || ifi->ifi_family != AF_UNSPEC)
+		return MNL_CB_OK;
+	dev.ifindex = (unsigned int)ifi->ifi_index;
+	if (mnl_attr_parse(nlh, sizeof(*ifi), put_attr, &dev) < 0)
+		return MNL_CB_OK;
+	h->fn(h->arg, &dev);
+	return MNL_CB_OK;
+}
+
+/* Sends a request for one or all and hands over what comes back. 0 or -errno. */
+static int ask(const char *name, const struct handler *h)
+{
+	char buf[MESSAGE_BYTES];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	struct ifinfomsg *ifi;
+	int r;
+
+	if (!nl)
+		return -errno;
+	nlh->nlmsg_type = RTM_GETLINK;
+	nlh->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | (name ? NLM_F_ACK : NLM_F_DUMP));
+	nlh->nlmsg_seq = 1;
+	ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
+	ifi->ifi_family = AF_UNSPEC;
+	mnl_attr_put_u32(nlh, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	if (name)
+		mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
+	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0) {
+		r = -errno;
+		mnl_socket_close(nl);
+		return r;
+	}
+	do {
+		ssize_t n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+
+		r = n < 0 ? -1
+			  : mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(nl), on_message,
+				       (void *)(uintptr_t)h);
+	} while (r > 0);
+	r = r < 0 ? -errno : 0;
+	mnl_socket_close(nl);
+	return r;
+}
+
+int kb_netdev_each(kb_netdev_fn fn, void *arg)
+{
+	const struct handler h = {fn, arg};
+	int r = -EINTR;
+
+	for (int i = 0; i < DUMPS_MAX && r == -EINTR; i++)
+		r = ask(NULL, &h);
+	return r;
+}
+
+static void keep(void *arg, const struct kb_netdev *dev)
+{
+	*(struct kb_netdev *)arg = *dev;
+}
+
+int kb_netdev_get(const char *name, struct kb_netdev *ret)
+{
+	const struct handler h = {keep, ret};
+
+	if (!*name || strlen(name) >= sizeof(ret->name))
+		return -ENODEV;
+	memset(ret, 0, sizeof(*ret));
+	return ask(name, &h);
+}
+
+int kb_netdev_watch_new(struct kb_netdev_watch **ret_watch)
+{
+	struct kb_netdev_watch *w = calloc(1, sizeof(*w));
+	int bytes = RECEIVE_BYTES, r;
+
+	if (!w)
+		return -ENOMEM;
+	w->nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (!w->nl || mnl_socket_bind(w->nl, RTMGRP_LINK, MNL_SOCKET_AUTOPID) < 0) {
+		r = -errno;
+		kb_netdev_watch_free(w);
+		return r;
+	}
+	/* As far as the system allows without CAP_NET_ADMIN; with it, as asked. */
+	if (setsockopt(kb_netdev_watch_fd(w), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) <
+	    0)
+		setsockopt(kb_netdev_watch_fd(w), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	*ret_watch = w;
+	return 0;
+}
+
+int kb_netdev_watch_fd(const struct kb_netdev_watch *w)
+{
+	return mnl_socket_get_fd(w->nl);
+}
+
+int kb_netdev_watch_read(struct kb_netdev_watch *w, kb_netdev_fn fn, void *arg)
+{
+	struct handler h = {fn, arg};
+	char buf[MESSAGE_BYTES];
+
+	for (int i = 0; i < READS_MAX; i++) {
+		ssize_t n = mnl_socket_recvfrom(w->nl, buf, sizeof(buf));
+
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		if (mnl_cb_run(buf, (size_t)n, 0, 0, on_message, &h) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+void kb_netdev_watch_free(struct kb_netdev_watch *w)
+{
+	if (!w)
+		return;
+	if (w->nl)
+		mnl_socket_close(w->nl);
+	free(w);
+}
