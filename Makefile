@@ -153,6 +153,8 @@ $(TOOL): $(B)/%: $(B)/%.o $(B)/libkbtest.a $(B)/libkb.a
 DPDK_OBJ := $(DPDK_LIB_OBJ) $(B)/$(DPDK_MAIN).o $(DPDK_TOOL:%=%.o)
 $(DPDK_OBJ): KB_CFLAGS += $(DPDK_CFLAGS)
 $(DPDK_OBJ): | libdpdk
+# What DPDK 22.11 still called experimental, and later releases kept as it was.
+$(B)/dataplane/dpdk/idle.o: KB_CFLAGS += -DALLOW_EXPERIMENTAL_API
 
 .PHONY: libdpdk
 libdpdk:

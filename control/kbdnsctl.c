@@ -158,6 +158,11 @@ static int run_lookup(const struct invocation *inv, int argc, char **argv)
 	return show(inv, argc, argv, kb_render_lookup);
 }
 
+static int run_workers(const struct invocation *inv, int argc, char **argv)
+{
+	return show(inv, argc, argv, kb_render_workers);
+}
+
 static double now_s(void)
 {
 	struct timespec ts;
@@ -326,7 +331,10 @@ static const struct command commands[] = {
 	{"lookup", "NAME [TYPE]", "what each engine answers, and where it stands", 1, 2, "",
 	 run_lookup},
 	{"dump", "", "every name of the table", 0, 0, "", run_dump},
-	{"workers", "", "kbdns-dpdk's workers: queues, health, counts", 0, 0, "", run_plain},
+	{"workers", "[drain|resume|stop ROW|all]",
+	 "kbdns-dpdk's workers: queues, health, counts; take them out of service and back, or end "
+	 "them",
+	 0, 2, "", run_workers},
 	{"tune", "[KEY[=VALUE]]", "show or change tunables", 0, 1, "", run_plain},
 	{"trace", "[--for T] [FILTER...]",
 	 "queries as they are answered, for 10 s or T; FILTER: name=, type=, rcode=, client=, "

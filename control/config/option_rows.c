@@ -9,6 +9,7 @@
 #include "control/config/options.h"
 #include "control/log.h"
 #include "dataplane/core/layout.h"
+#include "dataplane/core/worker_tune.h"
 
 #define STR_(x) #x
 #define STR(x)	STR_(x)
@@ -24,6 +25,8 @@ static const char *const reverse_words[] = {"authoritative", "leave", NULL};
 static const char *const policy_words[] = {"random", "round_robin", "sequential", NULL};
 static const char *const on_exit_words[] = {"detach", "keep", NULL};
 static const char *const query_class_words[] = {"all", "success", "denial", "error", "left", NULL};
+/* In the order of enum kb_idle, which begins at 1. */
+static const char *const idle_words[] = {"busy", "pause", "interrupt", NULL};
 static const char *const query_format_words[] = {"text", "json", NULL};
 
 static const struct kb_option rows[] = {
@@ -406,6 +409,42 @@ static const struct kb_option rows[] = {
 	 .max = 10000,
 	 .help = "how long a stopped worker of another process may delay the reuse of memory, in "
 		 "milliseconds; then it discards what it holds"},
+	{.name = "worker-burst",
+	 .type = KB_OPT_NUMBER,
+	 .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	 .offset = AT(worker_burst),
+	 .arg = "N",
+	 .def = STR(KB_BURST_DEFAULT),
+	 .min = 1,
+	 .max = KB_BURST_MAX,
+	 .help = "frames that a worker of kbdns-dpdk receives at once"},
+	{.name = "worker-ahead",
+	 .type = KB_OPT_NUMBER,
+	 .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	 .offset = AT(worker_ahead),
+	 .arg = "N",
+	 .def = STR(KB_AHEAD_DEFAULT),
+	 .min = 1,
+	 .max = KB_AHEAD_MAX,
+	 .help = "frames that it fetches ahead of the one it parses"},
+	{.name = "worker-idle",
+	 .type = KB_OPT_CHOICE,
+	 .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	 .offset = AT(worker_idle),
+	 .arg = "busy|pause|interrupt",
+	 .def = "busy",
+	 .words = idle_words,
+	 .help = "what it does while nothing arrives: poll, rest the core between polls, or sleep "
+		 "in the kernel"},
+	{.name = "worker-sleep",
+	 .type = KB_OPT_NUMBER,
+	 .flags = KB_OPT_TUNABLE | KB_OPT_LIVE,
+	 .offset = AT(worker_sleep_us),
+	 .arg = "US",
+	 .def = STR(KB_IDLE_SLEEP_DEFAULT_US),
+	 .min = 1,
+	 .max = KB_IDLE_SLEEP_MAX_US,
+	 .help = "its longest sleep while idle, in microseconds"},
 	{.name = "replicas",
 	 .type = KB_OPT_NUMBER_AUTO,
 	 .flags = KB_OPT_TUNABLE,

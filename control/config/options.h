@@ -109,6 +109,8 @@ struct kb_options {
 	uint64_t table_mem_max; /* bytes; 0: no limit */
 	uint64_t replicas;	/* 0: auto */
 	uint64_t worker_wait_ms;
+	uint64_t worker_burst, worker_ahead, worker_sleep_us;
+	unsigned int worker_idle; /* enum kb_idle - 1 */
 	bool latency_histogram;
 
 	/* When set, kbdnsd prints and exits 0; nothing else has been checked. */

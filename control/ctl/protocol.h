@@ -80,10 +80,18 @@
  *
  * workers			of other processes, kbdns-dpdk's; counts are those of the row, which
  *	may have had other workers before
- *	"workers": [ { "engine": "dpdk", "pid", "ifindex": 0 if it is none of the kernel's, "queue",
+ *	"workers": [ { "row", "engine": "dpdk", "pid", "ifindex": 0 if it is none of the kernel's,
+ *	    "queue", "port": name, "state": "serving" | "draining" | "drained",
+ *	    "link": "up" | "down", "idle": "busy" | "pause" | "interrupt" (the policy),
+ *	    "wait": "poll" | "pause" | "tpause" | "sleep" | "interrupt" (what became of it),
+ *	    "sleep_us", "burst", "ahead",
  *	    "gone": true while it has not noticed that kbdnsd waits for it no more, "online",
  *	    "generation": of the index that it has mapped, "silent_s", "registered_s", "bursts",
- *	    "frames", "answered", "left", "dropped" } ]
+ *	    "frames", "answered", "left", "dropped", "discarded": of this registration,
+ *	    "frames_per_burst": null without any, "idle_share": 0..1 of its time, "tsc_hz",
+ *	    "cycles": { "receive", "parse", "lookup", "answer", "send", "all" } of the TSC for each
+ *	    frame, from a sample; null without any } ]
+ * workers drain|resume|stop ROW|all	"asked": how many; what became of it is seen in "state"
  *
  * tune				"tunables": [ TUNABLE ]
  * tune KEY			"tunables": [ TUNABLE ]

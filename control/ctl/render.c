@@ -23,7 +23,9 @@ static const char *cell(const json_t *v, char *buf)
 		snprintf(buf, CELL_MAX, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
 		break;
 	case JSON_REAL:
-		snprintf(buf, CELL_MAX, "%.1f", json_real_value(v));
+		/* Shares are small. */
+		snprintf(buf, CELL_MAX, json_real_value(v) < 1 ? "%.3f" : "%.1f",
+			 json_real_value(v));
 		break;
 	case JSON_TRUE:
 		return "yes";
@@ -142,6 +144,46 @@ static void put_object(FILE *out, json_t *object, int indent)
 void kb_render_reply(FILE *out, json_t *reply)
 {
 	put_object(out, reply, 0);
+}
+
+/* The named members of each row, or of an object in it. */
+static void put_columns(FILE *out, const char *title, json_t *rows, const char *within,
+			const char *const *names)
+{
+	json_t *table = json_array(), *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+	{
+		json_t *from = within ? json_object_get(row, within) : row, *line = json_object();
+
+		json_object_set(line, "row", json_object_get(row, "row"));
+		for (const char *const *name = names; *name; name++)
+			json_object_set(line, *name, json_object_get(from, *name));
+		json_array_append_new(table, line);
+	}
+	put_member(out, title, table, 0, 0);
+	json_decref(table);
+}
+
+void kb_render_workers(FILE *out, json_t *reply)
+{
+	static const char *const who[] = {"port", "queue", "pid",   "state",	"link", "idle",
+					  "wait", "burst", "ahead", "silent_s", NULL};
+	static const char *const done[] = {"frames", "frames_per_burst", "answered",
+					   "left",   "dropped",		 "discarded",
+					   "gone",   "idle_share",	 NULL};
+	static const char *const cycles[] = {"receive", "parse", "lookup", "answer",
+					     "send",	"all",	 NULL};
+	json_t *rows = json_object_get(reply, "workers");
+
+	if (!json_array_size(rows)) {
+		kb_render_reply(out, reply);
+		return;
+	}
+	put_columns(out, "workers", rows, NULL, who);
+	put_columns(out, "counts", rows, NULL, done);
+	put_columns(out, "cycles for each frame", rows, "cycles", cycles);
 }
 
 static json_int_t counter(json_t *reply, const char *engine, const char *name)

@@ -360,7 +360,7 @@ const struct kb_ctl_cmd kb_daemon_commands[] = {
 	{"stats", 0, 1, "stats [PREFIX]", run_stats},
 	{"lookup", 1, 2, "lookup NAME [TYPE]", kb_daemon_lookup},
 	{"dump", 0, 0, "dump", kb_daemon_dump},
-	{"workers", 0, 0, "workers", kb_daemon_workers},
+	{"workers", 0, 2, "workers [drain|resume|stop ROW|all]", kb_daemon_workers},
 	{"tune", 0, 1, "tune [KEY[=VALUE]]", run_tune},
 	{"trace", 1, 7, "trace SECONDS [KEY=VALUE]...", kb_daemon_trace},
 	{"bypass", 0, 2, "bypass [on [SECONDS]|off]", run_bypass},

@@ -26,7 +26,12 @@ _Static_assert(KB_OPT_DNS_SERVICES_MAX == KB_DNS_SERVICES_MAX, "options and reco
 void kb_daemon_apply_tunables(struct kb_daemon *d)
 {
 	const struct kb_options *o = &d->options;
+	struct kb_worker_tune worker = {.burst = (uint32_t)o->worker_burst,
+					.ahead = (uint32_t)o->worker_ahead,
+					.idle = o->worker_idle + KB_IDLE_BUSY,
+					.sleep_us = (uint32_t)o->worker_sleep_us};
 
+	kb_table_set_worker_tune(d->table, &worker);
 	kb_table_set_udp_max(d->table, (uint16_t)o->max_udp_size);
 	kb_table_set_ttl(d->table, (uint32_t)o->ttl_s);
 	kb_table_set_flag(d->table, KB_FLAG_ROTATE, o->rotation);

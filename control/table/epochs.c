@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/table/epochs.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -169,6 +171,19 @@ void kb_epochs_sweep(struct kb_epochs *e)
 		if (owner & KB_WORKER_TAKEN && now > beat && now - beat > KB_WORKER_SILENT_NS)
 			take_back(row, owner);
 	}
+}
+
+int kb_epochs_ask(struct kb_epochs *e, uint32_t row, enum kb_worker_ask ask)
+{
+	struct kb_worker_row *r = &e->shared->row[row];
+	uint64_t owner = __atomic_load_n(&r->owner, __ATOMIC_ACQUIRE);
+
+	assert(row >= KB_WORKERS_LOCAL && row < KB_WORKERS_MAX);
+	if (!(owner & KB_WORKER_TAKEN))
+		return -ENOENT;
+	__atomic_store_n(&r->ask, kb_worker_said(kb_worker_number_of(owner), ask),
+			 __ATOMIC_RELEASE);
+	return 0;
 }
 
 void kb_epochs_stats(const struct kb_epochs *e, struct kb_epochs_stats *ret_stats)

@@ -55,6 +55,10 @@ bool kb_epochs_gen_ready(struct kb_epochs *e, uint32_t gen);
 /* Takes back the rows of workers that have been silent for KB_WORKER_SILENT_NS. Call it about
  * once a second. */
 void kb_epochs_sweep(struct kb_epochs *e);
+
+/* Asks the worker of another process that has this row. 0, or -ENOENT: nobody has it. One thread.
+ */
+int kb_epochs_ask(struct kb_epochs *e, uint32_t row, enum kb_worker_ask ask);
 void kb_epochs_stats(const struct kb_epochs *e, struct kb_epochs_stats *ret_stats);
 
 #endif

@@ -36,6 +36,11 @@ void kb_table_set_flag(struct kb_table *t, uint8_t flag, bool on)
 	kb_write_once(t->hdr->flags, flags);
 }
 
+void kb_table_set_worker_tune(struct kb_table *t, const struct kb_worker_tune *tune)
+{
+	kb_write_once(t->hdr->worker_tune, kb_worker_tune_word(tune));
+}
+
 void kb_table_set_log(struct kb_table *t, uint32_t every, uint32_t classes)
 {
 	kb_write_once(t->hdr->log_every, every);

@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "dataplane/core/layout.h"
+#include "dataplane/core/worker_tune.h"
 
 struct kb_table;
 
@@ -129,6 +130,7 @@ void kb_table_set_udp_max(struct kb_table *t, uint16_t bytes);
 void kb_table_set_flag(struct kb_table *t, uint8_t flag, bool on);
 /* The packet path reports one query in `every` of these classes (bits of enum kb_event_class);
  * none: it reports nothing. */
+void kb_table_set_worker_tune(struct kb_table *t, const struct kb_worker_tune *tune);
 void kb_table_set_log(struct kb_table *t, uint32_t every, uint32_t classes);
 
 /* Adds a zone (wire form). `id` is 1..15 for zones that answer positively, and may be shared

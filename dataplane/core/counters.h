@@ -46,6 +46,7 @@
 	X(INCOMPLETE, "left_incomplete", "the table had no whole answer")                   \
 	X(MTU, "left_mtu", "reply larger than the interface's MTU")                         \
 	X(NO_ROOM, "left_no_room", "packet buffer could not be resized")                    \
+	X(NO_ROW, "left_no_row", "worker without a row in kb_workers")                      \
 	X(WRITE_FAILED, "dropped_write_failed", "rewriting failed after the first write")   \
 	X(SEND_FULL, "dropped_send_full", "the port's send queue took no more replies")     \
 	X(GONE, "dropped_gone", "worker had been declared gone, reply discarded")

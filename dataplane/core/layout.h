@@ -319,6 +319,8 @@ struct kb_header {
 	__u32 log_every;   /* one query in so many is reported */
 	__u32 log_classes; /* bits of enum kb_event_class */
 
+	__u64 worker_tune; /* kb_worker_tune_word() of worker_tune.h */
+
 	/* The packet-path cache, see pcache.h; read for names outside only. */
 	__u64 pcache_epoch;   /* of the entries that may be given; 0: none */
 	__u64 pcache_last;    /* the last epoch there was; the writer's */

@@ -90,6 +90,13 @@
 /* In `mapped` and `announced`: a generation, or 0 for none. */
 #define kb_worker_gen(gen) (1ULL << 32 | (__u32)(gen))
 
+/* In `ask`. A registration that is not the number's has not been asked for anything new. */
+enum kb_worker_ask {
+	KB_WORKER_ASK_SERVE = 1,
+	KB_WORKER_ASK_DRAIN = 2, /* give the queue away, and answer what still comes */
+	KB_WORKER_ASK_STOP = 3,	 /* the same, and end: its process, with all workers of it */
+};
+
 struct kb_worker_row {
 	/* The worker's line. */
 	__u64 owner;	  /* number | KB_WORKER_TAKEN, or the last number alone: free */
@@ -104,6 +111,7 @@ struct kb_worker_row {
 	__u64 discarded; /* packets of bursts that were given up because of `gone` */
 	/* kbdnsd's line. */
 	__u64 gone KB_ALIGNED(64); /* number that was declared gone last */
+	__u64 ask;		   /* number | enum kb_worker_ask, what kbdnsd wants of it */
 };
 
 struct kb_workers {

@@ -189,7 +189,7 @@ static inline __u64 stamp(struct kb_dpdk_engine *e, enum kb_phase phase, __u64 s
 	if (!e->timing)
 		return 0;
 	now = rte_rdtsc();
-	e->cycles[phase] += now - since;
+	e->stats->cycles[phase] += now - since;
 	return now;
 }
 

@@ -27,12 +27,6 @@
 #include "dataplane/core/ports.h"
 #include "dataplane/core/worker_stats.h"
 
-#define KB_BURST_MAX 128
-/* Of 1 to 32 the best, by little; see bench/dpdk_engine --tried. */
-#define KB_AHEAD_DEFAULT 2
-
-enum kb_phase { KB_PHASE_PARSE, KB_PHASE_LOOKUP, KB_PHASE_ANSWER, KB_PHASE_MAX };
-
 /* One packet between the phases. */
 struct kb_burst_item {
 	struct rte_mbuf *m;
@@ -65,9 +59,7 @@ struct kb_dpdk_engine {
 	__u64 mac;	   /* kb_port_mac() of the port */
 	__u32 ahead;	   /* frames: how far ahead of the parser they are prefetched */
 	bool csum_offload; /* the port completes UDP checksums, RTE_ETH_TX_OFFLOAD_UDP_CKSUM */
-	bool timing;	   /* fill cycles[] */
-
-	__u64 cycles[KB_PHASE_MAX]; /* of rte_rdtsc() */
+	bool timing;	   /* add the burst's phases to stats->cycles[] */
 
 	/* Between the phases. */
 	__u8 reply_counter[KB_BURST_MAX]; /* KB_REPLY_TRUNCATED | enum kb_counter */

@@ -3,8 +3,12 @@
 #include "dataplane/dpdk/port.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -116,6 +120,39 @@ int kb_dpdk_port_start(uint16_t port, uint16_t queues, uint32_t held, struct kb_
 err:
 	rte_mempool_free(p.pool);
 	return r;
+}
+
+static bool interface_runs(uint32_t ifindex)
+{
+	struct ifreq req = {.ifr_ifindex = (int)ifindex};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool runs = true;
+
+	if (fd < 0)
+		return true;
+	/* Its name now; it may have been removed. */
+	if (ioctl(fd, SIOCGIFNAME, &req) < 0)
+		runs = errno != ENODEV;
+	else if (ioctl(fd, SIOCGIFFLAGS, &req) == 0)
+		runs = (req.ifr_flags & IFF_UP) && (req.ifr_flags & IFF_RUNNING);
+	close(fd);
+	return runs;
+}
+
+bool kb_dpdk_port_link(uint16_t port, const struct kb_dpdk_port *p)
+{
+	struct rte_eth_link link = {0};
+
+	if (p->ifindex)
+		return interface_runs(p->ifindex);
+	return rte_eth_link_get_nowait(port, &link) < 0 || link.link_status;
+}
+
+int kb_dpdk_port_withdraw(uint16_t port, const struct kb_dpdk_port *p, bool away)
+{
+	if (p->ifindex)
+		return -ENOTSUP;
+	return away ? rte_eth_dev_set_link_down(port) : rte_eth_dev_set_link_up(port);
 }
 
 void kb_dpdk_port_stop(uint16_t port, struct kb_dpdk_port *p)

@@ -28,6 +28,15 @@ int kb_dpdk_port_start(uint16_t port, uint16_t queues, uint32_t held, struct kb_
 		       char *err, size_t err_size);
 /* Before it is started, too. */
 bool kb_dpdk_port_kernel_sees(uint16_t port);
+/* Has it a link? That of an interface of the kernel is the kernel's: drivers of such ports say "up"
+ * whatever it is (net_af_packet, net_af_xdp). Control thread. */
+bool kb_dpdk_port_link(uint16_t port, const struct kb_dpdk_port *p);
+/*
+ * Has nothing more sent to the port, or takes it back into service, by its link: other routers, or
+ * the other port of a bond, then serve. Control thread. -ENOTSUP: it belongs to an interface of the
+ * kernel, whose link is not ours to take, or it has none.
+ */
+int kb_dpdk_port_withdraw(uint16_t port, const struct kb_dpdk_port *p, bool away);
 void kb_dpdk_port_stop(uint16_t port, struct kb_dpdk_port *p);
 
 #endif

@@ -14,14 +14,11 @@
 
 #include "dataplane/dpdk/engine.h"
 
-/* Frames that are asked for at once. With a million names 4 take 126 ns each, 8 94, 16 78, 32 74,
- * and 64 and 128 no less; see bench/dpdk_engine --tried. */
-#define KB_BURST_DEFAULT 32
-
 struct kb_dpdk_queue {
 	struct kb_dpdk_engine engine; /* `stats` is set here */
 	uint16_t port, queue;
-	uint16_t burst; /* 1..KB_BURST_MAX */
+	uint16_t burst; /* in force, as `idle` is; 0: set from the tunables at the first start */
+	struct kb_worker_tune given; /* what is not 0 goes before kbdnsd's tunables */
 	/* Borrowed; `stats` has KB_WORKER_STATS_MAX rows. */
 	struct kb_workers *workers;
 	struct kb_worker_counts *stats;
@@ -35,14 +32,27 @@ struct kb_dpdk_queue {
 	void *left_arg;
 
 	struct kb_reader reader;
-	uint64_t mapped; /* what was said of the table's newest index */
-	/* Of kb_dpdk_queue_poll(), for other threads. */
-	uint64_t polls;
+	uint64_t mapped;	    /* what was said of the table's newest index */
+	struct kb_worker_says says; /* port, link_down, wait, state: whoever knows; the worker */
+	uint64_t tune_seen, ask_seen;
+	uint64_t since;	   /* TSC: up to when busy and idle have been counted */
+	uint32_t received; /* in the last poll, by the port */
+	bool was_busy;
+	struct kb_worker_counts own; /* while it has no row to count into */
+
+	/* Between threads. */
+	uint64_t polls; /* of kb_dpdk_queue_poll() */
+	uint32_t ask;	/* enum kb_worker_ask, kbdnsd's last word; 0: none yet */
 };
 
 /* Registers; before the first poll. 0, or -ENOSPC: all rows of kb_workers are taken. */
 int kb_dpdk_queue_start(struct kb_dpdk_queue *q, uint64_t now_ns);
 void kb_dpdk_queue_stop(struct kb_dpdk_queue *q);
+
+/* After `says` has changed: shows it. */
+void kb_dpdk_queue_say(struct kb_dpdk_queue *q);
+/* Counts the time since the last poll as idle; after a sleep. */
+void kb_dpdk_queue_slept(struct kb_dpdk_queue *q);
 
 /* Receives once. `now_ns` is CLOCK_MONOTONIC (its coarse form will do). Returns the number of
  * frames, those of left_turn() included; 0 when there was nothing to do. */

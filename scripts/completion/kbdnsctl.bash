@@ -47,6 +47,12 @@ _kbdnsctl()
 		return
 		;;
 	trace) word="name= type= rcode= client= engine= sample= --for $common" ;;
+	workers)
+		case $prev in
+		drain | resume | stop) word="all" ;;
+		*) word="drain resume stop $common" ;;
+		esac
+		;;
 	bypass) word="on off --for $common" ;;
 	*) word=$common ;;
 	esac

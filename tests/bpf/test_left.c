@@ -65,6 +65,7 @@ static void test_left_counters(void **state)
 		const enum kb_counter not_met[] = {
 			KB_CNT_UNREADABLE,
 			KB_CNT_NO_ROOM,
+			KB_CNT_NO_ROW,
 			KB_CNT_WRITE_FAILED,
 			KB_CNT_SEND_FULL,
 			KB_CNT_GONE,

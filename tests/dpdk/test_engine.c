@@ -354,6 +354,9 @@ static void test_gone(void **state)
 	assert_int_equal(ports.n_left, 1);
 	rte_pktmbuf_free(ports.left[0]);
 	row->owner &= ~KB_WORKER_TAKEN;
+	assert_int_equal(ports_poll(), 0);
+	assert_int_equal(ports.stats[0].counter[KB_CNT_NO_ROW], 1);
+	seen[KB_ENGINE_DPDK][KB_CNT_NO_ROW]++;
 	answer("a row is free", &q, want);
 }
 
