@@ -369,7 +369,8 @@ __attribute__((noinline)) int kb_xdp_outside(struct xdp_md *ctx, __u64 state, __
 		   : kb_xdp_reply(ctx, hdr, cpu, frame_len, start);
 }
 
-SEC("xdp")
+/* With frags, since MTUs above about 3,500 are refused without. */
+SEC("xdp.frags")
 int kbdns_xdp(struct xdp_md *ctx)
 {
 	struct kb_header *hdr = kb_get_header();
@@ -394,6 +395,10 @@ int kbdns_xdp(struct xdp_md *ctx)
 		goto leave;
 	why = KB_CNT_NOT_OURS;
 	if (pkt + KB_ETH_HDR > end || !kb_port_ours(ctx->ingress_ifindex, pkt))
+		goto leave;
+	/* A frame of several buffers is longer than any query, and has no tail to adjust here. */
+	why = KB_CNT_OVERSIZE;
+	if (bpf_xdp_get_buff_len(ctx) != frame_len)
 		goto leave;
 	why = KB_CNT_LOOP;
 	if (kb_unlikely(kb_icept_has_port(hdr, cpu->flow.sport)) && kb_from_icept(KB_ENGINE_XDP))

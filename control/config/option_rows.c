@@ -141,6 +141,10 @@ static const struct kb_option rows[] = {
 	 .max = IFACES_MAX,
 	 .help = "answer queries that reach this network card in its driver (XDP)"},
 	/* Names that are nobody's here. */
+	{.name = "xdp-force",
+	 .type = KB_OPT_FLAG,
+	 .offset = AT(xdp_force),
+	 .help = "also use cards that are known to do it badly, after a warning"},
 	{.name = "forward",
 	 .type = KB_OPT_BOOL,
 	 .offset = AT(forward),

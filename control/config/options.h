@@ -68,6 +68,7 @@ struct kb_options {
 	struct kb_strings xdp;	/* interfaces */
 	struct kb_strings pods; /* see control/config/pods.h */
 	uint64_t pods_max;
+	bool xdp_force;
 
 	/* Names that are nobody's here. */
 	bool forward;

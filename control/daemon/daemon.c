@@ -310,6 +310,7 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 		.dir = o->bpffs,
 		.skip_tc = o->tc.n == 0 && o->pods.n == 0,
 		.skip_xdp = o->xdp.n == 0,
+		.xdp_force = o->xdp_force,
 		.packet_cache = kb_daemon_pcache_wanted(o) ? o->packet_cache_size : 0};
 	int r;
 

@@ -10,8 +10,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "control/datapath/nic.h"
 #include "control/datapath/ports.h"
 #include "control/datapath/private.h"
+#include "control/log.h"
 #include "dataplane/core/ports.h"
 
 /* Frames to other addresses are left alone, so the program needs to know ours. */
@@ -70,7 +72,31 @@ static void xdp_reason(const struct kb_datapath_port *p, int r, char *text, size
 		return;
 	}
 	snprintf(text, size, "cannot attach native XDP: %s%s", strerror(-r),
-		 r == -ERANGE || r == -EINVAL ? " (MTU too large for XDP, or LRO is on?)" : "");
+		 r == -ERANGE || r == -EINVAL ? " (MTU too large for its driver, LRO on, or too "
+						"many channels? see ethtool -k, -l)"
+					      : "");
+}
+
+/* 0, or -errno as kb_port_error. */
+static int check_nic(struct kb_datapath *dp, struct kb_datapath_port *p, char *err, size_t err_size)
+{
+	char text[sizeof(p->error)], why[sizeof(p->error)];
+	enum kb_nic_verdict verdict;
+	struct kb_nic nic;
+	int r = kb_nic_read(p->name, p->ifindex, &nic);
+
+	if (r < 0) {
+		snprintf(text, sizeof(text), "cannot read what it is: %s", strerror(-r));
+		return kb_port_error(p, r, err, err_size, text);
+	}
+	verdict = kb_nic_judge(&nic, p->name, why, sizeof(why));
+	if (verdict == KB_NIC_GOOD)
+		return 0;
+	if (verdict == KB_NIC_BAD && !dp->xdp_force)
+		return kb_port_error(p, -EOPNOTSUPP, err, err_size, why);
+	kb_log_limited(KB_LOG_WARN, 5, "%s: %s%s", p->name, why,
+		       verdict == KB_NIC_BAD ? "; attached nevertheless, since --xdp-force" : "");
+	return 0;
 }
 
 int kb_port_attach_xdp(struct kb_datapath *dp, struct kb_datapath_port *p, char *err,
@@ -79,6 +105,8 @@ int kb_port_attach_xdp(struct kb_datapath *dp, struct kb_datapath_port *p, char 
 	char name[KB_LINK_NAME], text[sizeof(p->error)];
 	int r = kb_port_begin(dp, p, KB_PROG_XDP, err, err_size), fd;
 
+	if (r == 0)
+		r = check_nic(dp, p, err, err_size);
 	if (r < 0)
 		return r;
 	r = port_conf(dp, p);

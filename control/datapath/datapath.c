@@ -102,6 +102,7 @@ int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath
 	dp->skip_tc = config->skip_tc;
 	dp->skip_xdp = config->skip_xdp;
 	dp->generic_xdp = config->generic_xdp;
+	dp->xdp_force = config->xdp_force;
 	dp->clsact = config->clsact;
 	dp->packet_cache = config->packet_cache;
 	kb_pcache_size(config->packet_cache, &dp->pcache_size);

@@ -35,6 +35,7 @@ struct kb_datapath_config {
 	bool skip_tc;	       /* do not load kbdns_tc: half of the verifier's time */
 	bool skip_xdp;	       /* do not load kbdns_xdp */
 	bool generic_xdp;      /* attach in generic mode where the driver has no XDP */
+	bool xdp_force;	       /* also onto cards of which nic.h says no */
 	bool clsact;	       /* never tcx, as on kernels before 6.6 */
 	uint64_t packet_cache; /* bytes of the packet-path cache, 0: there is none */
 };

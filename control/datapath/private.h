@@ -37,6 +37,7 @@ struct kb_datapath {
 	bool adopted;
 	bool skip_tc, skip_xdp;
 	bool generic_xdp;
+	bool xdp_force;
 	bool clsact;
 	uint64_t packet_cache;		   /* bytes, 0: none */
 	struct kb_pcache_size pcache_size; /* the least there can be, if it is none */

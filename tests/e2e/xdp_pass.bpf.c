@@ -13,4 +13,12 @@ int pass(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+/* Where the MTU needs frames of several buffers. */
+SEC("xdp.frags")
+int pass_frags(struct xdp_md *ctx)
+{
+	(void)ctx;
+	return XDP_PASS;
+}
+
 char LICENSE[] SEC("license") = "GPL";
