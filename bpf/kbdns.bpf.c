@@ -25,10 +25,6 @@
 #include "bpf/cache.bpf.h"
 #include "bpf/log.bpf.h"
 
-/* TCX_NEXT and TC_ACT_UNSPEC: go on with the chain; TC_ACT_OK would end it and skip the
- * CNI's own program. */
-#define KB_TC_NEXT (-1)
-
 /* No IPv4 link has an MTU below this in practice, and IPv6 forbids one below 1280
  * (RFC 8200 section 5), so that only larger replies need to ask. */
 #define KB_MTU_SAFE 576

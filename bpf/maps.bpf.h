@@ -6,22 +6,12 @@
 #ifndef KB_BPF_MAPS_H
 #define KB_BPF_MAPS_H
 
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-
+#include "bpf/header.bpf.h"
 #include "dataplane/core/event.h"
 #include "dataplane/core/packet.h"
 #include "dataplane/core/percpu.h"
 #include "dataplane/core/ports.h"
 #include "dataplane/core/worker_stats.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct kb_header);
-} kb_header SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -124,13 +114,6 @@ static inline const struct kb_page *kb_env_page(const struct kb_env *env, __u32 
 static inline void kb_env_loop(__u32 n, long (*step)(__u32 i, void *arg), void *arg)
 {
 	bpf_loop(n, step, arg, 0);
-}
-
-static inline struct kb_header *kb_get_header(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&kb_header, &zero);
 }
 
 static inline struct kb_percpu *kb_get_percpu(__u32 engine)

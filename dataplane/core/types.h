@@ -21,7 +21,7 @@
  * A leaf of its own for the verifier: few live registers, so that bounds made by
  * a mask are not spilled. Kernel 6.1 loses bounds on a spilled copy.
  */
-#define KB_LEAF static __attribute__((noinline))
+#define KB_LEAF static __attribute__((noinline, unused)) /* no program needs all of them */
 /*
  * Bounds a value by a mask that the compiler may not drop. It also makes a new
  * value in the verifier's eyes: a loop bound that is still the caller's register would
