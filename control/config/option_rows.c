@@ -23,6 +23,7 @@
 
 static const char *const reverse_words[] = {"authoritative", "leave", NULL};
 static const char *const policy_words[] = {"random", "round_robin", "sequential", NULL};
+const char *const kb_mode_words[] = {"transparent", "local", NULL};
 static const char *const on_exit_words[] = {"detach", "keep", NULL};
 static const char *const query_class_words[] = {"all", "success", "denial", "error", "left", NULL};
 /* In the order of enum kb_idle, which begins at 1. */
@@ -109,6 +110,41 @@ static const struct kb_option rows[] = {
 		"169.254.0.0/16 ::1/128 fc00::/7 fe80::/10",
 	 .max = KB_ALLOW_MAX,
 	 .help = "answer sources in this range; the first one given replaces the default list"},
+	{.name = "mode",
+	 .type = KB_OPT_CHOICE,
+	 .offset = AT(mode),
+	 .arg = "transparent|local",
+	 .def = "transparent",
+	 .words = kb_mode_words,
+	 .help = "leave what the packet path does not answer to the cluster DNS, or take it to "
+		 "this node's forwarder while kbdnsd lives"},
+	{.name = "local-address",
+	 .type = KB_OPT_ADDR_PORTS,
+	 .flags = KB_OPT_REPEAT,
+	 .offset = AT(local_address),
+	 .arg = "ADDR[:PORT]",
+	 .def = "169.254.20.10:53",
+	 .max = 8,
+	 .port = 53,
+	 .help = "in local mode: serve DNS on this address, which --local-interface gets; for host "
+		 "processes, and pods that are configured so"},
+	{.name = "local-interface",
+	 .type = KB_OPT_IFNAME,
+	 .offset = AT(local_interface),
+	 .arg = "IF",
+	 .def = "kbdns0",
+	 .max = 1,
+	 .help = "in local mode: name of the interface that is made for the local addresses, a "
+		 "dummy, or a bridge where the kernel has no dummies"},
+	{.name = "local-range",
+	 .type = KB_OPT_CIDR,
+	 .flags = KB_OPT_REPEAT,
+	 .offset = AT(local_range),
+	 .arg = "CIDR",
+	 .def = "169.254.53.0/29 fd6b:6264:6e73::/125",
+	 .max = 2,
+	 .help = "in local mode: addresses that stand for those of the cluster DNS on their way to "
+		 "the forwarder; the first 8 of one range of each family are used"},
 	{.name = "tc",
 	 .type = KB_OPT_IFNAME,
 	 .flags = KB_OPT_REPEAT,

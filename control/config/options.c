@@ -128,10 +128,23 @@ static int check_configmap(const char *option, const char *value, char *err, siz
 			      option, value);
 }
 
+bool kb_options_is_given(const struct kb_options *o, const char *name)
+{
+	size_t n;
+
+	return o->level[kb_options_find(name) - kb_options_rows(&n)] > KB_LEVEL_DEFAULT;
+}
+
 void kb_options_default_ttl(struct kb_options *o, uint32_t ttl_s)
 {
-	if (*kb_option_level(o, kb_options_find("ttl")) <= KB_LEVEL_DEFAULT)
+	if (!kb_options_is_given(o, "ttl"))
 		o->ttl_s = ttl_s;
+}
+
+void kb_options_default_max_age(struct kb_options *o, uint64_t max_age_s)
+{
+	if (!kb_options_is_given(o, "max-age"))
+		o->max_age_s = max_age_s;
 }
 
 /* The Corefile is the one place of what it says: an option beside it would contradict it sooner or
@@ -163,6 +176,40 @@ static int check_pods(const struct kb_options *o, char *err, size_t err_size)
 					  "--pods: only exclusions are given, add auto or the "
 					  "patterns that they are exceptions of")
 			 : 0;
+}
+
+/* Local mode's addresses: a pod can ask them, and each internal one is base + index. */
+static int check_local(const struct kb_options *o, char *err, size_t err_size)
+{
+	bool seen[2] = {false, false};
+	char text[KB_ADDR_TEXT_MAX];
+
+	if (o->local_interface.n != 1)
+		return kb_config_fail(-EINVAL, err, err_size,
+				      "--local-interface: give one name, such as kbdns0");
+	for (size_t i = 0; i < o->local_address.n; i++) {
+		const struct kb_addr *a = &o->local_address.v[i].addr;
+
+		if (a->family == 6 && a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80)
+			return kb_config_fail(
+				-EINVAL, err, err_size,
+				"--local-address %s: a pod cannot reach a link-local "
+				"IPv6 address of another link, give a unique local one "
+				"such as fd00::53",
+				kb_format_addr_port(&o->local_address.v[i], text));
+	}
+	for (size_t i = 0; i < o->local_range.n; i++) {
+		const struct kb_cidr *c = &o->local_range.v[i];
+		unsigned int family = c->addr.family == 6, most = family ? 125 : 29;
+
+		if (c->bits > most || seen[family])
+			return kb_config_fail(-EINVAL, err, err_size,
+					      "--local-range %s: give one range of each family, "
+					      "with 8 addresses at least (/29, /125)",
+					      kb_format_cidr(c, text));
+		seen[family] = true;
+	}
+	return 0;
 }
 
 /* What no row can say alone. */
@@ -198,7 +245,7 @@ static int check_together(struct kb_options *o, char *err, size_t err_size)
 						      o->tc.v[i]);
 		}
 	}
-	if (check_pods(o, err, err_size) < 0)
+	if (check_pods(o, err, err_size) < 0 || check_local(o, err, err_size) < 0)
 		return -EINVAL;
 	if (check_configmap("kube-dns-config", o->kube_dns_config, err, err_size) < 0)
 		return -EINVAL;

@@ -32,6 +32,7 @@ struct kb_cidrs {
 };
 
 enum kb_reverse { KB_REVERSE_AUTHORITATIVE, KB_REVERSE_LEAVE };
+enum kb_mode { KB_MODE_TRANSPARENT, KB_MODE_LOCAL };
 enum kb_on_exit { KB_ON_EXIT_DETACH, KB_ON_EXIT_KEEP };
 enum kb_query_log_class {
 	KB_QUERY_LOG_ALL, /* every reply */
@@ -64,9 +65,13 @@ struct kb_options {
 	struct kb_addr_ports listen;
 	struct kb_addr_ports intercept;
 	struct kb_cidrs allow_from;
-	struct kb_strings tc;	/* interfaces */
-	struct kb_strings xdp;	/* interfaces */
-	struct kb_strings pods; /* see control/config/pods.h */
+	unsigned int mode; /* enum kb_mode */
+	struct kb_addr_ports local_address;
+	struct kb_strings local_interface; /* one */
+	struct kb_cidrs local_range;	   /* at most one of a family, with room for the slots */
+	struct kb_strings tc;		   /* interfaces */
+	struct kb_strings xdp;		   /* interfaces */
+	struct kb_strings pods;		   /* see control/config/pods.h */
 	uint64_t pods_max;
 	bool xdp_force;
 
@@ -185,6 +190,12 @@ void kb_options_free(struct kb_options *options);
 const char *kb_options_configmap(const char *value);
 /* Makes ttl_s the TTL, unless command line, file or `tune` have set one. */
 void kb_options_default_ttl(struct kb_options *options, uint32_t ttl_s);
+/* The same of the max-age. */
+void kb_options_default_max_age(struct kb_options *options, uint64_t max_age_s);
+/* Does the command line, the file or `tune` say something about this option? */
+bool kb_options_is_given(const struct kb_options *options, const char *name);
+/* Of enum kb_mode. */
+extern const char *const kb_mode_words[];
 
 /* Sets a live tunable. -ENOENT: no such key; -EOPNOTSUPP: acts at restart only;
  * -EINVAL, -ERANGE: bad value; with one line in err. */

@@ -36,6 +36,9 @@
  *	    "found": by --pods, otherwise by its name, "error": "" } ]
  *	"pods": { "attached", "failing", "left_out": found by --pods, now; "attaches", "detaches",
  *	    "vanished", "refused", "occupied", "no_memory", "other": failures; "listings" }
+ *	"mode": "transparent" | "local"
+ *	"local": { "interface": "kbdns0", "kind": "dummy" | "bridge",
+ *	    "taken": [ { "address": "10.96.0.10", "internal": "169.254.53.0" } ] }, in local mode
  *	"rules": { "from": "options" | path | "configmap:NS/NAME", "loaded_s": Unix time,
  *	    "loads", "failures": configurations taken over, and not,
  *	    "error": of the last one, or "",
@@ -55,6 +58,7 @@
  *	"sockets": { "udp_queries", "tcp_queries", "udp_send_failed", "udp_deferred",
  *	    "udp_deferred_dropped", "tcp_accepted", "tcp_open",
  *	    "tcp_refused", "tcp_timed_out", "tcp_overflowed", "tcp_waiting_bytes" }
+ *	"local": { "rewritten_udp", ... every row of KB_LOCAL_COUNTERS }
  *	"table": { "names", "buckets", "replicas", "generation", "index_bytes", "arena_bytes",
  *	    "arena_used_bytes", "records", "puts", "dels", "changes", "growths", "limbo",
  *	    "refused", "collisions" }

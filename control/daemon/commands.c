@@ -111,6 +111,14 @@ static void put_pods(struct kb_json_out *o, const struct kb_daemon *d)
 	put_rows(o, "pods", KB_ROWS_PODS, &s);
 }
 
+static void put_local(struct kb_json_out *o, const struct kb_daemon *d)
+{
+	struct kb_local_counts s;
+
+	kb_daemon_local_counts(d, &s);
+	put_rows(o, "local", KB_ROWS_LOCAL, &s);
+}
+
 static void put_querylog(struct kb_json_out *o, const struct kb_daemon *d)
 {
 	struct kb_querylog_stats s;
@@ -255,6 +263,7 @@ static int run_status(void *arg, int argc, char **argv, struct kb_ctl_reply *rep
 	put_workers(o, d);
 	put_pods(o, d);
 	put_interfaces(o, d);
+	kb_daemon_local_put(o, d);
 	kb_json_put_open(o, "domains", '[');
 	for (size_t i = 0; i < rules->n_zones; i++) {
 		if (rules->zones[i].role == KB_ZONE_CLUSTER)
@@ -283,6 +292,7 @@ static int run_stats(void *arg, int argc, char **argv, struct kb_ctl_reply *repl
 	kb_rows_put(&reply->out, KB_ROWS_KERNEL, &kernel);
 	kb_json_out_close(&reply->out);
 	put_sockets(&reply->out, d);
+	put_local(&reply->out, d);
 	put_forward(&reply->out, d);
 	put_querylog(&reply->out, d);
 	put_table(&reply->out, d);

@@ -114,8 +114,8 @@ static int sockets_start(struct kb_daemon *d, char *err, size_t err_size)
 {
 	const struct kb_options *o = &d->options;
 	struct kb_server_config config = {
-		.listen = o->listen.v,
-		.n_listen = o->listen.n,
+		.listen = d->local.listen ? d->local.listen : o->listen.v,
+		.n_listen = d->local.listen ? d->local.n_listen : o->listen.n,
 		.allow_from = o->allow_from.v,
 		.n_allow_from = o->allow_from.n,
 		.responder = NULL,
@@ -306,14 +306,17 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 {
 	const struct kb_options *o = &d->options;
 	struct kb_ctl_config ctl = {.run_dir = o->run_dir, .cmds = kb_daemon_commands, .arg = d};
-	struct kb_datapath_config datapath = {
-		.dir = o->bpffs,
-		.skip_tc = o->tc.n == 0 && o->pods.n == 0,
-		.skip_xdp = o->xdp.n == 0,
-		.xdp_force = o->xdp_force,
-		.packet_cache = kb_daemon_pcache_wanted(o) ? o->packet_cache_size : 0};
+	struct kb_datapath_config datapath = {.dir = o->bpffs,
+					      .skip_tc = o->tc.n == 0 && o->pods.n == 0,
+					      .skip_xdp = o->xdp.n == 0,
+					      .xdp_force = o->xdp_force,
+					      .local = o->mode == KB_MODE_LOCAL};
 	int r;
 
+	r = kb_daemon_local_init(d, err, err_size);
+	if (r < 0)
+		return r;
+	datapath.packet_cache = kb_daemon_pcache_wanted(o) ? o->packet_cache_size : 0;
 	r = kb_daemon_rules_init(d, err, err_size);
 	if (r == 0)
 		r = kb_daemon_kube_dns_init(d, err, err_size);
@@ -331,7 +334,9 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 		snprintf(err, err_size, "main loop: %s", uv_strerror(r));
 		return r;
 	}
-	r = table_start(d, err, err_size);
+	r = kb_daemon_local_start(d, err, err_size);
+	if (r == 0)
+		r = table_start(d, err, err_size);
 	if (r < 0)
 		return r;
 	r = kb_querylog_new(d->datapath, d->table, &d->querylog);
@@ -368,7 +373,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 		uv_close(handle, NULL);
 }
 
-static void stop(struct kb_daemon *d, bool keep)
+static void stop(struct kb_daemon *d, bool keep, bool failed)
 {
 	d->stopping = true;
 	if (d->table && !keep)
@@ -389,6 +394,7 @@ static void stop(struct kb_daemon *d, bool keep)
 	/* Not two indexes pinned for as long as nobody is here. */
 	if (d->table && keep)
 		kb_table_settle(d->table);
+	kb_daemon_local_stop(d, keep, failed);
 	kb_querylog_free(d->querylog);
 	kb_responder_free(d->responder);
 	kb_pcache_free(d->pcache);
@@ -420,10 +426,10 @@ int kb_daemon_run(struct kb_daemon *d, void (*started)(void))
 		r = d->start_result;
 	}
 	if (r < 0) {
-		stop(d, d->adopted);
+		stop(d, d->adopted, true);
 		return r;
 	}
 	kb_log_info("stopping");
-	stop(d, d->options.on_exit == KB_ON_EXIT_KEEP);
+	stop(d, d->options.on_exit == KB_ON_EXIT_KEEP, false);
 	return 0;
 }

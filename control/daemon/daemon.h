@@ -26,6 +26,7 @@
 #include "control/ctl/server.h"
 #include "control/daemon/intercepts.h"
 #include "control/datapath/datapath.h"
+#include "control/datapath/local.h"
 #include "control/datapath/pods.h"
 #include "control/forward/forward.h"
 #include "control/forward/resolv_conf.h"
@@ -103,6 +104,18 @@ struct kb_daemon_kube_dns {
 	struct kb_rules_stats stats;
 };
 
+/* See local.c. */
+struct kb_daemon_local {
+	char mark[300];		     /* of the interface */
+	const char *kind;	     /* of the interface, static */
+	bool made;		     /* the interface, by this run */
+	struct kb_addr_port *listen; /* owned: --listen and all that is on the interface */
+	size_t n_listen;
+	struct kb_addr *addrs; /* owned: of the interface */
+	size_t n_addrs;
+	unsigned int ticks;
+};
+
 struct kb_daemon {
 	struct kb_options options;
 	struct kb_daemon_rules rules;
@@ -116,6 +129,7 @@ struct kb_daemon {
 
 	struct kb_ctl_server *ctl;
 	struct kb_datapath *datapath;
+	struct kb_daemon_local local;
 	struct kb_pods *pods; /* NULL: no --pods */
 	uv_poll_t pods_poll;
 	struct kb_table *table;
@@ -221,6 +235,22 @@ int kb_daemon_bypass(struct kb_daemon *d, bool on, uint64_t for_s);
 uint64_t kb_daemon_age_ms(const struct kb_daemon *d);
 bool kb_daemon_healthy(void *arg, const char **ret_why);
 bool kb_daemon_ready(void *arg, const char **ret_why);
+
+/* local.c. init comes before anything looks at --listen. */
+int kb_daemon_local_init(struct kb_daemon *d, char *err, size_t err_size);
+/* After the datapath, before sockets. */
+int kb_daemon_local_start(struct kb_daemon *d, char *err, size_t err_size);
+void kb_daemon_local_tick(struct kb_daemon *d);
+/* All addresses of the cluster DNS are about to be told anew. */
+void kb_daemon_local_clear(struct kb_daemon *d);
+/* An address of the cluster DNS has come or gone. */
+void kb_daemon_local_add(struct kb_daemon *d, const struct kb_addr *addr, uint16_t port);
+void kb_daemon_local_del(struct kb_daemon *d, const struct kb_addr *addr, uint16_t port);
+/* `failed`: the start has. After the sockets are gone. */
+void kb_daemon_local_stop(struct kb_daemon *d, bool keep, bool failed);
+/* Members mode and local. */
+void kb_daemon_local_put(struct kb_json_out *o, const struct kb_daemon *d);
+void kb_daemon_local_counts(const struct kb_daemon *d, struct kb_local_counts *ret);
 
 /* rules.c. init comes first of all. */
 int kb_daemon_rules_init(struct kb_daemon *d, char *err, size_t err_size);

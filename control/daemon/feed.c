@@ -28,21 +28,28 @@ int kb_daemon_intercepts_start(struct kb_daemon *d, char *err, size_t err_size)
 	int r;
 
 	kb_intercepts_init(&d->intercepts, d->table);
+	kb_daemon_local_clear(d);
 	r = add_intercepts(d, &d->options.intercept, "intercept", err, err_size);
 	/* What is sent to our own sockets from a pod or a NIC need not reach them. */
 	if (r == 0)
 		r = add_intercepts(d, &d->options.listen, "listen", err, err_size);
 	for (size_t i = 0; r == 0 && i < d->options.listen.n; i++)
 		r = kb_daemon_pcache_serve(d, &d->options.listen.v[i]);
+	for (size_t i = 0; r == 0 && i < d->options.intercept.n; i++)
+		kb_daemon_local_add(d, &d->options.intercept.v[i].addr,
+				    d->options.intercept.v[i].port);
 	return r;
 }
 
-static void on_intercept(void *arg, bool add, const struct kb_addr *addr, uint16_t port)
+static void on_intercept(void *arg, bool add, bool service, const struct kb_addr *addr,
+			 uint16_t port)
 {
 	struct kb_daemon *d = arg;
 	int r;
 
 	if (!add) {
+		if (service)
+			kb_daemon_local_del(d, addr, port);
 		kb_intercepts_del(&d->intercepts, addr, port);
 		return;
 	}
@@ -52,6 +59,8 @@ static void on_intercept(void *arg, bool add, const struct kb_addr *addr, uint16
 			       "an address of the cluster DNS cannot be intercepted: %s; queries "
 			       "to it are left alone",
 			       strerror(-r));
+	else if (service)
+		kb_daemon_local_add(d, addr, port);
 }
 
 static void on_synced(void *arg)

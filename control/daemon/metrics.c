@@ -136,6 +136,7 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	struct kb_kernel_counts kernel;
 	struct kb_server_stats sockets;
 	struct kb_querylog_stats querylog;
+	struct kb_local_counts local;
 	uint64_t age = kb_daemon_age_ms(d);
 
 	kb_daemon_engines(d, engines);
@@ -162,6 +163,8 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	kb_rows_export(m, KB_ROWS_KUBE_DNS, (const void *[]){&d->kube_dns.stats}, 1, NULL, NULL);
 	kb_daemon_sockets(d, &sockets);
 	kb_rows_export(m, KB_ROWS_SOCKETS, (const void *[]){&sockets}, 1, NULL, NULL);
+	kb_daemon_local_counts(d, &local);
+	kb_rows_export(m, KB_ROWS_LOCAL, (const void *[]){&local}, 1, NULL, NULL);
 	forward_metrics(m, d);
 	kb_daemon_pods_metrics(d, m);
 	kb_querylog_stats(d->querylog, &querylog);

@@ -23,7 +23,7 @@ static void on_wake(uv_async_t *async)
 bool kb_daemon_pcache_wanted(const struct kb_options *o)
 {
 	return o->forward && o->listen.n && o->cache_size && o->packet_cache_size &&
-	       (o->tc.n || o->xdp.n);
+	       (o->tc.n || o->pods.n || o->xdp.n);
 }
 
 int kb_daemon_pcache_start(struct kb_daemon *d, char *err, size_t err_size)

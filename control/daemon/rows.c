@@ -308,6 +308,16 @@ static const struct row pcache[] = {
 	 NULL, PCACHE(limbo)},
 };
 
+/* The first one has the help of them all. */
+#define LOCAL(id, name, help)                                                        \
+	{name,                                                                       \
+	 "kbdns_local_packets_total",                                                \
+	 KB_LOCAL_CNT_##id ? NULL : "Packets of local mode, by what became of them", \
+	 "verdict",                                                                  \
+	 name,                                                                       \
+	 offsetof(struct kb_local_counts, counter) + KB_LOCAL_CNT_##id * sizeof(uint64_t)},
+static const struct row local[] = {KB_LOCAL_COUNTERS(LOCAL)};
+
 #define ROWS(array)                                     \
 	{                                               \
 		array, sizeof(array) / sizeof(*(array)) \
@@ -346,7 +356,7 @@ static const struct {
 	[KB_ROWS_CACHE] = ROWS(cache),	     [KB_ROWS_KUBE_DNS] = ROWS(kube_dns),
 	[KB_ROWS_QUERYLOG] = ROWS(querylog), [KB_ROWS_PCACHE] = ROWS(pcache),
 	[KB_ROWS_LOOPS] = ROWS(loops),	     [KB_ROWS_KERNEL] = ROWS(kernel),
-	[KB_ROWS_PODS] = ROWS(pods),
+	[KB_ROWS_PODS] = ROWS(pods),	     [KB_ROWS_LOCAL] = ROWS(local),
 };
 
 static uint64_t value_of(const struct row *row, const void *stats)

@@ -25,6 +25,7 @@ enum kb_rows {
 	KB_ROWS_PCACHE,	  /* struct kb_pcache_stats */
 	KB_ROWS_LOOPS,	  /* struct kb_loops_stats */
 	KB_ROWS_PODS,	  /* struct kb_pods_stats */
+	KB_ROWS_LOCAL,	  /* struct kb_local_counts */
 	KB_ROWS_MAX,
 };
 

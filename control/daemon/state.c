@@ -146,6 +146,7 @@ static void tick(uv_timer_t *timer)
 	kb_daemon_forward_tick(d);
 	kb_daemon_kube_dns_tick(d);
 	kb_daemon_loops_tick(d);
+	kb_daemon_local_tick(d);
 	clock_gettime(CLOCK_BOOTTIME, &ts);
 	kb_write_once(kb_table_backing(d->table)->header->writer_beats,
 		      (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec);

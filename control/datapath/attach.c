@@ -38,7 +38,7 @@ int kb_port_add(struct kb_datapath *dp, enum kb_engine engine, const char *ifnam
 	memcpy(p->name, ifname, strlen(ifname));
 	p->engine = engine;
 	p->mode = "";
-	p->link_fd = -1;
+	p->link_fd = p->local_fd[0] = p->local_fd[1] = -1;
 	*ret_port = p;
 	return 0;
 }
@@ -68,6 +68,7 @@ static void port_forget_link(struct kb_datapath_port *p)
 	if (p->link_fd >= 0)
 		close(p->link_fd);
 	p->link_fd = -1;
+	kb_local_forget(p);
 	p->attached = false;
 	p->mode = "";
 }
@@ -107,6 +108,8 @@ void kb_port_detach(struct kb_datapath *dp, struct kb_datapath_port *p)
 
 	if (!p->ifindex)
 		return;
+	if (p->engine == KB_ENGINE_TC)
+		kb_local_detach(dp, p);
 	kb_link_name(name, p->engine, p->ifindex);
 	kb_pin_remove(dp->dir, name);
 	if (p->link_fd >= 0)
@@ -139,11 +142,13 @@ void kb_ports_close(struct kb_datapath *dp)
 	dp->n_ports = 0;
 }
 
-bool kb_port_stands(const struct kb_datapath_port *p)
+bool kb_port_stands(const struct kb_datapath *dp, const struct kb_datapath_port *p)
 {
+	if (!kb_local_stands(dp, p))
+		return false;
 	if (p->link_fd >= 0)
 		return kb_link_ifindex(p->link_fd) == p->ifindex;
-	return p->attached && kb_clsact_is_attached(p->ifindex);
+	return p->attached && kb_clsact_is_attached(p->ifindex, KB_CLSACT_TC);
 }
 
 /* Has the interface still its name, and a tc one its other end elsewhere? */
@@ -165,7 +170,7 @@ void kb_datapath_refresh(struct kb_datapath *dp)
 
 		if (p->found)
 			continue;
-		if (was && kb_port_stands(p) && is_itself(p))
+		if (was && kb_port_stands(dp, p) && is_itself(p))
 			continue;
 		if (was) {
 			kb_log_warn("%s: the %s program has been detached, or must not stay",
@@ -196,17 +201,16 @@ static bool is_port(const struct kb_datapath *dp, enum kb_engine engine, unsigne
 static int link_drop(const char *dir, const char *name, void *arg)
 {
 	struct kb_datapath *dp = arg;
-	enum kb_engine engine;
+	enum kb_engine engine = KB_ENGINE_TC;
 	unsigned int ifindex;
+	bool local = kb_local_is_link(name, &ifindex);
 	int fd;
 
-	if (sscanf(name, "link_tc_%u", &ifindex) == 1)
-		engine = KB_ENGINE_TC;
-	else if (sscanf(name, "link_xdp_%u", &ifindex) == 1)
+	if (sscanf(name, "link_xdp_%u", &ifindex) == 1)
 		engine = KB_ENGINE_XDP;
-	else
+	else if (!local && sscanf(name, "link_tc_%u", &ifindex) != 1)
 		return 0;
-	if (dp && is_port(dp, engine, ifindex))
+	if (dp && is_port(dp, engine, ifindex) && (!local || dp->local.wanted))
 		return 0;
 	fd = kb_pin_open(dir, name);
 	if (fd >= 0) {
@@ -242,8 +246,12 @@ static void filters_drop(const char *dir, struct kb_datapath *dp)
 	if (!all)
 		return;
 	for (struct if_nameindex *i = all; i->if_index; i++) {
-		if (!dp || !is_port(dp, KB_ENGINE_TC, i->if_index))
+		if (!dp || !is_port(dp, KB_ENGINE_TC, i->if_index)) {
 			kb_clsact_detach(dir, i->if_index);
+		} else if (!dp->local.wanted) {
+			kb_clsact_remove(i->if_index, KB_CLSACT_LOCAL_IN);
+			kb_clsact_remove(i->if_index, KB_CLSACT_LOCAL_OUT);
+		}
 	}
 	if_freenameindex(all);
 }
@@ -261,6 +269,7 @@ static void drop(const char *dir, struct kb_datapath *dp)
 void kb_datapath_prune(struct kb_datapath *dp)
 {
 	drop(dp->dir, dp);
+	kb_local_prune(dp);
 }
 
 void kb_attach_remove_all(const char *dir)

@@ -11,11 +11,13 @@
 #include "control/datapath/private.h"
 
 #define TCX_INGRESS 46 /* BPF_TCX_INGRESS, younger than the headers of Debian 12 */
+#define TCX_EGRESS  47
 #define TCX_BEFORE  (1U << 3)
+#define TCX_AFTER   (1U << 4)
+#define TCX_LINK    (1U << 13) /* what it is relative to is a link's descriptor */
 
-/* In front of all programs that are there. libbpf's wrapper of this version has no such
- * flag. */
-static int tcx_create(int prog_fd, unsigned int ifindex)
+/* libbpf's wrapper of this version has no such flags. */
+int kb_tcx_create(int prog_fd, unsigned int ifindex, enum kb_hook_dir dir, int behind_fd)
 {
 	struct {
 		uint32_t prog_fd, target_ifindex, attach_type, flags;
@@ -25,8 +27,9 @@ static int tcx_create(int prog_fd, unsigned int ifindex)
 	} attr = {
 		.prog_fd = (uint32_t)prog_fd,
 		.target_ifindex = ifindex,
-		.attach_type = TCX_INGRESS,
-		.flags = TCX_BEFORE,
+		.attach_type = dir == KB_HOOK_IN ? TCX_INGRESS : TCX_EGRESS,
+		.flags = behind_fd < 0 ? TCX_BEFORE : TCX_AFTER | TCX_LINK,
+		.relative = behind_fd < 0 ? 0 : (uint32_t)behind_fd,
 	};
 	long fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
 
@@ -42,7 +45,7 @@ static int tc_attach(struct kb_datapath *dp, struct kb_datapath_port *p)
 	if (!dp->clsact) {
 		fd = kb_link_take(dp->dir, name, p->ifindex, prog_fd);
 		if (fd < 0) {
-			fd = tcx_create(prog_fd, p->ifindex);
+			fd = kb_tcx_create(prog_fd, p->ifindex, KB_HOOK_IN, -1);
 			if (fd >= 0)
 				fd = kb_link_pin(dp->dir, name, fd);
 		}
@@ -55,7 +58,7 @@ static int tc_attach(struct kb_datapath *dp, struct kb_datapath_port *p)
 	}
 	if (fd != -EINVAL && fd != -EOPNOTSUPP && fd != -E2BIG)
 		return fd;
-	r = kb_clsact_attach(dp->dir, p->ifindex, prog_fd);
+	r = kb_clsact_attach(dp->dir, p->ifindex, KB_CLSACT_TC, prog_fd);
 	if (r < 0)
 		return r;
 	kb_pin_remove(dp->dir, name);
@@ -98,6 +101,8 @@ int kb_port_attach_tc(struct kb_datapath *dp, struct kb_datapath_port *p, char *
 	if (r < 0)
 		return r;
 	r = tc_attach(dp, p);
+	if (r == 0)
+		r = kb_local_attach(dp, p);
 	if (r < 0) {
 		snprintf(text, sizeof(text), "cannot attach at tc ingress: %s%s", strerror(-r),
 			 r == -EBUSY ? " (another filter has priority 1, handle 0x6b62)" : "");

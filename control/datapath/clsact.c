@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The classic way to attach at ingress, for kernels before 6.6: a cls_bpf filter on a
- * clsact qdisc. The filter has the first priority and a handle of our own; of filters of
- * equal priority the newest runs first. A folder in bpffs remembers that the qdisc is ours
+ * The classic way to attach, for kernels before 6.6: cls_bpf filters on a clsact qdisc. They
+ * have the first priority and handles of our own; of filters of equal priority the newest runs
+ * first. A folder in bpffs remembers that the qdisc is ours
  * to remove.
  */
 #include "control/datapath/private.h"
@@ -23,17 +23,27 @@
 #define PRIORITY 1
 #define HANDLE	 0x6b62
 
-static struct bpf_tc_hook hook_of(unsigned int ifindex)
+static const struct place {
+	enum bpf_tc_attach_point at;
+	uint32_t handle;
+	const char *prog;
+} places[KB_CLSACT_MAX] = {
+	[KB_CLSACT_TC] = {BPF_TC_INGRESS, HANDLE, "kbdns_tc"},
+	[KB_CLSACT_LOCAL_IN] = {BPF_TC_INGRESS, HANDLE + 1, "kbdns_local_in"},
+	[KB_CLSACT_LOCAL_OUT] = {BPF_TC_EGRESS, HANDLE + 2, "kbdns_local_out"},
+};
+
+static struct bpf_tc_hook hook_of(unsigned int ifindex, enum kb_clsact which)
 {
 	return (struct bpf_tc_hook){.sz = sizeof(struct bpf_tc_hook),
 				    .ifindex = (int)ifindex,
-				    .attach_point = BPF_TC_INGRESS};
+				    .attach_point = places[which].at};
 }
 
 /* The program at our place: 1 ours, 0 none, -EBUSY somebody else's. */
-static int who_is_there(struct bpf_tc_hook *hook)
+static int who_is_there(struct bpf_tc_hook *hook, const struct place *place)
 {
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = place->handle, .priority = PRIORITY);
 	struct bpf_prog_info info = {0};
 	uint32_t len = sizeof(info);
 	int fd, r;
@@ -43,7 +53,8 @@ static int who_is_there(struct bpf_tc_hook *hook)
 	fd = bpf_prog_get_fd_by_id(opts.prog_id);
 	if (fd < 0)
 		return -EBUSY;
-	r = bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && strcmp(info.name, "kbdns_tc") == 0
+	r = bpf_obj_get_info_by_fd(fd, &info, &len) == 0 &&
+			    strncmp(info.name, place->prog, sizeof(info.name) - 1) == 0
 		    ? 1
 		    : -EBUSY;
 	close(fd);
@@ -55,11 +66,11 @@ static void marker(char *path, const char *dir, unsigned int ifindex)
 	snprintf(path, PATH_MAX, "%s/clsact_%u", dir, ifindex);
 }
 
-int kb_clsact_attach(const char *dir, unsigned int ifindex, int prog_fd)
+int kb_clsact_attach(const char *dir, unsigned int ifindex, enum kb_clsact which, int prog_fd)
 {
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY, .prog_fd = prog_fd,
-		    .flags = BPF_TC_F_REPLACE);
-	struct bpf_tc_hook hook = hook_of(ifindex);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = places[which].handle, .priority = PRIORITY,
+		    .prog_fd = prog_fd, .flags = BPF_TC_F_REPLACE);
+	struct bpf_tc_hook hook = hook_of(ifindex, which);
 	char path[PATH_MAX];
 	int r;
 
@@ -69,7 +80,7 @@ int kb_clsact_attach(const char *dir, unsigned int ifindex, int prog_fd)
 	marker(path, dir, ifindex);
 	if (r == 0)
 		mkdir(path, 0700);
-	r = who_is_there(&hook);
+	r = who_is_there(&hook, &places[which]);
 	if (r < 0)
 		return r;
 	return bpf_tc_attach(&hook, &opts);
@@ -125,11 +136,22 @@ static bool has_filters(unsigned int ifindex, uint32_t parent)
 	return found;
 }
 
-bool kb_clsact_is_attached(unsigned int ifindex)
+bool kb_clsact_is_attached(unsigned int ifindex, enum kb_clsact which)
 {
-	struct bpf_tc_hook hook = hook_of(ifindex);
+	struct bpf_tc_hook hook = hook_of(ifindex, which);
 
-	return who_is_there(&hook) == 1;
+	return who_is_there(&hook, &places[which]) == 1;
+}
+
+bool kb_clsact_remove(unsigned int ifindex, enum kb_clsact which)
+{
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = places[which].handle, .priority = PRIORITY);
+	struct bpf_tc_hook hook = hook_of(ifindex, which);
+	bool was = who_is_there(&hook, &places[which]) == 1;
+
+	if (was)
+		bpf_tc_detach(&hook, &opts);
+	return was;
 }
 
 void kb_clsact_forget(const char *dir, unsigned int ifindex)
@@ -142,13 +164,12 @@ void kb_clsact_forget(const char *dir, unsigned int ifindex)
 
 bool kb_clsact_detach(const char *dir, unsigned int ifindex)
 {
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
-	struct bpf_tc_hook hook = hook_of(ifindex);
-	bool was = who_is_there(&hook) == 1;
+	struct bpf_tc_hook hook = hook_of(ifindex, KB_CLSACT_TC);
 	char path[PATH_MAX];
+	bool was = false;
 
-	if (was)
-		bpf_tc_detach(&hook, &opts);
+	for (int i = 0; i < KB_CLSACT_MAX; i++)
+		was |= kb_clsact_remove(ifindex, (enum kb_clsact)i);
 	marker(path, dir, ifindex);
 	if (rmdir(path) == 0 && !has_filters(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)) &&
 	    !has_filters(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS))) {

@@ -104,6 +104,11 @@ int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath
 	dp->generic_xdp = config->generic_xdp;
 	dp->xdp_force = config->xdp_force;
 	dp->clsact = config->clsact;
+	dp->local.wanted = config->local && !config->skip_tc;
+	for (size_t i = 0; i < KB_LOCAL_MAPS; i++)
+		dp->local.map_fd[i] = -1;
+	for (size_t i = 0; i < KB_LOCAL_PROGS; i++)
+		dp->local.prog_fd[i] = -1;
 	dp->packet_cache = config->packet_cache;
 	kb_pcache_size(config->packet_cache, &dp->pcache_size);
 	dp->hz = kernel_hz();
@@ -119,6 +124,8 @@ int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath
 	r = kb_backing_open(dp);
 	if (r == 0)
 		r = percpu_open(dp);
+	if (r == 0)
+		r = kb_local_open(dp);
 	if (r < 0) {
 		kb_datapath_error(err, err_size, r, "%s: cannot map the table: %s", dp->dir,
 				  strerror(-r));
@@ -143,6 +150,7 @@ void kb_datapath_close(struct kb_datapath *dp, bool keep)
 		kb_datapath_detach_all(dp);
 	kb_ports_close(dp);
 	kb_backing_close(dp);
+	kb_local_close(dp);
 	for (size_t i = 0; i < KB_MAP_COUNT; i++) {
 		if (dp->map_fd[i] >= 0)
 			close(dp->map_fd[i]);

@@ -9,6 +9,8 @@
  *   DIR/kb_pcache_index kb_pcache_arena kb_pcache_use   likewise, of a size that is configured
  *   DIR/index_0 index_1 page_0000...    inner maps of kb_index and kb_arena
  *   DIR/link_tc_IFINDEX link_xdp_IFINDEX    attachments that outlive kbdnsd
+ *   DIR/kb_local kb_local_counts, prog_local_in prog_local_out, link_local_in_IFINDEX
+ *       link_local_out_IFINDEX    the same of local mode
  *   DIR/clsact_IFINDEX    a folder that says: the clsact qdisc there was made by us
  *   DIR/prog_tc prog_xdp prog_beat      the programs, for bpftool
  *
@@ -37,6 +39,7 @@ struct kb_datapath_config {
 	bool generic_xdp;      /* attach in generic mode where the driver has no XDP */
 	bool xdp_force;	       /* also onto cards of which nic.h says no */
 	bool clsact;	       /* never tcx, as on kernels before 6.6 */
+	bool local;	       /* with local mode's programs, see local.h */
 	uint64_t packet_cache; /* bytes of the packet-path cache, 0: there is none */
 };
 
@@ -100,6 +103,7 @@ struct kb_datapath_port {
 	char error[128]; /* "" if there is none */
 	bool seen;	 /* private */
 	int link_fd;	 /* private; owned, -1 for clsact */
+	int local_fd[2]; /* likewise, of local mode's */
 };
 
 size_t kb_datapath_n_ports(const struct kb_datapath *dp);

@@ -305,6 +305,8 @@ int kb_datapath_load_programs(struct kb_datapath *dp, char *err, size_t err_size
 	if (r == 0)
 		r = object_load(&o, wanted, dp);
 	kbdns_bpf__destroy(o.skel);
+	if (r == 0)
+		r = kb_local_load(dp);
 	if (r < 0)
 		return load_error(r, err, err_size);
 	r = pin_programs(dp, wanted);

@@ -174,7 +174,7 @@ static void on_netdev(void *arg, const struct kb_netdev *dev)
 	}
 	p->seen = true;
 	memcpy(p->name, dev->name, sizeof(p->name));
-	if (p->attached && kb_port_stands(p))
+	if (p->attached && kb_port_stands(pods->dp, p))
 		return;
 	if (attach(pods, p) && p->attached)
 		count_latency(pods);
@@ -266,7 +266,7 @@ void kb_pods_tick(struct kb_pods *pods)
 		if (!p->found)
 			continue;
 		looks++;
-		if (p->attached && kb_port_stands(p))
+		if (p->attached && kb_port_stands(dp, p))
 			continue;
 		if (p->attached)
 			kb_log_limited(KB_LOG_WARN, 5, "%s: the tc program has been detached",

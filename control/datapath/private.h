@@ -31,6 +31,18 @@ struct kb_mapping {
 	size_t size;
 };
 
+enum { KB_LOCAL_MAP_SLOTS, KB_LOCAL_MAP_COUNTS, KB_LOCAL_MAPS };
+enum { KB_LOCAL_IN, KB_LOCAL_OUT, KB_LOCAL_PROGS };
+
+struct kb_local_state {
+	bool wanted;
+	int map_fd[KB_LOCAL_MAPS];   /* owned, -1 */
+	int prog_fd[KB_LOCAL_PROGS]; /* owned, -1: not loaded */
+	struct kb_local *at;	     /* owned mapping of `size` bytes, or NULL */
+	size_t size;
+	struct kb_local_counts *counts; /* owned: for each CPU */
+};
+
 struct kb_datapath {
 	char dir[PATH_MAX - 64];
 	int dir_fd; /* owned, -1 before; holds the lock */
@@ -46,6 +58,7 @@ struct kb_datapath {
 	int prog_fd[KB_PROG_COUNT]; /* owned, -1: not loaded */
 
 	struct kb_mapping header, icept, workers, worker_stats, index[2];
+	struct kb_local_state local;
 	struct kb_epochs epochs; /* over `workers` */
 	struct kb_mapping pcache_index, pcache_arena, pcache_use;
 	struct kb_mapping page[KB_PAGES_MAX];
@@ -106,7 +119,7 @@ int kb_port_add(struct kb_datapath *dp, enum kb_engine engine, const char *ifnam
 struct kb_datapath_port *kb_port_listed(const struct kb_datapath *dp, enum kb_engine engine,
 					const char *ifname);
 /* Is the program still where it was attached? */
-bool kb_port_stands(const struct kb_datapath_port *p);
+bool kb_port_stands(const struct kb_datapath *dp, const struct kb_datapath_port *p);
 /* Detaches, and removes the pin; the port stays. */
 void kb_port_detach(struct kb_datapath *dp, struct kb_datapath_port *p);
 /* Takes a port off the list as it is; others may move. */
@@ -126,14 +139,36 @@ int kb_port_attach_tc(struct kb_datapath *dp, struct kb_datapath_port *p, char *
 		      size_t err_size);
 int kb_port_attach_xdp(struct kb_datapath *dp, struct kb_datapath_port *p, char *err,
 		       size_t err_size);
+enum kb_hook_dir { KB_HOOK_IN, KB_HOOK_OUT };
+/* Behind the program of link `behind_fd`, or, if that is -1, in front of all that are there. A
+ * link's fd or -errno. */
+int kb_tcx_create(int prog_fd, unsigned int ifindex, enum kb_hook_dir dir, int behind_fd);
 
-/* clsact.c: filters of kernels without tcx. */
-int kb_clsact_attach(const char *dir, unsigned int ifindex, int prog_fd);
-/* Removes our filter, and the qdisc if it was ours and nobody else uses it. True if there was
- * a filter. */
+/* local.c: nothing happens in any of these while it is not wanted. */
+int kb_local_open(struct kb_datapath *dp);
+void kb_local_close(struct kb_datapath *dp);
+int kb_local_load(struct kb_datapath *dp);
+/* After kbdns_tc, in the same way. 0 or -errno. */
+int kb_local_attach(struct kb_datapath *dp, struct kb_datapath_port *p);
+void kb_local_detach(struct kb_datapath *dp, struct kb_datapath_port *p);
+void kb_local_forget(struct kb_datapath_port *p);
+/* Removes what a run in local mode has pinned beside its links, if it is not wanted. */
+void kb_local_prune(const struct kb_datapath *dp);
+/* Is this the pin of one of its links? */
+bool kb_local_is_link(const char *name, unsigned int *ret_ifindex);
+bool kb_local_stands(const struct kb_datapath *dp, const struct kb_datapath_port *p);
+
+/* clsact.c: filters of kernels without tcx, each with a place of its own. */
+enum kb_clsact { KB_CLSACT_TC, KB_CLSACT_LOCAL_IN, KB_CLSACT_LOCAL_OUT, KB_CLSACT_MAX };
+
+int kb_clsact_attach(const char *dir, unsigned int ifindex, enum kb_clsact which, int prog_fd);
+/* Removes one filter, if it is ours. True if it was there. */
+bool kb_clsact_remove(unsigned int ifindex, enum kb_clsact which);
+/* Removes our filters, and the qdisc if it was ours and nobody else uses it. True if there was
+ * any. */
 bool kb_clsact_detach(const char *dir, unsigned int ifindex);
 /* Of an interface that has gone. */
 void kb_clsact_forget(const char *dir, unsigned int ifindex);
-bool kb_clsact_is_attached(unsigned int ifindex);
+bool kb_clsact_is_attached(unsigned int ifindex, enum kb_clsact which);
 
 #endif

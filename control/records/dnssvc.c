@@ -27,16 +27,25 @@ void kb_dns_collect(struct kb_records *r)
 	r->dns_n6 = n - n4;
 }
 
-static int icept_compare(const void *a, const void *b)
+static int place_compare(const struct kb_icept_want *x, const struct kb_icept_want *y)
 {
-	const struct kb_icept_want *x = a, *y = b;
 	int c = kb_addr_compare(&x->addr, &y->addr);
 
 	return c ? c : (x->port > y->port) - (x->port < y->port);
 }
 
-static void add_icepts(struct kb_icept_want **w, size_t *n, size_t *cap, const struct kb_addr *addr,
-		       const struct kb_port_rec *ports, uint32_t n_ports)
+/* A Service's before an endpoint's. */
+static int icept_compare(const void *a, const void *b)
+{
+	const struct kb_icept_want *x = a, *y = b;
+	int c = place_compare(x, y);
+
+	return c ? c : y->service - x->service;
+}
+
+static void add_icepts(struct kb_icept_want **w, size_t *n, size_t *cap, bool service,
+		       const struct kb_addr *addr, const struct kb_port_rec *ports,
+		       uint32_t n_ports)
 {
 	uint32_t i;
 
@@ -46,6 +55,7 @@ static void add_icepts(struct kb_icept_want **w, size_t *n, size_t *cap, const s
 		*w = kb_grow(*w, cap, *n + 1, sizeof(**w));
 		memset(&(*w)[*n], 0, sizeof(**w));
 		(*w)[*n].addr = *addr;
+		(*w)[*n].service = service;
 		(*w)[(*n)++].port = ports[i].port;
 	}
 }
@@ -63,16 +73,16 @@ static void publish_icepts(struct kb_records *r)
 		if (!r->dns_view.usable)
 			continue;
 		for (k = 0; k < o->n_ips; k++)
-			add_icepts(&w, &n, &cap, &kb_svc_ips(o)[k], o->ports, o->n_ports);
+			add_icepts(&w, &n, &cap, true, &kb_svc_ips(o)[k], o->ports, o->n_ports);
 		for (k = 0; k < r->dns_view.n_eps; k++)
-			add_icepts(&w, &n, &cap, &r->dns_view.eps[k].addr,
+			add_icepts(&w, &n, &cap, false, &r->dns_view.eps[k].addr,
 				   r->dns_view.eps[k].slice->ports,
 				   r->dns_view.eps[k].slice->n_ports);
 	}
 	if (n > 1)
 		qsort(w, n, sizeof(*w), icept_compare);
 	for (i = out = 0; i < n; i++)
-		if (!out || icept_compare(&w[out - 1], &w[i]) != 0)
+		if (!out || place_compare(&w[out - 1], &w[i]) != 0)
 			w[out++] = w[i];
 	n = out;
 	/* First those that go: there is room for a fixed number. */
@@ -80,13 +90,14 @@ static void publish_icepts(struct kb_records *r)
 		while (k < n && icept_compare(&w[k], &r->icepts[i]) < 0)
 			k++;
 		if (k == n || icept_compare(&w[k], &r->icepts[i]) != 0)
-			r->intercept(r->arg, false, &r->icepts[i].addr, r->icepts[i].port);
+			r->intercept(r->arg, false, r->icepts[i].service, &r->icepts[i].addr,
+				     r->icepts[i].port);
 	}
 	for (i = k = 0; r->intercept && i < n; i++) {
 		while (k < r->n_icepts && icept_compare(&r->icepts[k], &w[i]) < 0)
 			k++;
 		if (k == r->n_icepts || icept_compare(&r->icepts[k], &w[i]) != 0)
-			r->intercept(r->arg, true, &w[i].addr, w[i].port);
+			r->intercept(r->arg, true, w[i].service, &w[i].addr, w[i].port);
 	}
 	free(r->icepts);
 	r->icepts = w;

@@ -57,11 +57,13 @@ struct kb_revs {
 struct kb_icept_want {
 	struct kb_addr addr;
 	uint16_t port;
+	bool service;
 };
 
 struct kb_records {
 	struct kb_table *table; /* borrowed */
-	void (*intercept)(void *arg, bool add, const struct kb_addr *addr, uint16_t port);
+	void (*intercept)(void *arg, bool add, bool service, const struct kb_addr *addr,
+			  uint16_t port);
 	void (*programmed)(void *arg, enum kb_service_type type, bool selector,
 			   double trigger_time_s);
 	void (*synced_cb)(void *arg);

@@ -27,8 +27,10 @@ struct kb_records_config {
 	/* "NS/NAME" of the cluster DNS Services: NS records and intercepts. */
 	const char *dns_services[KB_DNS_SERVICES_MAX];
 	size_t n_dns_services;
-	/* Called in the event that changes them; port in host order. */
-	void (*intercept)(void *arg, bool add, const struct kb_addr *addr, uint16_t port);
+	/* Called in the event that changes them; port in host order. `service`: it is an address of
+	 * such a Service, otherwise only of its endpoints. */
+	void (*intercept)(void *arg, bool add, bool service, const struct kb_addr *addr,
+			  uint16_t port);
 	/* An EndpointSlice's change has been published. type and selector are its Service's, as in
 	 * struct kb_service, and trigger_time_s is its own; not called when one of them is not
 	 * known. */

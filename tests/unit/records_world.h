@@ -29,24 +29,26 @@ struct world {
 	struct kb_table *table;
 	struct kb_records *records;
 	struct kb_sink sink;
-	char icepts[4096]; /* sorted lines "+ADDR PORT", as they came */
+	char icepts[4096]; /* sorted lines "+ADDR PORT", as they came; ! a Service's */
 	char warnings[8192];
 	unsigned int synced;
 	char programmed[256]; /* "TYPE SELECTOR TRIGGER\n" each */
 	uint32_t now;
 };
 
-static inline void on_intercept(void *arg, bool add, const struct kb_addr *a, uint16_t port)
+static inline void on_intercept(void *arg, bool add, bool service, const struct kb_addr *a,
+				uint16_t port)
 {
 	struct world *w = arg;
 	size_t len = strlen(w->icepts);
 
 	if (a->family == 4)
-		snprintf(w->icepts + len, sizeof(w->icepts) - len, "%c%d.%d.%d.%d %d\n",
-			 add ? '+' : '-', a->b[0], a->b[1], a->b[2], a->b[3], port);
+		snprintf(w->icepts + len, sizeof(w->icepts) - len, "%c%d.%d.%d.%d %d%s\n",
+			 add ? '+' : '-', a->b[0], a->b[1], a->b[2], a->b[3], port,
+			 service ? "!" : "");
 	else
-		snprintf(w->icepts + len, sizeof(w->icepts) - len, "%c6:%02x%02x %d\n",
-			 add ? '+' : '-', a->b[14], a->b[15], port);
+		snprintf(w->icepts + len, sizeof(w->icepts) - len, "%c6:%02x%02x %d%s\n",
+			 add ? '+' : '-', a->b[14], a->b[15], port, service ? "!" : "");
 }
 
 static inline void on_warn(void *arg, const char *line)

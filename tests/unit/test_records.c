@@ -463,7 +463,7 @@ static void test_intercepts(void **state)
 	(void)state;
 	ev(w, "ns kube-system");
 	ev(w, "svc kube-system/kube-dns cluster 10.96.0.10,fd00::a dns:udp:53,dns-tcp:tcp:53");
-	assert_string_equal(w->icepts, "+10.96.0.10 53\n+6:000a 53\n");
+	assert_string_equal(w->icepts, "+10.96.0.10 53!\n+6:000a 53!\n");
 	w->icepts[0] = '\0';
 	ev(w, "slice kube-system/d-1 kube-dns dns:udp:5353,dns-tcp:tcp:5353 10.1.0.1,10.1.0.2!");
 	assert_string_equal(w->icepts, "+10.1.0.1 5353\n");
@@ -484,7 +484,7 @@ static void test_intercepts(void **state)
 	       RR("kube-dns.kube-system.svc." Z, "A", "10.96.0.10")
 		       RR("kube-dns.kube-system.svc." Z, "AAAA", "fd00::a"));
 	ev(w, "gone svc kube-system/kube-dns");
-	assert_string_equal(w->icepts, "-10.1.0.3 5353\n-10.96.0.10 53\n-6:000a 53\n");
+	assert_string_equal(w->icepts, "-10.1.0.3 5353\n-10.96.0.10 53!\n-6:000a 53!\n");
 	expect(w, "cluster.local", "NS", "NOERROR", RR(Z, "NS", "ns.dns." Z), "", "");
 	world_free(w);
 }

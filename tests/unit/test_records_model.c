@@ -46,7 +46,7 @@ static uint32_t rnd(uint32_t n)
 	return (uint32_t)(seed >> 33) % n;
 }
 
-static void on_intercept(void *arg, bool add, const struct kb_addr *a, uint16_t port)
+static void on_intercept(void *arg, bool add, bool service, const struct kb_addr *a, uint16_t port)
 {
 	struct world *w = arg;
 	char text[64];
@@ -54,7 +54,7 @@ static void on_intercept(void *arg, bool add, const struct kb_addr *a, uint16_t 
 
 	for (i = 0; i < (a->family == 4 ? 4U : 16U); i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "%02x", a->b[i]);
-	snprintf(text + len, sizeof(text) - len, "/%d", port);
+	snprintf(text + len, sizeof(text) - len, "/%d%s", port, service ? "!" : "");
 	for (i = 0; i < w->n_icepts; i++)
 		if (!strcmp(w->icepts[i], text))
 			break;
