@@ -26,6 +26,10 @@ enum kb_idle {
 	KB_IDLE_MAX,
 };
 
+/* An engine for cores of its own: the lowest median (bench/dpdk_idle at 2,000 queries a second: 21
+ * to 49 us, with sleeps of 50 us 73 to 91, of 100 us 89 to 106). On cores that other threads use
+ * too, which stop a worker that never sleeps, sleeping has the lower p99 (at 20,000: 3 to 5 ms, and
+ * 0.3 with sleeps of 100 us), and takes an eighth of a core while nothing comes. */
 #define KB_IDLE_DEFAULT KB_IDLE_BUSY
 
 /* The longest sleep, in microseconds. Workers beat between two of them, and a row whose beat is

@@ -13,13 +13,18 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 
-/* The last line of a log, which names what was wrong. */
+/* The last line of a log, which names what was wrong; of wrong arguments that is the one before EAL
+ * says that they are wrong. */
 static const char *last_line(char *log)
 {
 	char *line, *last = NULL, *save = NULL;
 
-	for (line = strtok_r(log, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+	for (line = strtok_r(log, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (last && strstr(line, "Invalid 'command line' arguments") &&
+		    !strstr(last, "Detected"))
+			continue;
 		last = line;
+	}
 	return last ? last : rte_strerror(rte_errno);
 }
 

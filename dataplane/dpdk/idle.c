@@ -44,8 +44,16 @@ static bool interrupts_begin(const struct kb_dpdk_idle *i)
 	return false;
 }
 
+static void disarm(struct kb_dpdk_idle *i)
+{
+	if (i->armed)
+		rte_eth_dev_rx_intr_disable(i->port, i->queue);
+	i->armed = false;
+}
+
 void kb_dpdk_idle_end(struct kb_dpdk_idle *i)
 {
+	disarm(i);
 	if (i->wait == KB_WAIT_INTERRUPT)
 		interrupts(i, RTE_INTR_EVENT_DEL);
 	i->wait = KB_WAIT_POLL;
@@ -67,23 +75,28 @@ enum kb_wait kb_dpdk_idle_choose(struct kb_dpdk_idle *i, uint32_t policy)
 	return i->wait;
 }
 
-/* What arrived before interrupts were on has none: then the next poll finds it. */
-static void wait_interrupt(const struct kb_dpdk_idle *i, uint32_t sleep_us)
+/* Of what arrived before interrupts were on, a port says nothing: so they are switched on, the
+ * queue is polled once more, and only then it waits. Returns whether it has. */
+static bool wait_interrupt(struct kb_dpdk_idle *i, uint32_t sleep_us)
 {
 	struct rte_epoll_event event;
 
-	if (rte_eth_dev_rx_intr_enable(i->port, i->queue) != 0)
-		return;
-	if (rte_eth_rx_queue_count(i->port, i->queue) <= 0)
-		rte_epoll_wait(RTE_EPOLL_PER_THREAD, &event, 1, (int)(sleep_us + 999) / 1000);
-	rte_eth_dev_rx_intr_disable(i->port, i->queue);
+	if (!i->armed) {
+		i->armed = rte_eth_dev_rx_intr_enable(i->port, i->queue) == 0;
+		return false;
+	}
+	rte_epoll_wait(RTE_EPOLL_PER_THREAD, &event, 1, (int)(sleep_us + 999) / 1000);
+	disarm(i);
+	return true;
 }
 
 bool kb_dpdk_idle_wait(struct kb_dpdk_idle *i, uint32_t n, uint32_t sleep_us)
 {
 	i->empty = n ? 0 : i->empty + 1;
-	if (i->empty <= IDLE_POLLS)
+	if (i->empty <= IDLE_POLLS) {
+		disarm(i);
 		return false;
+	}
 	i->empty = IDLE_POLLS;
 	switch (i->wait) {
 	case KB_WAIT_PAUSE:
@@ -97,8 +110,7 @@ bool kb_dpdk_idle_wait(struct kb_dpdk_idle *i, uint32_t n, uint32_t sleep_us)
 		usleep(sleep_us);
 		break;
 	case KB_WAIT_INTERRUPT:
-		wait_interrupt(i, sleep_us);
-		break;
+		return wait_interrupt(i, sleep_us);
 	default:
 		return false;
 	}

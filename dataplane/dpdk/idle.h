@@ -26,6 +26,7 @@ struct kb_dpdk_idle {
 	uint32_t policy; /* enum kb_idle, 0: not chosen yet */
 	enum kb_wait wait;
 	unsigned int empty; /* polls in a row */
+	bool armed;	    /* receive interrupts are on */
 };
 
 /* Prepares for the policy; when it has changed. Returns how the worker will wait. */

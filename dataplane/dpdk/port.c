@@ -49,7 +49,9 @@ static int queues_setup(uint16_t port, uint16_t queues, const struct kb_dpdk_por
 
 static int configure(uint16_t port, uint16_t queues, struct kb_dpdk_port *p, char *err, size_t size)
 {
-	struct rte_eth_conf conf = {0};
+	/* For workers that wait for them; drivers that have none (net_af_packet, net_ring) take no
+	 * notice. */
+	struct rte_eth_conf conf = {.intr_conf = {.rxq = 1}};
 	struct rte_eth_dev_info info;
 	int r = rte_eth_dev_info_get(port, &info);
 
