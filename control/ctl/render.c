@@ -175,6 +175,9 @@ void kb_render_workers(FILE *out, json_t *reply)
 					   "gone",   "idle_share",	 NULL};
 	static const char *const cycles[] = {"receive", "parse", "lookup", "answer",
 					     "send",	"all",	 NULL};
+	static const char *const kernel[] = {"kernel_in",	    "kernel_out",
+					     "kernel_in_full",	    "kernel_in_failed",
+					     "kernel_out_oversize", NULL};
 	json_t *rows = json_object_get(reply, "workers");
 
 	if (!json_array_size(rows)) {
@@ -183,6 +186,7 @@ void kb_render_workers(FILE *out, json_t *reply)
 	}
 	put_columns(out, "workers", rows, NULL, who);
 	put_columns(out, "counts", rows, NULL, done);
+	put_columns(out, "exception path", rows, NULL, kernel);
 	put_columns(out, "cycles for each frame", rows, "cycles", cycles);
 }
 
