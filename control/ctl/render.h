@@ -15,7 +15,7 @@ void kb_render_reply(FILE *out, json_t *reply);
 /* Counters by engine; those that are 0 in every engine are left out unless all is set.
  * `before` (may be NULL) is an earlier reply, seconds ago: rates are shown too. */
 void kb_render_stats(FILE *out, json_t *reply, json_t *before, double seconds, int all);
-/* Of each worker a line in each of three tables: what it is, what it has done, where its time goes.
+/* Of each worker a line in each table: what it is, what it has done, where its time goes.
  */
 void kb_render_workers(FILE *out, json_t *reply);
 void kb_render_lookup(FILE *out, json_t *reply);

@@ -240,7 +240,7 @@ static bool link_up(void)
 	return link.link_status;
 }
 
-/* Puts queries into the ring, waiting for room, and takes replies. */
+/* Puts queries into the ring, waiting for room, and takes replies, until all have come. */
 static struct {
 	uint32_t sent, got;
 	bool more;
@@ -248,12 +248,13 @@ static struct {
 
 static void *run_load(void *arg)
 {
+	uint64_t end_ns = ports_now_ns() + 120000000000ULL;
 	struct frame f;
 	void *m;
 
 	(void)arg;
-	while (__atomic_load_n(&load.more, __ATOMIC_ACQUIRE) || !rte_ring_empty(ports.tx) ||
-	       !rte_ring_empty(ports.rx)) {
+	while (__atomic_load_n(&load.more, __ATOMIC_ACQUIRE) || load.got < load.sent) {
+		assert_true(ports_now_ns() < end_ns);
 		if (__atomic_load_n(&load.more, __ATOMIC_ACQUIRE) &&
 		    load.sent - load.got < RING_SIZE / 2) {
 			query(&f, load.sent);
@@ -282,7 +283,8 @@ static void load_end(pthread_t thread)
 	pthread_join(thread, NULL);
 }
 
-/* Under load it is not drained, and answers everything; without, it is; and it comes back. */
+/* It answers everything, before and after its port is withdrawn; then it is drained; and it comes
+ * back. */
 static void test_drain(void **unused)
 {
 	uint64_t before = answers();
@@ -293,8 +295,8 @@ static void test_drain(void **unused)
 	load_begin(&loader);
 	assert_int_equal(state(), KB_WORKER_SERVING);
 	assert_int_equal(kb_epochs_ask(&epochs, ROW, KB_WORKER_ASK_DRAIN), 0);
-	EVENTUALLY(!link_up());
-	assert_int_equal(state(), KB_WORKER_DRAINING);
+	/* Drained it is, too, if nothing comes for a while because this thread does not run. */
+	EVENTUALLY(!link_up() && state() != KB_WORKER_SERVING);
 	load_end(loader);
 	EVENTUALLY(state() == KB_WORKER_DRAINED);
 	EVENTUALLY(answers() - before == load.sent);
@@ -302,7 +304,6 @@ static void test_drain(void **unused)
 	EVENTUALLY(link_up() && state() == KB_WORKER_SERVING);
 	load_begin(&loader);
 	load_end(loader);
-	EVENTUALLY(load.got == load.sent);
 	assert_int_equal(kb_epochs_ask(&epochs, ROW, KB_WORKER_ASK_STOP), 0);
 	end();
 	assert_int_equal(STATS.counter[KB_CNT_SEND_FULL], 0);
@@ -325,8 +326,7 @@ static void test_cannot(void **unused)
 	load_end(loader);
 	assert_true(link_up());
 	assert_int_equal(state(), KB_WORKER_DRAINING);
-	assert_int_equal(answers() - before, load.sent);
-	assert_int_equal(load.got, load.sent);
+	EVENTUALLY(answers() - before == load.sent);
 	process.stop = 1; /* as a signal does */
 	end();
 	process.port[0].conf.ifindex = 0;
