@@ -55,17 +55,10 @@ static inline struct kb_pcache_use *kb_pcache_use_line(const struct kb_pcache_en
 	return bpf_map_lookup_elem(&kb_pcache_use, &n);
 }
 
-/* May the forwarder have answered what the answer core has left because of `why`? */
-static __attribute__((always_inline)) inline int kb_may_be_cached(const struct kb_header *hdr,
-								  int why)
-{
-	return (why == KB_CNT_NO_ZONE || why == KB_CNT_ZONE_LEAVE) &&
-	       kb_read_once(hdr->pcache_epoch);
-}
-
 /*
- * Then 0 and the answer in the scratch of `engine`'s kb_percpu, otherwise the counter to leave the
- * query by. Not static, so that it is verified once and on its own, see kb_tc_outside.
+ * What kb_may_be_cached(): 0 and the answer in the scratch of `engine`'s kb_percpu, otherwise the
+ * counter to leave the query by. Not static, so that it is verified once and on its own, see
+ * kb_tc_outside.
  */
 __attribute__((noinline)) int kb_cached(__u32 engine, __u64 state, int why)
 {

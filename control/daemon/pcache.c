@@ -22,8 +22,8 @@ static void on_wake(uv_async_t *async)
 
 bool kb_daemon_pcache_wanted(const struct kb_options *o)
 {
-	return o->forward && o->listen.n && o->cache_size && o->packet_cache_size &&
-	       (o->tc.n || o->pods.n || o->xdp.n);
+	/* Interfaces may be found later, and workers of kbdns-dpdk come when they like. */
+	return o->forward && o->listen.n && o->cache_size && o->packet_cache_size;
 }
 
 int kb_daemon_pcache_start(struct kb_daemon *d, char *err, size_t err_size)

@@ -339,7 +339,10 @@ void kb_pcache_switch(struct kb_pcache *p, bool on)
 
 void kb_pcache_clock(struct kb_pcache *p, uint64_t now_ms, uint64_t jiffies, uint32_t hz)
 {
-	kb_write_once(p->backing.header->hz, hz);
+	struct kb_header *hdr = p->backing.header;
+
+	kb_write_once(hdr->jiffies_base, jiffies - now_ms * hz / 1000);
+	__atomic_store_n(&hdr->hz, hz, __ATOMIC_RELEASE);
 	p->beat_ms = now_ms;
 	p->beat_jiffies = jiffies;
 }

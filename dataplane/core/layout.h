@@ -326,6 +326,7 @@ struct kb_header {
 	__u64 pcache_last;    /* the last epoch there was; the writer's */
 	__u32 pcache_buckets; /* of its index */
 	__u32 hz;	      /* jiffies in a second */
+	__u64 jiffies_base;   /* see kb_pcache_jiffies() */
 
 	/* For the writer that adopts the table; readers do not look here. */
 	__u32 arena_pages;

@@ -91,6 +91,14 @@ struct kb_pcache_use {
 	__u8 b[KB_PCACHE_USE_LINE];
 };
 
+/* jiffies64 at `now_ns` (CLOCK_MONOTONIC), for readers outside the kernel, which has no jiffies to
+ * show them. One word says how far both clocks are apart, since two (the beat's) would be read
+ * apart from each other. Valid once hdr->hz is not 0. */
+KB_INLINE __u64 kb_pcache_jiffies(const struct kb_header *hdr, __u64 now_ns)
+{
+	return kb_read_once(hdr->jiffies_base) + now_ns / 1000000 * hdr->hz / 1000;
+}
+
 /* The tag of a question, from the hash of its name: never 0. For one name it is another for each
  * type and flags; for two names it is the same as seldom as their hashes. */
 KB_INLINE __u64 kb_pcache_tag(__u64 hash, __u32 tail, __u32 key_flags)

@@ -24,6 +24,13 @@ static inline const struct kb_page *kb_pcache_page(const struct kb_pcache_env *e
 /* Line n of the use bytes. */
 static inline struct kb_pcache_use *kb_pcache_use_line(const struct kb_pcache_env *env, __u32 n);
 
+/* May the forwarder have answered what the answer core has left because of `why`? */
+KB_INLINE int kb_may_be_cached(const struct kb_header *hdr, int why)
+{
+	return (why == KB_CNT_NO_ZONE || why == KB_CNT_ZONE_LEAVE) &&
+	       kb_read_once(hdr->pcache_epoch);
+}
+
 /*
  * kb_answer_value() has left the name for the reason `why`: is it one that the forwarder takes,
  * whatever comes? In a zone where we have names only while all of them are known: a name
@@ -135,26 +142,30 @@ KB_INLINE int kb_pcache_note(__u8 *use, const struct kb_pcache_rec *rec, __u64 a
 	return 0;
 }
 
+/* The flags that a question is kept under. */
+KB_INLINE __u32 kb_pcache_key_flags(const struct kb_query *q)
+{
+	return q->flags3 | (q->dnssec_ok ? KB_PCACHE_DO : 0);
+}
+
 /*
- * Builds the answer to s->q into s->out and s->r if there is one at `now` (jiffies64). Returns 0,
- * or the counter that says why the packet is left: `why`, the table's reason, if nothing
- * is known here. `epoch` is hdr->pcache_epoch, read once and not 0.
+ * Builds the answer to s->q into s->out and s->r if the record of `value`, of kb_pcache_find(),
+ * gives it at `now` (jiffies64). Returns 0, or the counter that says why the packet is left:
+ * `why`, the table's reason, if nothing is known here. `epoch` is hdr->pcache_epoch, read once,
+ * before the value, and not 0.
  */
-KB_INLINE int kb_pcache_answer(const struct kb_pcache_env *env, const struct kb_header *hdr,
-			       struct kb_scratch *s, __u64 epoch, __u64 now, int why)
+KB_INLINE int kb_pcache_answer_value(const struct kb_pcache_env *env, const struct kb_header *hdr,
+				     struct kb_scratch *s, __u64 epoch, __u64 now, __u64 value,
+				     int why)
 {
 	const struct kb_query *q = &s->q;
-	__u32 key_flags = q->flags3 | (q->dnssec_ok ? KB_PCACHE_DO : 0), cell, off, hz = hdr->hz;
-	__u64 value, age;
+	__u32 key_flags = kb_pcache_key_flags(q), cell, off, hz = hdr->hz;
+	__u64 age;
 	const struct kb_pcache_rec *rec;
 	const struct kb_page *page;
 	struct kb_pcache_use *use;
 
-	if (!(q->flags2 & KB_RD) || !hz)
-		return why;
-	value = kb_pcache_find(env, kb_read_once(hdr->pcache_buckets),
-			       kb_pcache_tag(q->name.hash, q->tail, key_flags));
-	if (!value)
+	if (!value || !hz)
 		return why;
 	cell = (__u32)value - 1;
 	page = kb_pcache_page(env, cell / KB_PCACHE_PAGE_CELLS);
@@ -189,6 +200,20 @@ KB_INLINE int kb_pcache_answer(const struct kb_pcache_env *env, const struct kb_
 	if (q->has_opt)
 		kb_build_opt(s, hdr);
 	return 0;
+}
+
+/* The same with the look-up. */
+KB_INLINE int kb_pcache_answer(const struct kb_pcache_env *env, const struct kb_header *hdr,
+			       struct kb_scratch *s, __u64 epoch, __u64 now, int why)
+{
+	const struct kb_query *q = &s->q;
+	__u64 tag = kb_pcache_tag(q->name.hash, q->tail, kb_pcache_key_flags(q));
+
+	if (!(q->flags2 & KB_RD))
+		return why;
+	return kb_pcache_answer_value(env, hdr, s, epoch, now,
+				      kb_pcache_find(env, kb_read_once(hdr->pcache_buckets), tag),
+				      why);
 }
 
 #endif

@@ -7,6 +7,9 @@
 #include <rte_cycles.h>
 #include <rte_prefetch.h>
 
+#include "dataplane/core/pcache_mapped.h"
+#include "dataplane/dpdk/cached.h"
+
 #define KB_REPLY_TRUNCATED 0x80
 
 _Static_assert(KB_CNT_MAX <= KB_REPLY_TRUNCATED, "a counter's number and a bit are a byte");
@@ -18,6 +21,9 @@ _Static_assert(KB_CNT_MAX <= KB_REPLY_TRUNCATED, "a counter's number and a bit a
 
 /* An answer is copied in words up to here; longer ones by memcpy(). */
 #define WORDS_MAX 128
+/* KB_INLINE below: left to itself the compiler makes calls of what has two callers, at 30
+ * instructions for each query. */
+
 /* What may be written or read behind the end of a message. */
 #define SLACK 16
 
@@ -49,8 +55,8 @@ static __attribute__((noinline)) int from_icept(const struct kb_dpdk_table *tabl
 
 /* From a frame to its question and the bucket to look at. Returns 0 or the counter that says why
  * the packet is left. */
-static inline int parse(const struct kb_dpdk_engine *e, const struct kb_view *view, int stale,
-			struct kb_burst_item *it)
+KB_INLINE int parse(const struct kb_dpdk_engine *e, const struct kb_view *view, int stale,
+		    struct kb_burst_item *it)
 {
 	const struct rte_mbuf *m = it->m;
 	const __u8 *pkt = rte_pktmbuf_mtod(m, const __u8 *);
@@ -74,6 +80,8 @@ static inline int parse(const struct kb_dpdk_engine *e, const struct kb_view *vi
 		return why;
 	if (kb_unlikely(kb_port_mac(pkt) != e->mac || (pkt[6] & 1)))
 		return KB_CNT_NOT_OURS;
+	if (kb_unlikely(kb_icept_has_port(view->hdr, f->sport)) && from_icept(e->table, f))
+		return KB_CNT_LOOP;
 	off = it->tags + f->dns_off;
 	if (kb_unlikely(f->dns_len > KB_MSG_MAX))
 		return KB_CNT_OVERSIZE;
@@ -114,8 +122,8 @@ static inline void copy_words(__u8 *to, const __u8 *from, __u32 len)
 }
 
 /* The reply's headers over the query's, behind the tags. */
-static inline void put_headers(const struct kb_dpdk_engine *e, struct kb_burst_item *it, __u8 *pkt,
-			       const struct kb_reply *r, __u32 dns_len)
+KB_INLINE void put_headers(const struct kb_dpdk_engine *e, struct kb_burst_item *it, __u8 *pkt,
+			   const struct kb_reply *r, __u32 dns_len)
 {
 	const struct kb_flow *f = &it->flow;
 	__u64 sum = kb_csum_pseudo(f, dns_len + KB_UDP_HDR);
@@ -148,28 +156,15 @@ static inline void put_headers(const struct kb_dpdk_engine *e, struct kb_burst_i
 	}
 }
 
-/* The reply, in the query's buffer. Returns 0 or the counter that says why the packet is left,
- * still unchanged. */
-static inline int answer(struct kb_dpdk_engine *e, const struct kb_view *view,
-			 struct kb_burst_item *it)
+/* The answer in the scratch as the reply, in the query's buffer. Returns 0 or the counter that says
+ * why the packet is left, still unchanged. */
+KB_INLINE int reply(struct kb_dpdk_engine *e, struct kb_burst_item *it)
 {
-	struct kb_scratch *s = &e->scratch;
+	const struct kb_scratch *s = &e->scratch;
 	struct rte_mbuf *m = it->m;
 	__u8 *pkt = rte_pktmbuf_mtod(m, __u8 *);
-	__u32 off = it->tags + it->flow.dns_off, dns_len;
-	int why;
+	__u32 off = it->tags + it->flow.dns_off, dns_len = (__u32)it->q.end + s->r.len;
 
-	/* Not in parse(): there the compiler makes 30 instructions more of it, here 3. */
-	if (kb_unlikely(kb_icept_has_port(view->hdr, it->flow.sport)) &&
-	    from_icept(e->table, &it->flow))
-		return KB_CNT_LOOP;
-	s->q = it->q;
-	if (kb_answer_reads_msg(&it->q, it->value))
-		copy_words(s->msg, pkt + off, it->q.end + 7U);
-	why = kb_answer_value(view, s, it->value);
-	if (why)
-		return why;
-	dns_len = (__u32)it->q.end + s->r.len;
 	if (kb_unlikely(it->flow.dns_off + dns_len > e->mtu + KB_ETH_HDR))
 		return KB_CNT_MTU;
 	if (kb_unlikely(off + dns_len + SLACK > (__u32)m->buf_len - m->data_off))
@@ -180,6 +175,61 @@ static inline int answer(struct kb_dpdk_engine *e, const struct kb_view *view,
 	m->data_len = (__u16)(off + dns_len);
 	m->pkt_len = off + dns_len;
 	return 0;
+}
+
+/* Makes the query what the scratch is about. */
+KB_INLINE void set_scratch(struct kb_dpdk_engine *e, const struct kb_burst_item *it, int msg)
+{
+	e->scratch.q = it->q;
+	if (msg)
+		copy_words(e->scratch.msg,
+			   rte_pktmbuf_mtod(it->m, const __u8 *) + it->tags + it->flow.dns_off,
+			   it->q.end + 7U);
+}
+
+/* See reply(). */
+KB_INLINE int answer(struct kb_dpdk_engine *e, const struct kb_view *view, struct kb_burst_item *it)
+{
+	int why;
+
+	set_scratch(e, it, kb_answer_reads_msg(&it->q, it->value));
+	why = kb_answer_value(view, &e->scratch, it->value);
+	return why ? why : reply(e, it);
+}
+
+/* The reply to `it` is the next one. */
+KB_INLINE void keep_reply(struct kb_dpdk_engine *e, struct rte_mbuf **pkts, __u32 n,
+			  const struct kb_burst_item *it)
+{
+	e->reply_counter[n] = (__u8)(kb_reply_counter(&e->scratch.r) |
+				     (e->scratch.r.tc & KB_TC ? KB_REPLY_TRUNCATED : 0));
+	pkts[n] = it->m;
+}
+
+/* Answers what was taken for the packet-path cache; the replies follow the first n_replies in pkts,
+ * the others come to left. Returns the number of replies. */
+static __attribute__((noinline)) __u32 answer_cached(struct kb_dpdk_engine *e, __u64 now_ns,
+						     struct rte_mbuf **pkts, __u32 n_replies,
+						     struct rte_mbuf **left)
+{
+	kb_dpdk_cached_find(e, now_ns);
+	for (__u32 i = 0; i < e->cached.n; i++) {
+		struct kb_burst_item *it = e->cached.item[i];
+		int why;
+
+		set_scratch(e, it, 1);
+		why = kb_dpdk_cached_answer(e, i);
+		if (!why)
+			why = reply(e, it);
+		if (why) {
+			e->stats->counter[why]++;
+			*left++ = it->m;
+			continue;
+		}
+		keep_reply(e, pkts, n_replies++, it);
+	}
+	e->cached.n = 0;
+	return n_replies;
 }
 
 static inline __u64 stamp(struct kb_dpdk_engine *e, enum kb_phase phase, __u64 since)
@@ -249,15 +299,16 @@ __u32 kb_dpdk_engine_burst(struct kb_dpdk_engine *e, __u64 now_ns, struct rte_mb
 		int why = answer(e, &view, it);
 
 		if (kb_unlikely(why)) {
+			if (kb_may_be_cached(hdr, why) && kb_dpdk_cached_take(e, state, it, why))
+				continue;
 			counter[why]++;
 			left[n_left++] = it->m;
 			continue;
 		}
-		e->reply_counter[n_replies] =
-			(__u8)(kb_reply_counter(&e->scratch.r) |
-			       (e->scratch.r.tc & KB_TC ? KB_REPLY_TRUNCATED : 0));
-		pkts[n_replies++] = it->m;
+		keep_reply(e, pkts, n_replies++, it);
 	}
+	if (kb_unlikely(e->cached.n))
+		n_replies = answer_cached(e, now_ns, pkts, n_replies, left + n_left);
 	stamp(e, KB_PHASE_ANSWER, t);
 	if (kb_unlikely((hdr->flags & KB_FLAG_LATENCY) && n_replies && start)) {
 		__u64 ns = (rte_rdtsc() - start) * 1000 / (rte_get_tsc_hz() / 1000000);

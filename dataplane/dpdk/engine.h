@@ -11,6 +11,8 @@
  *	look up	the buckets of all names are prefetched, then read; so are the records
  *	answer	the reply, over the query
  *
+ * What the packet-path cache may answer follows behind, in phases of its own (cached.h).
+ *
  * Every check comes before the first write: what is left is byte for byte what came, VLAN tags
  * included. Tags (up to two) are kept in replies; the kernel's engines leave tagged frames.
  *
@@ -24,8 +26,11 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/core/mapped.h"
+#include "dataplane/core/pcache.h"
 #include "dataplane/core/ports.h"
 #include "dataplane/core/worker_stats.h"
+
+struct kb_pcache_env;
 
 /* One packet between the phases. */
 struct kb_burst_item {
@@ -33,8 +38,8 @@ struct kb_burst_item {
 	const struct kb_bucket *home;
 	struct kb_flow flow;
 	struct kb_query q;
-	__u64 value;
-	__u32 tags; /* bytes of VLAN tags, 0, 4 or 8 */
+	__u64 value; /* of the table; then the tag in the cache, and the cache's value */
+	__u32 tags;  /* bytes of VLAN tags, 0, 4 or 8 */
 };
 
 /*
@@ -48,6 +53,18 @@ struct kb_dpdk_table {
 	struct kb_env env;
 	__u64 gen[2]; /* kb_worker_gen() of env.index[], 0: none */
 	__u64 newest; /* of the two, the one that was mapped last */
+	/* The packet-path cache, NULL: none. Changed as env is: NULL, until no worker is in a burst
+	 * that began before, lies between. */
+	const struct kb_pcache_env *cache;
+};
+
+/* Of a burst: what waits for the packet-path cache; cached.c's. */
+struct kb_dpdk_cached {
+	const struct kb_pcache_env *env;
+	__u64 epoch, now;
+	__u32 buckets, n;
+	__u8 why[KB_BURST_MAX]; /* enum kb_counter */
+	struct kb_burst_item *item[KB_BURST_MAX];
 };
 
 struct kb_dpdk_engine {
@@ -64,6 +81,7 @@ struct kb_dpdk_engine {
 	/* Between the phases. */
 	__u8 reply_counter[KB_BURST_MAX]; /* KB_REPLY_TRUNCATED | enum kb_counter */
 	struct kb_burst_item item[KB_BURST_MAX];
+	struct kb_dpdk_cached cached;
 	struct kb_scratch scratch;
 };
 
@@ -72,10 +90,10 @@ void kb_dpdk_engine_init(struct kb_dpdk_engine *e);
 
 /*
  * Works on pkts[0..n), n <= KB_BURST_MAX. `now_ns` is CLOCK_MONOTONIC (its coarse form will do).
- * Returns how many are replies: these are then pkts[0..], in the order of their queries; the
- * n - replies others are in left[], which has room for n, and are counted. All still belong to
- * the caller. Nothing that was read from the table is needed any more. The caller ends with
- * kb_dpdk_engine_count().
+ * Returns how many are replies: these are then pkts[0..], in the order of their queries, those
+ * out of the packet-path cache last; the n - replies others are in left[], which has room for n,
+ * and are counted. All still belong to the caller. Nothing that was read from the table is needed
+ * any more. The caller ends with kb_dpdk_engine_count().
  */
 __u32 kb_dpdk_engine_burst(struct kb_dpdk_engine *e, __u64 now_ns, struct rte_mbuf **pkts, __u32 n,
 			   struct rte_mbuf **left);

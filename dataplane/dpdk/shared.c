@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dataplane/core/pcache_mapped.h"
+
 struct mapping {
 	void *at; /* owned or NULL */
 	size_t size;
@@ -26,6 +28,11 @@ struct kb_shared {
 	struct mapping page_map[KB_PAGES_MAX];
 	struct kb_page *page[KB_PAGES_MAX]; /* what readers see of page_map */
 	uint32_t pages;
+	/* The packet-path cache of this epoch: index, arena, use bytes. */
+	struct mapping cache[3];
+	struct kb_pcache_env cache_env;
+	uint64_t cache_epoch;
+	bool cache_clearing; /* table.cache says "none", workers may not know yet */
 	bool clearing; /* gen[] of the slot that is needed says "none", workers may not know yet */
 	struct kb_dpdk_table table;
 };
@@ -151,6 +158,60 @@ static int pages_map(struct kb_shared *s)
 	return 0;
 }
 
+static void cache_unmap(struct kb_shared *s)
+{
+	for (size_t i = 0; i < sizeof(s->cache) / sizeof(*s->cache); i++)
+		unmap(&s->cache[i]);
+}
+
+/* While no worker looks there. Only the use bytes are for us to write. */
+static int cache_map(struct kb_shared *s, uint64_t epoch)
+{
+	int r;
+
+	cache_unmap(s);
+	r = pin_map(s, "kb_pcache_index", sizeof(struct kb_bucket), 0, PROT_READ, &s->cache[0]);
+	if (r == 0)
+		r = pin_map(s, "kb_pcache_arena", sizeof(struct kb_page), 0, PROT_READ,
+			    &s->cache[1]);
+	if (r == 0)
+		r = pin_map(s, "kb_pcache_use", sizeof(struct kb_pcache_use), 0,
+			    PROT_READ | PROT_WRITE, &s->cache[2]);
+	if (r == 0 && s->cache[2].n < s->cache[1].n * (KB_PCACHE_PAGE_CELLS / KB_PCACHE_USE_LINE))
+		r = -EAGAIN; /* kbdnsd is about to exchange them */
+	if (r < 0)
+		return r;
+	s->cache_env = (struct kb_pcache_env){.index = s->cache[0].at,
+					      .arena = s->cache[1].at,
+					      .use = s->cache[2].at,
+					      .buckets = s->cache[0].n,
+					      .pages = s->cache[1].n};
+	s->cache_epoch = epoch;
+	__atomic_store_n(&s->table.cache, &s->cache_env, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/*
+ * The cache of another epoch may be one in other maps: a kbdnsd that begins anew makes them of the
+ * size that it is told to, and then a new epoch. In the former ones no entry is of this epoch.
+ */
+static int cache_follow(struct kb_shared *s, bool passed)
+{
+	uint64_t epoch = __atomic_load_n(&s->table.hdr->pcache_epoch, __ATOMIC_ACQUIRE);
+
+	if (!epoch || epoch == s->cache_epoch)
+		return 0;
+	if (s->table.cache) {
+		__atomic_store_n(&s->table.cache, NULL, __ATOMIC_SEQ_CST);
+		s->cache_clearing = true;
+		return 0;
+	}
+	if (s->cache_clearing && !passed)
+		return 0;
+	s->cache_clearing = false;
+	return cache_map(s, epoch);
+}
+
 static int header_check(const struct kb_shared *s, char *err, size_t size)
 {
 	const struct kb_header *hdr = s->header.at;
@@ -263,6 +324,7 @@ void kb_shared_close(struct kb_shared *s)
 	unmap(&s->stats);
 	unmap(&s->index[0]);
 	unmap(&s->index[1]);
+	cache_unmap(s);
 	for (uint32_t i = 0; i < KB_PAGES_MAX; i++)
 		unmap(&s->page_map[i]);
 	free(s);
@@ -318,19 +380,12 @@ static int index_follow(struct kb_shared *s, uint32_t gen, bool passed)
 	return 1;
 }
 
-int kb_shared_follow(struct kb_shared *s, bool passed, char *err, size_t err_size)
+/* The index of the state word, and then what is announced. */
+static int generation_follow(struct kb_shared *s, bool passed)
 {
 	const struct kb_workers *w = s->workers.at;
 	uint64_t wanted = kb_worker_gen(kb_gen_of(kb_read_once(s->table.hdr->state)));
-	int r;
 
-	if (replaced(s))
-		return failed(err, err_size, -ESTALE,
-			      "%s: kbdnsd has made another table, or removed this one", s->dir);
-	r = pages_map(s);
-	if (r < 0)
-		return failed(err, err_size, -EAGAIN, "%s: a page of the table: %s", s->dir,
-			      strerror(-r));
 	/* What is announced comes next, but the present one first: a switch may come without
 	 * notice, or we too late. */
 	if (s->table.gen[wanted & 1] == wanted)
@@ -339,9 +394,27 @@ int kb_shared_follow(struct kb_shared *s, bool passed, char *err, size_t err_siz
 		s->clearing = false;
 		return 0;
 	}
-	r = index_follow(s, (uint32_t)wanted, passed);
+	return index_follow(s, (uint32_t)wanted, passed);
+}
+
+int kb_shared_follow(struct kb_shared *s, bool passed, char *err, size_t err_size)
+{
+	int r, cached;
+
+	if (replaced(s))
+		return failed(err, err_size, -ESTALE,
+			      "%s: kbdnsd has made another table, or removed this one", s->dir);
+	r = pages_map(s);
+	if (r < 0)
+		return failed(err, err_size, -EAGAIN, "%s: a page of the table: %s", s->dir,
+			      strerror(-r));
+	r = generation_follow(s, passed);
 	if (r < 0)
 		return failed(err, err_size, -EAGAIN, "%s: the table's next index: %s", s->dir,
 			      strerror(-r));
+	cached = cache_follow(s, passed);
+	if (cached < 0)
+		return failed(err, err_size, -EAGAIN, "%s: the packet-path cache: %s", s->dir,
+			      strerror(-cached));
 	return r;
 }

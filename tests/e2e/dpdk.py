@@ -28,8 +28,8 @@ def _silent(addrs, ready):
             s.recv(65535)
 
 
-def silent_server(t, ns):
-    serve(t, ns, _silent, (DNS4, DNS6))
+def silent_server(t, ns, addrs=(DNS4, DNS6)):
+    return serve(t, ns, _silent, addrs)
 
 
 class Dpdk:
