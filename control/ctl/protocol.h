@@ -34,8 +34,9 @@
  *	"interfaces": [ { "name": "veth1", "ifindex": 7, "engine": "tc" | "xdp",
  *	    "mode": "tcx" | "clsact" | "native" | "generic", "attached": true,
  *	    "found": by --pods, otherwise by its name, "error": "" } ]
- *	"pods": { "attached", "failing", "left_out": found by --pods, now; "attaches", "detaches",
- *	    "vanished", "refused", "occupied", "no_memory", "other": failures; "listings" }
+ *	"pods": { "attached", "failing", "waiting", "left_out": found by --pods, now; "attaches",
+ *	    "detaches", "vanished", "refused", "occupied", "no_memory", "other": failures;
+ *	    "listings" }
  *	"mode": "transparent" | "local"
  *	"local": { "interface": "kbdns0", "kind": "dummy" | "bridge",
  *	    "taken": [ { "address": "10.96.0.10", "internal": "169.254.53.0" } ] }, in local mode

@@ -132,6 +132,7 @@ struct kb_daemon {
 	struct kb_daemon_local local;
 	struct kb_pods *pods; /* NULL: no --pods */
 	uv_poll_t pods_poll;
+	uv_idle_t pods_idle; /* runs while some wait to be attached to */
 	struct kb_table *table;
 	bool adopted;		  /* the table was found pinned */
 	struct kb_pcache *pcache; /* NULL: there is none */

@@ -7,14 +7,24 @@
 #include "control/daemon/rows.h"
 #include "control/log.h"
 
+static void on_idle(uv_idle_t *idle)
+{
+	struct kb_daemon *d = idle->data;
+
+	if (d->stopping || !kb_pods_step(d->pods))
+		uv_idle_stop(idle);
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct kb_daemon *d = poll->data;
 
 	(void)status; /* an error of the socket is what the read finds */
 	(void)events;
-	if (!d->stopping)
-		kb_pods_read(d->pods);
+	if (d->stopping)
+		return;
+	kb_pods_read(d->pods);
+	uv_idle_start(&d->pods_idle, on_idle);
 }
 
 int kb_daemon_pods_start(struct kb_daemon *d, char *err, size_t err_size)
@@ -34,6 +44,9 @@ int kb_daemon_pods_start(struct kb_daemon *d, char *err, size_t err_size)
 	r = kb_pods_new(d->datapath, &config, &d->pods, err, err_size);
 	if (r < 0)
 		return r;
+	uv_idle_init(d->loop, &d->pods_idle);
+	d->pods_idle.data = d;
+	uv_idle_start(&d->pods_idle, on_idle);
 	r = uv_poll_init(d->loop, &d->pods_poll, kb_pods_fd(d->pods));
 	if (r == 0) {
 		d->pods_poll.data = d;
@@ -44,15 +57,17 @@ int kb_daemon_pods_start(struct kb_daemon *d, char *err, size_t err_size)
 		return r;
 	}
 	kb_pods_stats(d->pods, &stats);
-	kb_log_info("--pods: attached to %llu interfaces, more as they come",
-		    (unsigned long long)stats.attached);
+	kb_log_info("--pods: %llu interfaces found, more as they come",
+		    (unsigned long long)(stats.attached + stats.failing + stats.waiting));
 	return 0;
 }
 
 void kb_daemon_pods_tick(struct kb_daemon *d)
 {
-	if (d->pods)
-		kb_pods_tick(d->pods);
+	if (!d->pods)
+		return;
+	kb_pods_tick(d->pods);
+	uv_idle_start(&d->pods_idle, on_idle);
 }
 
 void kb_daemon_pods_stats(const struct kb_daemon *d, struct kb_pods_stats *ret)

@@ -328,6 +328,7 @@ static const struct row pods[] = {
 	{"attached", "kbdns_pods_interfaces", "Interfaces of pods that --pods has found, now",
 	 "state", "attached", PODS(attached)},
 	{"failing", "kbdns_pods_interfaces", NULL, "state", "failing", PODS(failing)},
+	{"waiting", "kbdns_pods_interfaces", NULL, "state", "waiting", PODS(waiting)},
 	{"left_out", "kbdns_pods_interfaces", NULL, "state", "left_out", PODS(left_out)},
 	{"attaches", "kbdns_pods_attaches_total", "Interfaces attached to", NULL, NULL,
 	 PODS(attaches)},

@@ -191,7 +191,7 @@ static bool is_port(const struct kb_datapath *dp, enum kb_engine engine, unsigne
 	for (size_t i = 0; i < dp->n_ports; i++) {
 		const struct kb_datapath_port *p = &dp->ports[i];
 
-		if (p->engine == engine && p->ifindex == ifindex && p->attached)
+		if (p->engine == engine && p->ifindex == ifindex && (p->attached || p->waits))
 			return true;
 	}
 	return false;

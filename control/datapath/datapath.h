@@ -99,11 +99,12 @@ struct kb_datapath_port {
 	enum kb_engine engine;
 	const char *mode; /* "tcx", "clsact", "native", "generic", "" while not attached */
 	bool attached;
-	bool found;	 /* by control/datapath/pods.h, not by name */
-	char error[128]; /* "" if there is none */
-	bool seen;	 /* private */
-	int link_fd;	 /* private; owned, -1 for clsact */
-	int local_fd[2]; /* likewise, of local mode's */
+	bool found;	  /* by control/datapath/pods.h, not by name */
+	char error[128];  /* "" if there is none */
+	bool seen, waits; /* private */
+	uint64_t told_ns; /* private */
+	int link_fd;	  /* private; owned, -1 for clsact */
+	int local_fd[2];  /* likewise, of local mode's */
 };
 
 size_t kb_datapath_n_ports(const struct kb_datapath *dp);

@@ -12,6 +12,10 @@
 #include "control/datapath/private.h"
 #include "control/log.h"
 
+/* An attachment at tcx waits for a grace period of the kernel's RCU, 2 to 15 ms. What does not come
+ * to its turn within this time waits for kb_pods_step, so that the loop can beat. */
+#define TURN_NS 20000000
+
 #define LOOKS_PER_TICK 64 /* at attached ones, a system call each */
 #define TRIES_PER_TICK 16 /* at those that failed */
 #define TICKS_LEFT_OUT 10 /* between listings while some are left out */
@@ -26,6 +30,7 @@ struct kb_pods {
 	size_t at;	    /* of the ports, where the next tick goes on */
 	unsigned int ticks; /* since the last listing */
 	uint64_t read_ns;   /* when the message at hand had been read */
+	size_t waiting;	    /* ports that wait for kb_pods_step */
 };
 
 static uint64_t now_ns(void)
@@ -66,9 +71,9 @@ static bool is_wanted(const struct kb_pods *pods, const struct kb_netdev *dev)
 	       !kb_port_listed(pods->dp, KB_ENGINE_XDP, dev->name);
 }
 
-static void count_latency(struct kb_pods *pods)
+static void count_latency(struct kb_pods *pods, uint64_t from_ns)
 {
-	uint64_t us = (now_ns() - pods->read_ns) / 1000;
+	uint64_t us = (now_ns() - from_ns) / 1000;
 	size_t i = 0;
 
 	while (i < KB_POD_LATENCY_BUCKETS && us > (uint64_t)KB_POD_LATENCY_FIRST_US << i)
@@ -110,6 +115,7 @@ static void lose(struct kb_pods *pods, struct kb_datapath_port *p, bool gone)
 		pods->stats.detaches++;
 		kb_log_debug("%s: %s", p->name, gone ? "gone" : "detached");
 	}
+	pods->waiting -= p->waits;
 	if (gone && p->link_fd < 0)
 		kb_clsact_forget(pods->dp->dir, p->ifindex);
 	else
@@ -144,6 +150,14 @@ static bool attach(struct kb_pods *pods, struct kb_datapath_port *p)
 	return true;
 }
 
+/* told_ns: 0 if nobody has told of it, but somebody has looked. */
+static void wait_turn(struct kb_pods *pods, struct kb_datapath_port *p, uint64_t told_ns)
+{
+	p->waits = true;
+	p->told_ns = told_ns;
+	pods->waiting++;
+}
+
 static void on_netdev(void *arg, const struct kb_netdev *dev)
 {
 	struct kb_pods *pods = arg;
@@ -174,10 +188,32 @@ static void on_netdev(void *arg, const struct kb_netdev *dev)
 	}
 	p->seen = true;
 	memcpy(p->name, dev->name, sizeof(p->name));
-	if (p->attached && kb_port_stands(pods->dp, p))
+	if (p->waits || (p->attached && kb_port_stands(pods->dp, p)))
 		return;
-	if (attach(pods, p) && p->attached)
-		count_latency(pods);
+	if (now_ns() - pods->read_ns > TURN_NS) {
+		wait_turn(pods, p, pods->read_ns);
+	} else if (attach(pods, p) && p->attached) {
+		count_latency(pods, pods->read_ns);
+	}
+}
+
+bool kb_pods_step(struct kb_pods *pods)
+{
+	uint64_t end = now_ns() + TURN_NS;
+
+	for (size_t i = 0; pods->waiting && i < pods->dp->n_ports && now_ns() < end;) {
+		struct kb_datapath_port *p = &pods->dp->ports[i++];
+
+		if (!p->waits)
+			continue;
+		p->waits = false;
+		pods->waiting--;
+		if (!attach(pods, p))
+			i--;
+		else if (p->attached && p->told_ns)
+			count_latency(pods, p->told_ns);
+	}
+	return pods->waiting != 0;
 }
 
 /* Of all interfaces; those that it does not name have gone. */
@@ -257,8 +293,8 @@ void kb_pods_tick(struct kb_pods *pods)
 
 	if (pods->list || (pods->stats.left_out && ++pods->ticks >= TICKS_LEFT_OUT))
 		list(pods);
-	for (size_t n = dp->n_ports;
-	     n > 0 && dp->n_ports && looks < LOOKS_PER_TICK && tries < TRIES_PER_TICK; n--) {
+	for (size_t n = dp->n_ports; n > 0 && looks < LOOKS_PER_TICK && tries < TRIES_PER_TICK;
+	     n--) {
 		struct kb_datapath_port *p;
 
 		pods->at %= dp->n_ports;
@@ -266,25 +302,25 @@ void kb_pods_tick(struct kb_pods *pods)
 		if (!p->found)
 			continue;
 		looks++;
-		if (p->attached && kb_port_stands(dp, p))
+		if (p->waits || (p->attached && kb_port_stands(pods->dp, p)))
 			continue;
 		if (p->attached)
 			kb_log_limited(KB_LOG_WARN, 5, "%s: the tc program has been detached",
 				       p->name);
 		tries++;
-		if (!attach(pods, p))
-			pods->at--;
+		wait_turn(pods, p, 0);
 	}
 }
 
 void kb_pods_stats(const struct kb_pods *pods, struct kb_pods_stats *ret)
 {
 	*ret = pods->stats;
+	ret->waiting = pods->waiting;
 	for (size_t i = 0; i < pods->dp->n_ports; i++) {
 		const struct kb_datapath_port *p = &pods->dp->ports[i];
 
 		ret->attached += p->found && p->attached;
-		ret->failing += p->found && !p->attached;
+		ret->failing += p->found && !p->attached && !p->waits;
 	}
 }
 

@@ -29,7 +29,7 @@ struct kb_pods_config {
 #define KB_POD_LATENCY_FIRST_US 32 /* end of the first; each is twice as wide as the one before */
 
 struct kb_pods_stats {
-	uint64_t attached, failing, left_out; /* now; the last: because of max */
+	uint64_t attached, failing, waiting, left_out; /* now; the last: because of max */
 	uint64_t attaches, detaches;
 	/* Attempts that failed. */
 	uint64_t vanished; /* the interface went meanwhile, which is no error */
@@ -43,13 +43,16 @@ struct kb_pods_stats {
 	uint64_t latency[KB_POD_LATENCY_BUCKETS + 1], latency_us;
 };
 
-/* Attaches to all there are. 0, or -errno with one line in err; that of a single interface is no
- * error. */
+/* Finds all there are and begins to attach. 0, or -errno with one line in err; that of a single
+ * interface is no error. */
 int kb_pods_new(struct kb_datapath *dp, const struct kb_pods_config *config,
 		struct kb_pods **ret_pods, char *err, size_t err_size);
 /* Call kb_pods_read when it is readable. Borrowed. */
 int kb_pods_fd(const struct kb_pods *pods);
 void kb_pods_read(struct kb_pods *pods);
+/* After kb_pods_new, kb_pods_read and kb_pods_tick: attaches for some ms to what they have left to
+ * it. True if there is more, so that it has to be called again soon. */
+bool kb_pods_step(struct kb_pods *pods);
 /* About twice a second: looks whether a part of them still stands, and tries again where it failed.
  */
 void kb_pods_tick(struct kb_pods *pods);
