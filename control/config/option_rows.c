@@ -169,6 +169,13 @@ static const struct kb_option rows[] = {
 	 .min = 1,
 	 .max = 4096,
 	 .help = "most interfaces that are found; pods behind others ask the cluster DNS"},
+	{.name = "tc-order",
+	 .type = KB_OPT_PATH,
+	 .offset = AT(tc_order),
+	 .arg = "first|last|before:PROG|after:PROG",
+	 .def = "first",
+	 .help = "place among the other tcx programs of an interface; PROG is an id or a name as "
+		 "bpftool prints it"},
 	{.name = "xdp",
 	 .type = KB_OPT_IFNAME,
 	 .flags = KB_OPT_REPEAT,

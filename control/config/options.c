@@ -2,6 +2,7 @@
 /*
  * The command line, and the order in which command line, file and defaults count.
  */
+#include "control/config/pods.h"
 #include "control/config/options.h"
 
 #include <assert.h>
@@ -168,6 +169,12 @@ static int check_corefile(struct kb_options *o, char *err, size_t err_size)
 
 static int check_pods(const struct kb_options *o, char *err, size_t err_size)
 {
+	if (kb_tc_order_check(o->tc_order) < 0)
+		return kb_config_fail(-EINVAL, err, err_size,
+				      "--tc-order: \"%.64s\" is not valid, give first, last, "
+				      "before:PROG or after:PROG, PROG being an id or a name of at "
+				      "most 15 characters",
+				      o->tc_order);
 	for (size_t i = 0; i < o->pods.n; i++) {
 		if (o->pods.v[i][0] != '!')
 			return 0;

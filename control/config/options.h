@@ -73,6 +73,7 @@ struct kb_options {
 	struct kb_strings xdp;		   /* interfaces */
 	struct kb_strings pods;		   /* see control/config/pods.h */
 	uint64_t pods_max;
+	char *tc_order; /* owned; good for kb_tc_order_check */
 	bool xdp_force;
 
 	/* Names that are nobody's here. */

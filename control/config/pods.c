@@ -5,7 +5,8 @@
 #include <fnmatch.h>
 #include <string.h>
 
-#define PATTERN_MAX 64
+#define PATTERN_MAX   64
+#define PROG_NAME_MAX 15 /* the kernel cuts it */
 
 int kb_pods_check(const char *pattern)
 {
@@ -35,4 +36,17 @@ bool kb_pods_match(const char *const *patterns, size_t n, const char *ifname)
 		meant = true;
 	}
 	return meant;
+}
+
+int kb_tc_order_check(const char *order)
+{
+	const char *prog = strchr(order, ':');
+	size_t len;
+
+	if (!prog)
+		return strcmp(order, "first") == 0 || strcmp(order, "last") == 0 ? 0 : -EINVAL;
+	len = strlen(prog + 1);
+	if (strncmp(order, "before:", 7) != 0 && strncmp(order, "after:", 6) != 0)
+		return -EINVAL;
+	return len > 0 && len <= PROG_NAME_MAX ? 0 : -EINVAL;
 }

@@ -14,5 +14,7 @@
 int kb_pods_check(const char *pattern);
 /* Does the list mean this interface? */
 bool kb_pods_match(const char *const *patterns, size_t n, const char *ifname);
+/* Is this a value of --tc-order? 0 or -EINVAL. */
+int kb_tc_order_check(const char *order);
 
 #endif

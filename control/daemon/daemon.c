@@ -310,6 +310,7 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 					      .skip_tc = o->tc.n == 0 && o->pods.n == 0,
 					      .skip_xdp = o->xdp.n == 0,
 					      .xdp_force = o->xdp_force,
+					      .tc_order = o->tc_order,
 					      .local = o->mode == KB_MODE_LOCAL};
 	int r;
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "control/datapath/netdev.h"
+#include "control/datapath/order.h"
 #include "control/datapath/ports.h"
 #include "control/datapath/private.h"
 #include "control/log.h"
@@ -21,6 +22,9 @@ int kb_port_error(struct kb_datapath_port *port, int r, char *err, size_t err_si
 	port->mode = "";
 	return kb_datapath_error(err, err_size, r, "%s: %s", port->name, text);
 }
+
+/* Not again, where somebody else insists on the place. */
+#define PLACED_MAX 4
 
 int kb_port_add(struct kb_datapath *dp, enum kb_engine engine, const char *ifname, char *err,
 		size_t err_size, struct kb_datapath_port **ret_port)
@@ -79,8 +83,13 @@ int kb_port_begin(struct kb_datapath *dp, struct kb_datapath_port *p, enum kb_pr
 	if (dp->prog_fd[prog] < 0)
 		return kb_port_error(p, -EINVAL, err, err_size, "this program is not loaded");
 	port_forget_link(p);
-	if (!p->found)
-		p->ifindex = if_nametoindex(p->name);
+	if (!p->found) {
+		unsigned int now = if_nametoindex(p->name);
+
+		if (now != p->ifindex)
+			p->placed = 0;
+		p->ifindex = now;
+	}
 	if (!p->ifindex)
 		return kb_port_error(p, -ENODEV, err, err_size, "no such interface");
 	return 0;
@@ -147,7 +156,9 @@ bool kb_port_stands(const struct kb_datapath *dp, const struct kb_datapath_port 
 	if (!kb_local_stands(dp, p))
 		return false;
 	if (p->link_fd >= 0)
-		return kb_link_ifindex(p->link_fd) == p->ifindex;
+		return kb_link_ifindex(p->link_fd) == p->ifindex &&
+		       (p->engine != KB_ENGINE_TC || p->placed >= PLACED_MAX ||
+			kb_order_holds(dp, p->ifindex, false));
 	return p->attached && kb_clsact_is_attached(p->ifindex, KB_CLSACT_TC);
 }
 
@@ -173,7 +184,7 @@ void kb_datapath_refresh(struct kb_datapath *dp)
 		if (was && kb_port_stands(dp, p) && is_itself(p))
 			continue;
 		if (was) {
-			kb_log_warn("%s: the %s program has been detached, or must not stay",
+			kb_log_warn("%s: the %s program has been detached, or must not stay so",
 				    p->name, p->engine == KB_ENGINE_TC ? "tc" : "xdp");
 			kb_port_detach(dp, p);
 		} else if (!if_nametoindex(p->name)) {

@@ -1,40 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* kbdns_tc on an interface: by tcx, or by clsact on kernels before 6.6. */
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <linux/bpf.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "control/datapath/netdev.h"
+#include "control/datapath/order.h"
 #include "control/datapath/private.h"
-
-#define TCX_INGRESS 46 /* BPF_TCX_INGRESS, younger than the headers of Debian 12 */
-#define TCX_EGRESS  47
-#define TCX_BEFORE  (1U << 3)
-#define TCX_AFTER   (1U << 4)
-#define TCX_LINK    (1U << 13) /* what it is relative to is a link's descriptor */
-
-/* libbpf's wrapper of this version has no such flags. */
-int kb_tcx_create(int prog_fd, unsigned int ifindex, enum kb_hook_dir dir, int behind_fd)
-{
-	struct {
-		uint32_t prog_fd, target_ifindex, attach_type, flags;
-		uint32_t relative, pad;
-		uint64_t expected_revision;
-		uint64_t room[8];
-	} attr = {
-		.prog_fd = (uint32_t)prog_fd,
-		.target_ifindex = ifindex,
-		.attach_type = dir == KB_HOOK_IN ? TCX_INGRESS : TCX_EGRESS,
-		.flags = behind_fd < 0 ? TCX_BEFORE : TCX_AFTER | TCX_LINK,
-		.relative = behind_fd < 0 ? 0 : (uint32_t)behind_fd,
-	};
-	long fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
-
-	return fd < 0 ? -errno : (int)fd;
-}
 
 static int tc_attach(struct kb_datapath *dp, struct kb_datapath_port *p)
 {
@@ -44,8 +18,16 @@ static int tc_attach(struct kb_datapath *dp, struct kb_datapath_port *p)
 	kb_link_name(name, KB_ENGINE_TC, p->ifindex);
 	if (!dp->clsact) {
 		fd = kb_link_take(dp->dir, name, p->ifindex, prog_fd);
+		if (fd >= 0 && !kb_order_holds(dp, p->ifindex, true)) {
+			/* What stands behind it goes, too, and follows it. */
+			kb_local_detach(dp, p);
+			bpf_link_detach(fd);
+			close(fd);
+			fd = -ENOENT;
+		}
 		if (fd < 0) {
-			fd = kb_tcx_create(prog_fd, p->ifindex, KB_HOOK_IN, -1);
+			p->placed++;
+			fd = kb_order_attach(dp, p->ifindex);
 			if (fd >= 0)
 				fd = kb_link_pin(dp->dir, name, fd);
 		}
@@ -90,6 +72,14 @@ static int check_kind(struct kb_datapath_port *p, char *err, size_t err_size)
 	return 0;
 }
 
+static const char *why(int r)
+{
+	return r == -EBUSY		     ? " (another filter has priority 1, handle 0x6b62)"
+	       : r == -ERANGE		     ? " (no room for another program)"
+	       : r == -EPERM || r == -EACCES ? " (CAP_NET_ADMIN and CAP_BPF are needed)"
+					     : "";
+}
+
 int kb_port_attach_tc(struct kb_datapath *dp, struct kb_datapath_port *p, char *err,
 		      size_t err_size)
 {
@@ -105,7 +95,7 @@ int kb_port_attach_tc(struct kb_datapath *dp, struct kb_datapath_port *p, char *
 		r = kb_local_attach(dp, p);
 	if (r < 0) {
 		snprintf(text, sizeof(text), "cannot attach at tc ingress: %s%s", strerror(-r),
-			 r == -EBUSY ? " (another filter has priority 1, handle 0x6b62)" : "");
+			 why(r));
 		return kb_port_error(p, r, err, err_size, text);
 	}
 	p->attached = true;

@@ -103,6 +103,8 @@ int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath
 	dp->skip_xdp = config->skip_xdp;
 	dp->generic_xdp = config->generic_xdp;
 	dp->xdp_force = config->xdp_force;
+	snprintf(dp->tc_order, sizeof(dp->tc_order), "%s",
+		 config->tc_order ? config->tc_order : "first");
 	dp->clsact = config->clsact;
 	dp->local.wanted = config->local && !config->skip_tc;
 	for (size_t i = 0; i < KB_LOCAL_MAPS; i++)

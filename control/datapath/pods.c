@@ -305,7 +305,8 @@ void kb_pods_tick(struct kb_pods *pods)
 		if (p->waits || (p->attached && kb_port_stands(pods->dp, p)))
 			continue;
 		if (p->attached)
-			kb_log_limited(KB_LOG_WARN, 5, "%s: the tc program has been detached",
+			kb_log_limited(KB_LOG_WARN, 5,
+				       "%s: the tc program has been detached, or is out of order",
 				       p->name);
 		tries++;
 		wait_turn(pods, p, 0);

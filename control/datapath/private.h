@@ -50,6 +50,7 @@ struct kb_datapath {
 	bool skip_tc, skip_xdp;
 	bool generic_xdp;
 	bool xdp_force;
+	char tc_order[32];
 	bool clsact;
 	uint64_t packet_cache;		   /* bytes, 0: none */
 	struct kb_pcache_size pcache_size; /* the least there can be, if it is none */
@@ -118,7 +119,7 @@ int kb_port_add(struct kb_datapath *dp, enum kb_engine engine, const char *ifnam
 /* The one that was asked for by this name, or NULL. */
 struct kb_datapath_port *kb_port_listed(const struct kb_datapath *dp, enum kb_engine engine,
 					const char *ifname);
-/* Is the program still where it was attached? */
+/* Is the program still where it was attached, and in the place that it should have? */
 bool kb_port_stands(const struct kb_datapath *dp, const struct kb_datapath_port *p);
 /* Detaches, and removes the pin; the port stays. */
 void kb_port_detach(struct kb_datapath *dp, struct kb_datapath_port *p);
@@ -139,6 +140,8 @@ int kb_port_attach_tc(struct kb_datapath *dp, struct kb_datapath_port *p, char *
 		      size_t err_size);
 int kb_port_attach_xdp(struct kb_datapath *dp, struct kb_datapath_port *p, char *err,
 		       size_t err_size);
+
+/* order.c */
 enum kb_hook_dir { KB_HOOK_IN, KB_HOOK_OUT };
 /* Behind the program of link `behind_fd`, or, if that is -1, in front of all that are there. A
  * link's fd or -errno. */

@@ -2,6 +2,7 @@
 """Interfaces made and removed by netlink, without a process for each, and what hangs on them.
 Everything here works in the network namespace of the process that calls it (lab.in_ns)."""
 import ctypes
+import errno
 import os
 import socket
 import struct
@@ -11,6 +12,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 NEWLINK, DELLINK = 16, 17
 REQUEST, ACK, EXCL, CREATE = 1, 4, 0x200, 0x400
+TCX_INGRESS = 46
 IFNAME, LINKINFO, NET_NS_FD, INFO_KIND, INFO_DATA, INFO_PEER = 3, 18, 28, 1, 2, 1
 
 
@@ -48,14 +50,47 @@ class Links:
         self._call(DELLINK, 0, _ifinfo(index))
 
 
+def _bpf(command, attr):
+    buf = (ctypes.c_char * 128).from_buffer(bytearray(attr.ljust(128, b"\0")))
+    r = libc.syscall(321, command, buf, 128)
+    if r < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return r, bytes(buf)
+
+
+def _text(s):
+    return ctypes.create_string_buffer(s.encode())
+
+
 def programs(ifindex):
     """Ids of the programs at tcx ingress, in their order; [] also when the interface has gone."""
     ids = (ctypes.c_uint32 * 64)()
-    attr = bytearray(struct.pack("=IIIIQI", ifindex, 46, 0, 0, ctypes.addressof(ids), 64) + bytes(64))
-    buf = (ctypes.c_char * len(attr)).from_buffer(attr)
-    if libc.syscall(321, 16, buf, len(attr)) < 0:  # bpf(BPF_PROG_QUERY)
+    try:
+        _, out = _bpf(16, struct.pack("=IIIIQI", ifindex, TCX_INGRESS, 0, 0, ctypes.addressof(ids), 64))
+    except OSError:
         return []
-    return list(ids[:struct.unpack_from("=I", attr, 24)[0]])
+    return list(ids[:struct.unpack_from("=I", out, 24)[0]])
+
+
+def fill(ifindex, n, name, link_pins):
+    """Puts n programs that let everything pass, and the next one run, at the end of tcx ingress, or
+    as many as find room; each one's link is pinned as link_pins_NUMBER. Returns how many."""
+    code = struct.pack("=BBhi", 0xb7, 0, 0, -1) + struct.pack("=BBhi", 0x95, 0, 0, 0)
+    insns, licence = ctypes.create_string_buffer(code, len(code)), _text("GPL")
+    for i in range(n):
+        prog, _ = _bpf(5, struct.pack("=IIQQIIQII16s", 3, 2, ctypes.addressof(insns), ctypes.addressof(licence),
+                                      0, 0, 0, 0, 0, name.encode()))
+        try:
+            link, _ = _bpf(28, struct.pack("=IIII", prog, ifindex, TCX_INGRESS, 0))
+        except OSError as e:
+            if e.errno != errno.ERANGE:
+                raise
+            return i
+        path = _text("%s_%d" % (link_pins, i))
+        _bpf(6, struct.pack("=QI", ctypes.addressof(path), link))
+        os.close(link)
+        os.close(prog)
+    return n
 
 
 def wait_attached(ifindex, timeout=10):
