@@ -46,6 +46,11 @@ struct kb_corefile_note {
 	const char *why; /* static */
 };
 
+/* A file that a hosts directive names, and what it says. */
+struct kb_corefile_hosts_file {
+	char *path, *text; /* owned */
+};
+
 struct kb_corefile {
 	/* May hold no KB_ZONE_CLUSTER at all: then there is nothing that we may answer. */
 	struct kb_rules rules;
@@ -62,6 +67,8 @@ struct kb_corefile {
 	 * upstreams. */
 	struct kb_corefile_block *blocks; /* owned */
 	size_t n_blocks;
+	struct kb_corefile_hosts_file *hosts_files; /* owned; those that were read, or kept */
+	size_t n_hosts_files;
 };
 
 /*
@@ -73,8 +80,13 @@ struct kb_corefile {
  *   others       it could not be read
  *
  * On failure ret holds only `files` and `hash`, and has to be freed, too.
+ *
+ * `former` is what was read before, NULL: nothing. A hosts file that cannot be read now says what
+ * it said then, as in CoreDNS: without its entries, questions for names that may be private
+ * would go to upstreams.
  */
-int kb_corefile_read(const char *path, struct kb_corefile *ret, char *err, size_t err_size);
+int kb_corefile_read(const char *path, const struct kb_corefile *former, struct kb_corefile *ret,
+		     char *err, size_t err_size);
 
 /* The same of text that is not in a file, under the name given, such as "configmap
  * kube-system/coredns". Imports of files cannot be followed: they make zones ones to leave. */

@@ -108,6 +108,10 @@ static int take_hosts(struct kb_cf *cf, const struct kb_cf_block *from, uint16_t
 					 "its file is not seen here: give --corefile FILE, and "
 					 "mount the file where CoreDNS has it; --listen answers "
 					 "without it");
+		if (r == 0 && from->hosts_kept)
+			return unapplied(cf, &d->tokens.v[0],
+					 "its file cannot be read any more: what it said before "
+					 "stays in force");
 		if (r != -EINVAL)
 			return r;
 		why = "CoreDNS refuses this, or it is not understood here; --listen does not do "

@@ -13,7 +13,7 @@
  *
  * A file /etc/hosts, named or not, is not read: CoreDNS's is the one of its own container. Another
  * file is one that the result depends on, as imports are, so that it is read again when they are;
- * `reload` is not looked at.
+ * `reload` is not looked at. One that cannot be read any more says what it said before.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -141,6 +141,34 @@ int kb_cf_take_hosts(const struct kb_cf_block *from, const struct kb_cf_directiv
 	return r >= 0 && kb_cf_next(&c) ? -EINVAL : r; /* once in a block */
 }
 
+/* What the file said when it could be read; NULL: it never could. */
+static const char *former_text(const struct kb_corefile *former, const char *path)
+{
+	for (size_t i = 0; former && i < former->n_hosts_files; i++) {
+		if (strcmp(former->hosts_files[i].path, path) == 0)
+			return former->hosts_files[i].text;
+	}
+	return NULL;
+}
+
+/* For those who read it next. */
+static int remember(struct kb_corefile *c, const char *path, const char *text)
+{
+	struct kb_corefile_hosts_file file = {.path = strdup(path), .text = strdup(text)};
+	struct kb_corefile_hosts_file *v =
+		reallocarray(c->hosts_files, c->n_hosts_files + 1, sizeof(*v));
+
+	if (v)
+		c->hosts_files = v;
+	if (!v || !file.path || !file.text) {
+		free(file.path);
+		free(file.text);
+		return -ENOMEM;
+	}
+	v[c->n_hosts_files++] = file;
+	return 0;
+}
+
 int kb_cf_load_hosts(struct kb_cf *cf, struct kb_cf_block *block)
 {
 	const struct kb_cf_directive *d = kb_cf_find(block, "hosts");
@@ -158,11 +186,21 @@ int kb_cf_load_hosts(struct kb_cf *cf, struct kb_cf_block *block)
 	if (!n || strcmp(args[0].text, HOSTS_FILE) == 0)
 		return 0;
 	r = kb_cf_load(cf, args[0].text, &text, &len, &block->hosts_file);
+	if (r == -ENOMEM)
+		return kb_cf_no_memory(cf);
 	if (r < 0) {
+		const char *former = former_text(cf->former, args[0].text);
+
 		*cf->err = '\0'; /* one that is not there, or too long, is one that we do not see */
-		return r == -ENOMEM ? kb_cf_no_memory(cf) : 0;
+		if (!former)
+			return 0;
+		block->hosts_kept = true;
+		block->hosts_text = kb_cf_keep(cf, former, strlen(former));
+	} else {
+		block->hosts_text = kb_cf_keep(cf, text, len);
+		free(text);
 	}
-	block->hosts_text = kb_cf_keep(cf, text, len);
-	free(text);
-	return block->hosts_text ? 0 : kb_cf_no_memory(cf);
+	if (!block->hosts_text || remember(cf->out, args[0].text, block->hosts_text) < 0)
+		return kb_cf_no_memory(cf);
+	return 0;
 }

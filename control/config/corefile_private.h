@@ -109,6 +109,7 @@ struct kb_cf_block {
 	uint32_t unknown_file;
 
 	const char *hosts_text; /* of the file that hosts names; NULL: none, or not seen */
+	bool hosts_kept;	/* that cannot be read now: what it said before */
 	uint32_t hosts_file;	/* index of that file */
 
 	/* Filled by corefile.c. */
@@ -123,10 +124,11 @@ struct kb_cf_block {
 
 /* What one read of a Corefile is about. */
 struct kb_cf {
-	struct kb_corefile *out; /* borrowed */
-	bool no_lines;		 /* the text is not a file: errors name no line */
-	bool follow_imports;	 /* of files */
-	char **memory;		 /* owned strings */
+	struct kb_corefile *out;	  /* borrowed */
+	const struct kb_corefile *former; /* borrowed; what was read before, or NULL */
+	bool no_lines;			  /* the text is not a file: errors name no line */
+	bool follow_imports;		  /* of files */
+	char **memory;			  /* owned strings */
 	size_t n_memory, cap_memory;
 	size_t bytes;  /* of all of them */
 	size_t loaded; /* bytes of files */

@@ -254,6 +254,17 @@ static void notes_free(struct kb_corefile *c)
 	c->n_notes = 0;
 }
 
+static void hosts_files_free(struct kb_corefile *c)
+{
+	for (size_t i = 0; i < c->n_hosts_files; i++) {
+		free(c->hosts_files[i].path);
+		free(c->hosts_files[i].text);
+	}
+	free(c->hosts_files);
+	c->hosts_files = NULL;
+	c->n_hosts_files = 0;
+}
+
 /* Of a read that failed only what it depends on is kept. */
 static int end(struct kb_corefile *ret, int r)
 {
@@ -264,11 +275,13 @@ static int end(struct kb_corefile *ret, int r)
 		kb_corefile_blocks_free(ret->blocks, ret->n_blocks);
 		ret->blocks = NULL;
 		ret->n_blocks = 0;
+		hosts_files_free(ret);
 	}
 	return r;
 }
 
-int kb_corefile_read(const char *path, struct kb_corefile *ret, char *err, size_t err_size)
+int kb_corefile_read(const char *path, const struct kb_corefile *former, struct kb_corefile *ret,
+		     char *err, size_t err_size)
 {
 	struct kb_cf cf;
 	uint32_t file;
@@ -278,6 +291,7 @@ int kb_corefile_read(const char *path, struct kb_corefile *ret, char *err, size_
 
 	start(&cf, ret, err, err_size);
 	cf.follow_imports = true;
+	cf.former = former;
 	r = kb_cf_load(&cf, path, &text, &len, &file);
 	if (r == -EOPNOTSUPP)
 		return r;
@@ -311,6 +325,7 @@ void kb_corefile_free(struct kb_corefile *c)
 {
 	kb_rules_free(&c->rules);
 	kb_forward_rules_free(&c->forward);
+	hosts_files_free(c);
 	kb_corefile_blocks_free(c->blocks, c->n_blocks);
 	notes_free(c);
 	for (size_t i = 0; i < c->n_files; i++)

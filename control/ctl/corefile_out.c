@@ -265,7 +265,7 @@ int kb_ctl_check_corefile(const char *path, bool json)
 	struct kb_corefile c;
 	char err[1024] = "";
 
-	r = kb_corefile_read(path, &c, err, sizeof(err));
+	r = kb_corefile_read(path, NULL, &c, err, sizeof(err));
 	if (r < 0)
 		fprintf(stderr, "kbdnsctl: %s\n", err);
 	if (json && print_json(&c, r, err) < 0) {

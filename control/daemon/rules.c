@@ -197,7 +197,7 @@ static int read_now(struct kb_daemon *d, struct kb_corefile *c, char *err, size_
 	int r;
 
 	if (is_file || s->text) {
-		r = is_file ? kb_corefile_read(d->options.corefile, c, err, err_size)
+		r = is_file ? kb_corefile_read(d->options.corefile, &s->corefile, c, err, err_size)
 			    : kb_corefile_parse(s->from, s->text, strlen(s->text), c, err,
 						err_size);
 		return r < 0 ? r : add_stubs(d, &c->rules, err, err_size);
@@ -303,7 +303,7 @@ void kb_daemon_rules_source(struct kb_daemon *d, struct kb_source_config *config
 static int read_at_start(struct kb_daemon *d, char *err, size_t err_size)
 {
 	struct kb_corefile c;
-	int r = kb_corefile_read(d->options.corefile, &c, err, err_size);
+	int r = kb_corefile_read(d->options.corefile, NULL, &c, err, err_size);
 
 	d->rules.hash = c.hash;
 	if (r == 0) {

@@ -253,7 +253,7 @@ static void test_file(void **state)
 	int r;
 
 	set_environment(path, true);
-	r = kb_corefile_read(path, &c, err, sizeof(err));
+	r = kb_corefile_read(path, NULL, &c, err, sizeof(err));
 	set_environment(path, false);
 	assert_int_equal(r < 0, *err != '\0');
 	assert_true(c.n_files >= 1);
@@ -583,6 +583,53 @@ static void test_unapplied(void **state)
 	}
 }
 
+/* A hosts file that goes, or grows too long, says what it said before, however often it is looked
+ * for. */
+static void test_hosts_file_goes(void **state)
+{
+	const char *said = "192.0.2.1 a.svc.c.example b.test\n";
+	char dir[] = "/tmp/kb-corefile-XXXXXX", corefile[64], hosts[64], err[512];
+	struct kb_corefile c[5];
+	FILE *f;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(corefile, sizeof(corefile), "%s/Corefile", dir);
+	snprintf(hosts, sizeof(hosts), "%s/hosts", dir);
+	f = fopen(corefile, "we");
+	assert_non_null(f);
+	fprintf(f, ". {\nhosts %s\nkubernetes c.example\n}\n", hosts);
+	fclose(f);
+	f = fopen(hosts, "we");
+	assert_non_null(f);
+	fputs(said, f);
+	fclose(f);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(kb_corefile_read(corefile, i ? &c[i - 1] : NULL, &c[i], err,
+						  sizeof(err)),
+				 0);
+		assert_int_equal(c[i].n_blocks, 1);
+		assert_string_equal(c[i].blocks[0].hosts->file_text, i < 4 ? said : "# new\n");
+		assert_int_equal(
+			has_note(&c[i], KB_COREFILE_LEFT, 1, "192.0.2.", "a.svc.c.example"), i < 4);
+		assert_int_equal(has_note(&c[i], KB_COREFILE_UNAPPLIED, 2, "hosts", "-"),
+				 i > 0 && i < 4);
+		if (i < 2)
+			unlink(hosts);
+		f = i >= 2 ? fopen(hosts, "we") : NULL;
+		if (f) {
+			fputs("# new\n", f);
+			assert_int_equal(ftruncate(fileno(f), i == 2 ? 64 << 20 : 6), 0);
+			fclose(f);
+		}
+	}
+	for (int i = 0; i < 5; i++)
+		kb_corefile_free(&c[i]);
+	unlink(hosts);
+	unlink(corefile);
+	rmdir(dir);
+}
+
 /* A hosts file is part of what the result depends on. */
 static void test_hosts_file(void **state)
 {
@@ -605,7 +652,7 @@ static void test_hosts_file(void **state)
 			fprintf(f, "# none\n192.0.2.%d a.svc.c.example b.test\n", i);
 			fclose(f);
 		}
-		assert_int_equal(kb_corefile_read(corefile, &c, err, sizeof(err)), 0);
+		assert_int_equal(kb_corefile_read(corefile, NULL, &c, err, sizeof(err)), 0);
 		assert_int_equal(c.n_files, 2);
 		assert_string_equal(c.files[1], hosts);
 		assert_true(c.hash != hash);
@@ -663,7 +710,7 @@ int main(void)
 		cmocka_unit_test(test_errors_of_text),	 cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_kubernetes_lines), cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_blocks),		 cmocka_unit_test(test_unapplied),
-		cmocka_unit_test(test_hosts_file),
+		cmocka_unit_test(test_hosts_file_goes),	 cmocka_unit_test(test_hosts_file),
 	};
 	int r;
 
