@@ -47,7 +47,9 @@ DPDK_MAIN := dataplane/dpdk/kbdns_dpdk
 DPDK_LIB_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(DPDK_MAIN).c,$(wildcard dataplane/dpdk/*.c)))
 DPDK_TOOL := $(patsubst %.c,$(B)/%,$(wildcard tests/dpdk/*.c bench/dpdk_*.c))
 DPDK_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk 2>/dev/null))
-DPDK_LIBS = $(shell pkg-config --libs libdpdk 2>/dev/null) -lrte_net_ring
+# net_af_xdp, a plug-in, has to find two functions here before it finds those of libxdp and libbpf.
+DPDK_LIBS = $(shell pkg-config --libs libdpdk libxdp 2>/dev/null) -lrte_net_ring \
+	-Wl,--export-dynamic-symbol=xsk_socket__create,--export-dynamic-symbol=bpf_xdp_detach
 ifneq ($(WITHOUT_DPDK),1)
 TOOL_DPDK := $(DPDK_TOOL)
 BIN += $(B)/kbdns-dpdk

@@ -186,7 +186,8 @@ static inline void store_fill(struct store *s, const struct kb_gen_path *path, u
 	kb_table_set_ttl(s->table, 5);
 	kb_table_set_udp_max(s->table, KB_UDP_MAX_DEFAULT);
 	backing.header->deadline = UINT64_MAX >> 1; /* no heart needs to beat */
-	check("port", kb_ports_put(bpf_map__fd(s->skel->maps.kb_ports), ifindex, path->near_mac));
+	check("port",
+	      kb_ports_put(bpf_map__fd(s->skel->maps.kb_ports), ifindex, path->near_mac, false));
 	kb_table_set_state(s->table, KB_FULL);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * The maps of both programs, and the answer core's access to them. Everything but
- * kb_percpu, kb_events and kb_ports is the shared table of dataplane/core/layout.h.
+ * kb_percpu, kb_events, kb_ports and what steer.h has is the shared table of
+ * dataplane/core/layout.h.
  */
 #ifndef KB_BPF_MAPS_H
 #define KB_BPF_MAPS_H
@@ -10,7 +11,7 @@
 #include "dataplane/core/event.h"
 #include "dataplane/core/packet.h"
 #include "dataplane/core/percpu.h"
-#include "dataplane/core/ports.h"
+#include "dataplane/core/steer.h"
 #include "dataplane/core/worker_stats.h"
 
 struct {
@@ -83,6 +84,21 @@ struct {
 	__type(key, __u32);
 	__type(value, struct kb_port_conf);
 } kb_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, KB_STEER_KEYS);
+	__type(key, __u32);
+	__type(value, __u32);
+} kb_xsks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, KB_STEER_KEYS);
+	__type(key, __u32);
+	__type(value, __u64);
+} kb_steer_beat SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

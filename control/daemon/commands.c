@@ -14,6 +14,7 @@
 #include "control/ctl/cmd_tune.h"
 #include "control/ctl/corefile_out.h"
 #include "control/daemon/rows.h"
+#include "control/datapath/steer.h"
 
 static const char *const state_names[] = {"off", "hits", "full"};
 
@@ -284,12 +285,17 @@ static int run_stats(void *arg, int argc, char **argv, struct kb_ctl_reply *repl
 	struct kb_daemon *d = arg;
 	struct kb_engine_stats engines[KB_ENGINE_MAX];
 	struct kb_kernel_counts kernel;
+	struct kb_steer_stats steer;
 
 	kb_daemon_engines(d, engines);
 	kb_engine_stats_put(&reply->out, engines, KB_ENGINE_MAX, argc > 1 ? argv[1] : NULL);
 	kb_datapath_kernel_counts(d->datapath, &kernel);
 	kb_json_put_open(&reply->out, "exception_path", '{');
 	kb_rows_put(&reply->out, KB_ROWS_KERNEL, &kernel);
+	kb_json_out_close(&reply->out);
+	kb_datapath_steer_stats(d->datapath, &steer);
+	kb_json_put_open(&reply->out, "hand_over", '{');
+	kb_rows_put(&reply->out, KB_ROWS_STEER, &steer);
 	kb_json_out_close(&reply->out);
 	put_sockets(&reply->out, d);
 	put_local(&reply->out, d);

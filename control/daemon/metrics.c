@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "control/daemon/rows.h"
+#include "control/datapath/steer.h"
 
 void kb_daemon_sockets(const struct kb_daemon *d, struct kb_server_stats *ret)
 {
@@ -134,6 +135,7 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	struct kb_table_stats table;
 	struct kb_epochs_stats workers;
 	struct kb_kernel_counts kernel;
+	struct kb_steer_stats steer;
 	struct kb_server_stats sockets;
 	struct kb_querylog_stats querylog;
 	struct kb_local_counts local;
@@ -157,6 +159,8 @@ void kb_daemon_metrics(void *arg, struct kb_metrics *m)
 	kb_datapath_kernel_counts(d->datapath, &kernel);
 	kb_rows_export(m, KB_ROWS_KERNEL, (const void *[]){&kernel}, 1, "engine",
 		       (const char *[]){kb_engine_names[KB_ENGINE_DPDK]});
+	if (kb_datapath_steer_stats(d->datapath, &steer) == 0)
+		kb_rows_export(m, KB_ROWS_STEER, (const void *[]){&steer}, 1, NULL, NULL);
 	source_metrics(m, d);
 	kb_rows_export(m, KB_ROWS_RULES, (const void *[]){&d->rules.stats}, 1, NULL, NULL);
 	kb_rows_export(m, KB_ROWS_LOOPS, (const void *[]){&d->loops.stats}, 1, NULL, NULL);

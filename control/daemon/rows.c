@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/daemon/daemon.h"
+#include "control/datapath/steer.h"
 #include "control/kube/source.h"
 #include "control/pcache/pcache.h"
 #include "control/records/records.h"
@@ -90,6 +91,15 @@ static const struct row kernel[] = {
 	 KERNEL(in_failed)},
 	{"kernel_out_oversize", "kbdns_kernel_dropped_total", NULL, "reason", "out_oversize",
 	 KERNEL(out_oversize)},
+};
+
+#define STEER(member) offsetof(struct kb_steer_stats, member)
+static const struct row steer[] = {
+	{"steer_absent", "kbdns_steer_refused_total",
+	 "Queries of a queue with a kbdns-dpdk worker that XDP kept: its socket was not there, it "
+	 "had not polled for 20 ms",
+	 "reason", "absent", STEER(absent)},
+	{"steer_silent", "kbdns_steer_refused_total", NULL, "reason", "silent", STEER(silent)},
 };
 
 #define SOURCE(member) offsetof(struct kb_source_kind_status, member)
@@ -358,6 +368,7 @@ static const struct {
 	[KB_ROWS_QUERYLOG] = ROWS(querylog), [KB_ROWS_PCACHE] = ROWS(pcache),
 	[KB_ROWS_LOOPS] = ROWS(loops),	     [KB_ROWS_KERNEL] = ROWS(kernel),
 	[KB_ROWS_PODS] = ROWS(pods),	     [KB_ROWS_LOCAL] = ROWS(local),
+	[KB_ROWS_STEER] = ROWS(steer),
 };
 
 static uint64_t value_of(const struct row *row, const void *stats)

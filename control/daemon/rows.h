@@ -14,6 +14,7 @@ enum kb_rows {
 	KB_ROWS_TABLE,	  /* struct kb_table_stats */
 	KB_ROWS_WORKERS,  /* struct kb_epochs_stats */
 	KB_ROWS_KERNEL,	  /* struct kb_kernel_counts */
+	KB_ROWS_STEER,	  /* struct kb_steer_stats */
 	KB_ROWS_SOURCE,	  /* struct kb_source_kind_status */
 	KB_ROWS_SOCKETS,  /* struct kb_server_stats */
 	KB_ROWS_RULES,	  /* struct kb_rules_stats */

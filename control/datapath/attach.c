@@ -126,7 +126,7 @@ void kb_port_detach(struct kb_datapath *dp, struct kb_datapath_port *p)
 	else if (p->engine == KB_ENGINE_TC)
 		kb_clsact_detach(dp->dir, p->ifindex);
 	if (p->engine == KB_ENGINE_XDP)
-		kb_ports_remove(dp->map_fd[KB_MAP_PORTS], p->ifindex);
+		kb_port_forget(dp, p->ifindex);
 	port_forget_link(p);
 }
 
@@ -173,6 +173,7 @@ static bool is_itself(const struct kb_datapath_port *p)
 
 void kb_datapath_refresh(struct kb_datapath *dp)
 {
+	kb_steer_tidy(dp);
 	for (size_t i = 0; i < dp->n_ports; i++) {
 		struct kb_datapath_port *p = &dp->ports[i];
 		bool was = p->attached;
@@ -230,7 +231,7 @@ static int link_drop(const char *dir, const char *name, void *arg)
 	}
 	kb_pin_remove(dir, name);
 	if (dp && engine == KB_ENGINE_XDP)
-		kb_ports_remove(dp->map_fd[KB_MAP_PORTS], ifindex);
+		kb_port_forget(dp, ifindex);
 	return 0;
 }
 

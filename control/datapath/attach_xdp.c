@@ -17,7 +17,7 @@
 #include "dataplane/core/ports.h"
 
 /* Frames to other addresses are left alone, so the program needs to know ours. */
-static int port_conf(struct kb_datapath *dp, const struct kb_datapath_port *p)
+static int port_conf(const struct kb_datapath *dp, const struct kb_datapath_port *p, bool steer)
 {
 	struct ifreq ifr = {0};
 	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
@@ -30,7 +30,7 @@ static int port_conf(struct kb_datapath *dp, const struct kb_datapath_port *p)
 	if (r < 0)
 		return r;
 	return kb_ports_put(dp->map_fd[KB_MAP_PORTS], p->ifindex,
-			    (const uint8_t *)ifr.ifr_hwaddr.sa_data);
+			    (const uint8_t *)ifr.ifr_hwaddr.sa_data, steer);
 }
 
 static int xdp_create(int prog_fd, unsigned int ifindex, uint32_t mode)
@@ -109,7 +109,7 @@ int kb_port_attach_xdp(struct kb_datapath *dp, struct kb_datapath_port *p, char 
 		r = check_nic(dp, p, err, err_size);
 	if (r < 0)
 		return r;
-	r = port_conf(dp, p);
+	r = port_conf(dp, p, false);
 	if (r < 0) {
 		if (r == -ENOSPC)
 			snprintf(text, sizeof(text),
@@ -138,10 +138,12 @@ int kb_port_attach_xdp(struct kb_datapath *dp, struct kb_datapath_port *p, char 
 			p->mode = "generic";
 	}
 	if (fd < 0) {
-		kb_ports_remove(dp->map_fd[KB_MAP_PORTS], p->ifindex);
+		kb_port_forget(dp, p->ifindex);
 		xdp_reason(p, fd, text, sizeof(text));
 		return kb_port_error(p, fd, err, err_size, text);
 	}
+	if (strcmp(p->mode, "native") == 0)
+		port_conf(dp, p, true);
 	p->link_fd = fd;
 	p->attached = true;
 	p->error[0] = 0;

@@ -5,14 +5,14 @@
  * Only this folder knows libbpf and netlink; pods.h finds the interfaces of pods.
  *
  *   DIR/kb_header kb_icept kb_index kb_arena kb_workers kb_worker_stats
- *       kb_percpu kb_ports kb_events   maps
+ *       kb_percpu kb_ports kb_xsks kb_steer_beat kb_events   maps
  *   DIR/kb_pcache_index kb_pcache_arena kb_pcache_use   likewise, of a size that is configured
  *   DIR/index_0 index_1 page_0000...    inner maps of kb_index and kb_arena
  *   DIR/link_tc_IFINDEX link_xdp_IFINDEX    attachments that outlive kbdnsd
  *   DIR/kb_local kb_local_counts, prog_local_in prog_local_out, link_local_in_IFINDEX
  *       link_local_out_IFINDEX    the same of local mode
  *   DIR/clsact_IFINDEX    a folder that says: the clsact qdisc there was made by us
- *   DIR/prog_tc prog_xdp prog_beat      the programs, for bpftool
+ *   DIR/prog_tc prog_xdp prog_unsteer prog_beat      the programs, for bpftool
  *
  * kb_header is pinned last and so marks a complete set; whatever else a crash has left
  * behind is replaced. Main thread only, but for kb_datapath_load_programs and the functions of

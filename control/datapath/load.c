@@ -32,6 +32,8 @@ static const char *const map_names[KB_MAP_COUNT] = {
 	[KB_MAP_WORKER_STATS] = "kb_worker_stats",
 	[KB_MAP_PERCPU] = "kb_percpu",
 	[KB_MAP_PORTS] = "kb_ports",
+	[KB_MAP_XSKS] = "kb_xsks",
+	[KB_MAP_STEER_BEAT] = "kb_steer_beat",
 	[KB_MAP_EVENTS] = "kb_events",
 	[KB_MAP_HEADER] = "kb_header",
 	[KB_MAP_PCACHE_INDEX] = "kb_pcache_index",
@@ -42,6 +44,7 @@ static const char *const prog_pins[KB_PROG_COUNT] = {
 	[KB_PROG_TC] = "prog_tc",
 	[KB_PROG_XDP] = "prog_xdp",
 	[KB_PROG_BEAT] = "prog_beat",
+	[KB_PROG_UNSTEER] = "prog_unsteer",
 };
 
 #define LIBBPF_TAIL 4000 /* bytes of a message that are worth a log line each */
@@ -125,12 +128,12 @@ static int find_table(const char *dir, char *err, size_t err_size)
 	return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
-/* Counters, ports and events are of this program's build, the packet-path cache of its options; the
- * table is neither. */
+/* Counters and events are of this program's build, the packet-path cache of its options; the table
+ * is neither, and workers have their sockets in the places that kb_ports gave them. */
 static bool is_replaceable(enum kb_map_id id)
 {
-	return id == KB_MAP_PERCPU || id == KB_MAP_PORTS || id == KB_MAP_EVENTS ||
-	       id == KB_MAP_PCACHE_INDEX || id == KB_MAP_PCACHE_ARENA || id == KB_MAP_PCACHE_USE;
+	return id == KB_MAP_PERCPU || id == KB_MAP_EVENTS || id == KB_MAP_PCACHE_INDEX ||
+	       id == KB_MAP_PCACHE_ARENA || id == KB_MAP_PCACHE_USE;
 }
 
 /* Gives the object the pinned maps. Returns 1 if the table is among them, 0 if its maps are
@@ -223,6 +226,8 @@ static int object_open(struct object *o, const struct kb_pcache_size *pcache)
 			[KB_MAP_WORKER_STATS] = skel->maps.kb_worker_stats,
 			[KB_MAP_PERCPU] = skel->maps.kb_percpu,
 			[KB_MAP_PORTS] = skel->maps.kb_ports,
+			[KB_MAP_XSKS] = skel->maps.kb_xsks,
+			[KB_MAP_STEER_BEAT] = skel->maps.kb_steer_beat,
 			[KB_MAP_EVENTS] = skel->maps.kb_events,
 			[KB_MAP_PCACHE_INDEX] = skel->maps.kb_pcache_index,
 			[KB_MAP_PCACHE_ARENA] = skel->maps.kb_pcache_arena,
@@ -230,7 +235,8 @@ static int object_open(struct object *o, const struct kb_pcache_size *pcache)
 			[KB_MAP_HEADER] = skel->maps.kb_header},
 		.prog = {[KB_PROG_TC] = skel->progs.kbdns_tc,
 			 [KB_PROG_XDP] = skel->progs.kbdns_xdp,
-			 [KB_PROG_BEAT] = skel->progs.kbdns_beat},
+			 [KB_PROG_BEAT] = skel->progs.kbdns_beat,
+			 [KB_PROG_UNSTEER] = skel->progs.kbdns_unsteer},
 	};
 	bpf_map__set_max_entries(skel->maps.kb_pcache_index, pcache->buckets);
 	bpf_map__set_max_entries(skel->maps.kb_pcache_arena, pcache->pages);
@@ -291,7 +297,10 @@ int kb_load_maps(struct kb_datapath *dp, char *err, size_t err_size)
 int kb_datapath_load_programs(struct kb_datapath *dp, char *err, size_t err_size)
 {
 	const bool wanted[KB_PROG_COUNT] = {
-		[KB_PROG_TC] = !dp->skip_tc, [KB_PROG_XDP] = !dp->skip_xdp};
+		[KB_PROG_TC] = !dp->skip_tc,
+		[KB_PROG_XDP] = !dp->skip_xdp,
+		[KB_PROG_UNSTEER] = !dp->skip_xdp,
+	};
 	struct object o;
 	int r;
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "dataplane/core/ports.h"
+#include "dataplane/core/steer.h"
 
 /* The place that holds `holder`, which is the port itself or 0 for a free one. Returns it, or
  * -ENOSPC or the map's -errno. */
@@ -28,7 +28,7 @@ static int write_place(int map_fd, uint32_t place, const struct kb_port_conf *co
 	return bpf_map_update_elem(map_fd, &place, conf, BPF_ANY) < 0 ? -errno : 0;
 }
 
-int kb_ports_put(int map_fd, uint32_t ifindex, const uint8_t mac[6])
+int kb_ports_put(int map_fd, uint32_t ifindex, const uint8_t mac[6], bool steer)
 {
 	struct kb_port_conf conf = {.ifindex = ifindex};
 	int place = find_place(map_fd, ifindex, ifindex);
@@ -36,14 +36,18 @@ int kb_ports_put(int map_fd, uint32_t ifindex, const uint8_t mac[6])
 	memcpy(&conf.mac, mac, 6);
 	if (place == -ENOSPC)
 		place = find_place(map_fd, ifindex, 0);
-	return place < 0 ? place : write_place(map_fd, (uint32_t)place, &conf);
+	if (place < 0)
+		return place;
+	conf.steer = steer ? kb_steer_port((uint32_t)place) : 0;
+	return write_place(map_fd, (uint32_t)place, &conf);
 }
 
-void kb_ports_remove(int map_fd, uint32_t ifindex)
+int kb_ports_remove(int map_fd, uint32_t ifindex)
 {
 	const struct kb_port_conf none = {0};
 	int place = find_place(map_fd, ifindex, ifindex);
 
 	if (place >= 0)
 		write_place(map_fd, (uint32_t)place, &none);
+	return place;
 }

@@ -16,6 +16,8 @@ enum kb_map_id {
 	KB_MAP_WORKER_STATS,
 	KB_MAP_PERCPU,
 	KB_MAP_PORTS,
+	KB_MAP_XSKS,
+	KB_MAP_STEER_BEAT,
 	KB_MAP_EVENTS,
 	KB_MAP_PCACHE_INDEX,
 	KB_MAP_PCACHE_ARENA,
@@ -24,7 +26,7 @@ enum kb_map_id {
 	KB_MAP_COUNT,
 };
 
-enum kb_prog_id { KB_PROG_TC, KB_PROG_XDP, KB_PROG_BEAT, KB_PROG_COUNT };
+enum kb_prog_id { KB_PROG_TC, KB_PROG_XDP, KB_PROG_BEAT, KB_PROG_UNSTEER, KB_PROG_COUNT };
 
 struct kb_mapping {
 	void *at; /* owned mapping or NULL */
@@ -134,6 +136,11 @@ int kb_port_error(struct kb_datapath_port *port, int r, char *err, size_t err_si
 void kb_ports_close(struct kb_datapath *dp);
 /* Detaches everything whose pins are in dir, and our clsact filters. */
 void kb_attach_remove_all(const char *dir);
+
+/* steer.c: the port is served no more; its queues are nobody's. */
+void kb_port_forget(const struct kb_datapath *dp, unsigned int ifindex);
+/* Queues whose workers have died are nobody's. Now and then. */
+void kb_steer_tidy(const struct kb_datapath *dp);
 
 /* attach_tc.c, attach_xdp.c: 0, or -errno as kb_port_error. */
 int kb_port_attach_tc(struct kb_datapath *dp, struct kb_datapath_port *p, char *err,

@@ -19,6 +19,7 @@
 	X(NOT_PORT, "left_not_port", "UDP to a port that no intercept has")                 \
 	X(NOT_INTERCEPT, "left_not_intercept", "UDP to an address that is no intercept")    \
 	X(NOT_OURS, "left_not_ours", "frame not unicast to this port's own address")        \
+	X(STEERED, "left_steered", "handed to the queue's kbdns-dpdk worker")               \
 	X(OFF, "left_off", "state is OFF")                                                  \
 	X(STALE, "left_stale", "kbdnsd has not beaten within max_stale")                    \
 	X(SOURCE, "left_source", "source address not within allow-from")                    \

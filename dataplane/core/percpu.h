@@ -12,7 +12,8 @@
 struct kb_percpu {
 	__u64 counter[KB_CNT_MAX];
 	__u64 hist[KB_HIST_BUCKETS];
-	__u64 log_events, log_dropped; /* of the query log: reported, and lost to a full ring */
+	__u64 log_events, log_dropped;	  /* of the query log: reported, and lost to a full ring */
+	__u64 steer_absent, steer_silent; /* not handed over: no socket, or a worker that stalls */
 	struct kb_sampler log_sampler;
 	struct kb_flow flow;
 	struct kb_scratch s;

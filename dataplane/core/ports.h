@@ -17,8 +17,8 @@
 
 struct kb_port_conf {
 	__u32 ifindex; /* 0: the place is free */
-	__u32 pad;
-	__u64 mac; /* kb_port_mac() of the port; frames to other addresses are left alone */
+	__u32 steer;   /* 1 + the key of its queue 0, see steer.h; 0: is not handed over */
+	__u64 mac;     /* kb_port_mac() of the port; frames to other addresses are left alone */
 };
 
 KB_INLINE __u32 kb_port_place(__u32 ifindex, __u32 probe)

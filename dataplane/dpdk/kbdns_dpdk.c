@@ -115,10 +115,21 @@ static int worker_start(unsigned int n, unsigned int lcore)
 		q->left_take = kb_lane_take;
 		q->left_turn = kb_lane_turn;
 	}
+	q->xsk = kb_xsk_find(port->id, q->queue);
+	if (q->xsk && !port->exception) {
+		q->left_arg = q->xsk;
+		q->left_take = kb_xsk_unsteer;
+	}
+	if (q->xsk && kb_xsk_enter(q->xsk) < 0)
+		return fail(
+			"a queue cannot be taken over: kbdnsd has changed its ports, try again");
 	q->workers = kb_shared_workers(p.shared);
 	q->stats = kb_shared_stats(p.shared);
 	q->info = (struct kb_reader_info){
-		.pid = (uint32_t)getpid(), .ifindex = port->conf.ifindex, .queue = q->queue};
+		.pid = (uint32_t)getpid(),
+		.ifindex = port->conf.ifindex,
+		.queue = q->xsk ? q->xsk->kernel_queue : q->queue,
+	};
 	if (kb_dpdk_queue_start(q, kb_dpdk_now_ns(CLOCK_MONOTONIC)) < 0)
 		return fail("all rows for workers are taken: end other kbdns-dpdk processes");
 	return 0;
@@ -193,6 +204,7 @@ static void clean_up(void)
 		rte_free(p.worker[i]);
 	}
 	rte_eal_cleanup();
+	kb_xsk_fini();
 	kb_shared_close(p.shared);
 }
 
@@ -205,6 +217,7 @@ int main(int argc, char **argv)
 		fail(err);
 		return 1;
 	}
+	kb_xsk_init(p.options.bpffs);
 	/* EAL wants a program's name in front. */
 	argv[first - 1] = argv[0];
 	if (kb_dpdk_eal_start(argc - first + 1, argv + first - 1, err, sizeof(err)) < 0) {

@@ -60,9 +60,11 @@ static void help(FILE *f)
 	fprintf(f, "\nBurst, ahead, idle and idle-sleep that are not given are those of kbdnsd, "
 		   "now and\n"
 		   "whenever they change: kbdnsctl tune worker-burst=N and so on.\n");
-	fprintf(f, "\nEAL-ARGUMENTS say which lcores, memory and devices, for instance\n"
-		   "  -l 2-3 --in-memory -a 0000:03:00.0\n"
-		   "  -l 2 --no-huge -m 64 --no-pci --vdev net_af_packet0,iface=eth1\n");
+	fprintf(f,
+		"\nEAL-ARGUMENTS say which lcores, memory and devices, for instance\n"
+		"  -l 2-3 --in-memory -a 0000:03:00.0\n"
+		"  -l 2 --no-huge -m 64 --no-pci --vdev net_af_packet0,iface=eth1\n"
+		"  -l 2 --in-memory --no-pci --vdev net_af_xdp0,iface=eth1  (kbdnsd --xdp eth1)\n");
 }
 
 __attribute__((noreturn)) static void usage_error(const char *what, const char *value)

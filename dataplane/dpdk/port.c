@@ -15,6 +15,7 @@
 
 #include "dataplane/core/ports.h"
 #include "dataplane/dpdk/engine.h"
+#include "dataplane/dpdk/xsk.h"
 
 #define DESCRIPTORS 1024 /* of a queue, in each direction */
 #define POOL_CACHE  256
@@ -37,9 +38,14 @@ static int queues_setup(uint16_t port, uint16_t queues, const struct kb_dpdk_por
 	if (r < 0)
 		return failed(err, size, p->name, "descriptors", r);
 	for (uint16_t q = 0; q < queues; q++) {
+		kb_xsk_begin(port, q);
 		r = rte_eth_rx_queue_setup(port, q, n_rx, (unsigned int)p->socket, NULL, p->pool);
+		if (r < 0 && *kb_xsk_error())
+			snprintf(err, size, "port %s: %s", p->name, kb_xsk_error());
+		else if (r < 0)
+			failed(err, size, p->name, "receive queue", r);
 		if (r < 0)
-			return failed(err, size, p->name, "receive queue", r);
+			return r;
 		r = rte_eth_tx_queue_setup(port, q, n_tx, (unsigned int)p->socket, NULL);
 		if (r < 0)
 			return failed(err, size, p->name, "send queue", r);

@@ -201,6 +201,8 @@ uint32_t kb_dpdk_queue_poll(struct kb_dpdk_queue *q, uint64_t now_ns)
 		return n + turned;
 	}
 	kb_reader_beat(&q->reader, now_ns);
+	if (q->xsk)
+		kb_xsk_beat(q->xsk, now_ns);
 	if (kb_unlikely(__atomic_load_n(&q->engine.table->newest, __ATOMIC_RELAXED) != q->mapped))
 		say_mapped(q);
 	look_at_words(q);

@@ -13,6 +13,7 @@
 #define KB_DPDK_QUEUE_H
 
 #include "dataplane/dpdk/engine.h"
+#include "dataplane/dpdk/xsk.h"
 
 struct kb_dpdk_queue {
 	struct kb_dpdk_engine engine; /* `stats` is set here */
@@ -30,6 +31,7 @@ struct kb_dpdk_queue {
 			  uint32_t n);
 	uint32_t (*left_turn)(void *arg, struct kb_worker_counts *counts);
 	void *left_arg;
+	struct kb_xsk *xsk; /* borrowed; NULL: the queue is no socket's */
 
 	struct kb_reader reader;
 	uint64_t mapped;	    /* what was said of the table's newest index */

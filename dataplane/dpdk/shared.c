@@ -3,7 +3,6 @@
 #include "dataplane/dpdk/shared.h"
 
 #include <errno.h>
-#include <linux/bpf.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -11,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "dataplane/core/pcache_mapped.h"
+#include "dataplane/dpdk/bpf.h"
 
 struct mapping {
 	void *at; /* owned or NULL */
@@ -37,11 +36,6 @@ struct kb_shared {
 	struct kb_dpdk_table table;
 };
 
-static long sys_bpf(int cmd, union bpf_attr *attr)
-{
-	return syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-}
-
 __attribute__((format(printf, 4, 5))) static int failed(char *err, size_t size, int r,
 							const char *format, ...)
 {
@@ -62,23 +56,12 @@ static void unmap(struct mapping *m)
 
 static int pin_open(const struct kb_shared *s, const char *name, struct bpf_map_info *ret_info)
 {
-	char path[PATH_MAX];
-	union bpf_attr attr;
-	int fd, r;
+	int fd = kb_bpf_open(s->dir, name), r;
 
-	snprintf(path, sizeof(path), "%s/%s", s->dir, name);
-	memset(&attr, 0, sizeof(attr));
-	attr.pathname = (uintptr_t)path;
-	fd = (int)sys_bpf(BPF_OBJ_GET, &attr);
 	if (fd < 0)
-		return -errno;
-	memset(&attr, 0, sizeof(attr));
-	memset(ret_info, 0, sizeof(*ret_info));
-	attr.info.bpf_fd = (uint32_t)fd;
-	attr.info.info_len = sizeof(*ret_info);
-	attr.info.info = (uintptr_t)ret_info;
-	if (sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr) < 0) {
-		r = -errno;
+		return fd;
+	r = kb_bpf_map_info(fd, ret_info);
+	if (r < 0) {
 		close(fd);
 		return r;
 	}

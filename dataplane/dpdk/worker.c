@@ -2,6 +2,7 @@
 /* A worker's loop; see process.h. */
 #include <time.h>
 
+#include "dataplane/core/steer.h"
 #include "dataplane/dpdk/process.h"
 
 /* A withdrawn queue in which nothing has come for so long is empty: what was on its way to it when
@@ -9,6 +10,8 @@
 #define QUIET_NS 10000000ULL
 /* A process that is to stop does so, even if queries went on coming. */
 #define STOP_MAX_NS 1000000000ULL
+
+_Static_assert(KB_IDLE_SLEEP_MAX_US * 2000ULL < KB_STEER_SILENT_NS, "who sleeps counts as living");
 
 uint64_t kb_dpdk_now_ns(clockid_t clock)
 {
@@ -50,9 +53,11 @@ static bool is_asked(const struct kb_dpdk_worker *w)
 /* It is to drain, and has received n frames at `now`. */
 static void drain(struct kb_dpdk_worker *w, uint32_t n, uint64_t now)
 {
-	bool away = __atomic_load_n(&w->away, __ATOMIC_ACQUIRE) == KB_AWAY_YES;
+	bool away = w->queue.xsk || __atomic_load_n(&w->away, __ATOMIC_ACQUIRE) == KB_AWAY_YES;
 
 	if (!w->drain_ns) {
+		if (w->queue.xsk)
+			kb_xsk_serve(w->queue.xsk, false);
 		w->drain_ns = now;
 		__atomic_store_n(&w->drain, 1, __ATOMIC_RELEASE);
 		say_state(w, KB_WORKER_DRAINING);
@@ -65,6 +70,8 @@ static void drain(struct kb_dpdk_worker *w, uint32_t n, uint64_t now)
 
 static void serve(struct kb_dpdk_worker *w)
 {
+	if (w->queue.xsk)
+		kb_xsk_serve(w->queue.xsk, true);
 	if (!w->drain_ns)
 		return;
 	w->drain_ns = 0;
@@ -74,7 +81,8 @@ static void serve(struct kb_dpdk_worker *w)
 
 static bool is_done(const struct kb_dpdk_worker *w, uint64_t now)
 {
-	bool cannot = __atomic_load_n(&w->away, __ATOMIC_ACQUIRE) == KB_AWAY_CANNOT;
+	bool cannot =
+		!w->queue.xsk && __atomic_load_n(&w->away, __ATOMIC_ACQUIRE) == KB_AWAY_CANNOT;
 
 	return w->queue.says.state == KB_WORKER_DRAINED ||
 	       now - w->drain_ns > (cannot ? QUIET_NS : STOP_MAX_NS);

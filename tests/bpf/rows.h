@@ -93,7 +93,7 @@ ROWS_UNUSED static int rows_setup(void **state)
 	/* Test runs come in by lo. */
 	snprintf(path, sizeof(path), "%s/kb_ports", world_dir);
 	fd = bpf_obj_get(path);
-	if (fd < 0 || kb_ports_put(fd, lo, port_mac) < 0)
+	if (fd < 0 || kb_ports_put(fd, lo, port_mac, true) < 0)
 		return -1;
 	close(fd);
 	return 0;
