@@ -94,9 +94,9 @@
  *	    "generation": of the index that it has mapped, "silent_s", "registered_s", "bursts",
  *	    "frames", "answered", "left", "dropped", "discarded": of this registration,
  *	    "frames_per_burst": null without any, "idle_share": 0..1 of its time, "tsc_hz",
- *	    "cycles": { "receive", "parse", "lookup", "answer", "send", "all" } of the TSC for each
- *	    frame, from a sample; null without any } ]
- * workers drain|resume|stop ROW|all	"asked": how many; what became of it is seen in "state"
+ *	    "cycles": { "receive", "headers", "hash", "question", "lookup", "answer", "send", "all"
+ *} of the TSC for each frame, from a sample; null without any } ] workers drain|resume|stop ROW|all
+ *"asked": how many; what became of it is seen in "state"
  *
  * tune				"tunables": [ TUNABLE ]
  * tune KEY			"tunables": [ TUNABLE ]

@@ -173,8 +173,8 @@ void kb_render_workers(FILE *out, json_t *reply)
 	static const char *const done[] = {"frames", "frames_per_burst", "answered",
 					   "left",   "dropped",		 "discarded",
 					   "gone",   "idle_share",	 NULL};
-	static const char *const cycles[] = {"receive", "parse", "lookup", "answer",
-					     "send",	"all",	 NULL};
+	static const char *const cycles[] = {"receive", "headers", "hash", "question", "lookup",
+					     "answer",	"send",	   "all",  NULL};
 	static const char *const kernel[] = {"kernel_in",	    "kernel_out",
 					     "kernel_in_full",	    "kernel_in_failed",
 					     "kernel_out_oversize", NULL};

@@ -62,11 +62,11 @@ static void put_ratio(struct kb_json_out *o, const char *key, uint64_t part, uin
 
 static void put_time(struct kb_json_out *o, const struct kb_worker_counts *s)
 {
-	static const char *const phases[KB_PHASE_MAX] = {[KB_PHASE_RECEIVE] = "receive",
-							 [KB_PHASE_PARSE] = "parse",
-							 [KB_PHASE_LOOKUP] = "lookup",
-							 [KB_PHASE_ANSWER] = "answer",
-							 [KB_PHASE_SEND] = "send"};
+	static const char *const phases[KB_PHASE_MAX] = {
+		[KB_PHASE_RECEIVE] = "receive", [KB_PHASE_HEADERS] = "headers",
+		[KB_PHASE_HASH] = "hash",	[KB_PHASE_QUESTION] = "question",
+		[KB_PHASE_LOOKUP] = "lookup",	[KB_PHASE_ANSWER] = "answer",
+		[KB_PHASE_SEND] = "send"};
 	uint64_t busy = kb_read_once(s->busy), idle = kb_read_once(s->idle);
 	uint64_t timed = kb_read_once(s->timed), all = 0;
 

@@ -39,8 +39,8 @@ void kb_cache_key_init(const struct kb_cache *cache, const struct kb_ask *ask,
 		uint32_t lo = (uint32_t)w, hi = (uint32_t)(w >> 32);
 
 		kb_store64(ret->question + i * 8, w);
-		h1 += (k->block[i].a1 + lo) * (k->block[i].b1 + hi);
-		h2 += (k->block[i].a2 + lo) * (k->block[i].b2 + hi);
+		h1 += (k->a1[i] + lo) * (k->b1[i] + hi);
+		h2 += (k->a2[i] + lo) * (k->b2[i] + hi);
 	}
 	h1 += (m->a1 + type_class) * (m->b1 + ret->flags);
 	h2 += (m->a2 + type_class) * (m->b2 + ret->flags);

@@ -29,13 +29,24 @@ struct kb_reply {
 	__u64 sum; /* one's complement sum of out, little-endian words, unfolded */
 };
 
-/* Folds a sum of little-endian words to 16 bits, not complemented. */
+/* Folds a sum of little-endian words to 16 bits, not complemented; 0 only if the sum is. */
 KB_INLINE __u16 kb_csum_fold(__u64 sum)
 {
+#ifndef __bpf__
+	__u32 half;
+
+	/* Rotated and added, the upper half is both halves with the carry come round. BPF has no
+	 * rotation. */
+	sum += sum >> 32 | sum << 32;
+	half = (__u32)(sum >> 32);
+	half += half >> 16 | half << 16;
+	return (__u16)(half >> 16);
+#else
 	sum = (sum & 0xffffffff) + (sum >> 32); /* 33 bits, then 18, 17, 16 */
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (__u16)((sum & 0xffff) + (sum >> 16));
+#endif
 }
 
 /* The same sum for data that starts at an odd offset: its bytes swap places (RFC 1071
@@ -586,8 +597,8 @@ KB_INLINE __u16 kb_reply_flags(const struct kb_query *q, const struct kb_reply *
 KB_INLINE void kb_reply_header(__u8 *dns, const struct kb_query *q, const struct kb_reply *r)
 {
 	kb_store32(dns, (__u32)q->id | (__u32)kb_reply_flags(q, r) << 16);
-	kb_store32(dns + 4, 0x00000100U | (__u32)kb_swap16(r->an) << 16);
-	kb_store32(dns + 8, (__u32)kb_swap16(r->ns) | (__u32)kb_swap16(r->ar) << 16);
+	kb_store32(dns + 4, kb_swap32(1U << 16 | r->an));
+	kb_store32(dns + 8, kb_swap32((__u32)r->ns << 16 | r->ar));
 }
 
 #endif

@@ -23,11 +23,11 @@
 #define KB_NAME_MAX    255 /* wire bytes with the root label, RFC 1035 section 3.1 */
 #define KB_NAME_BLOCKS 32  /* of eight bytes */
 
-/* Random, made once per table, secret: with it a tenant could craft collisions. */
+/* Random, made once per table, secret: with it a tenant could craft collisions. For each block
+ * of a name the a and b of both lanes, in an order that vectors can be loaded in. */
 struct kb_hash_key {
-	struct {
-		__u64 a1, b1, a2, b2;
-	} block[KB_NAME_BLOCKS];
+	__u64 a1[KB_NAME_BLOCKS], b1[KB_NAME_BLOCKS];
+	__u64 a2[KB_NAME_BLOCKS], b2[KB_NAME_BLOCKS];
 	__u64 len1, len2;
 };
 
@@ -92,8 +92,8 @@ KB_INLINE void kb_name_add(struct kb_name_sums *s, const struct kb_hash_key *key
 
 	s->sum += (__u32)block;
 	s->sum += block >> 32;
-	s->h1 += (key->block[i].a1 + lo) * (key->block[i].b1 + hi);
-	s->h2 += (key->block[i].a2 + lo) * (key->block[i].b2 + hi);
+	s->h1 += (key->a1[i] + lo) * (key->b1[i] + hi);
+	s->h2 += (key->a2[i] + lo) * (key->b2[i] + hi);
 }
 
 /*

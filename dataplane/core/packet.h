@@ -6,10 +6,17 @@
 #include "answer.h"
 #include "flow.h"
 
+/* What a number adds to a sum whose words have the network's order: modulo 0xffff the swap of
+ * its bytes is a multiplication by 256. */
+KB_INLINE __u64 kb_csum_be(__u32 n)
+{
+	return (__u64)n << 8;
+}
+
 /* Sum of the pseudo header; source and destination may be swapped at will. */
 KB_INLINE __u64 kb_csum_pseudo(const struct kb_flow *f, __u32 udp_len)
 {
-	__u64 sum = kb_swap16(udp_len) + ((__u64)KB_IPPROTO_UDP << 8);
+	__u64 sum = kb_csum_be(udp_len + KB_IPPROTO_UDP);
 
 	if (f->v6) {
 		sum += (f->src[0] & 0xffffffff) + (f->src[0] >> 32);
@@ -26,13 +33,10 @@ KB_INLINE __u64 kb_csum_pseudo(const struct kb_flow *f, __u32 udp_len)
 KB_INLINE __u64 kb_csum_reply(const struct kb_flow *f, const struct kb_query *q,
 			      const struct kb_reply *r, __u32 udp_len)
 {
-	__u64 sum = (__u64)f->sport + f->dport + kb_swap16(udp_len);
+	__u64 sum = (__u64)f->sport + f->dport + q->id + kb_reply_flags(q, r);
 
-	sum += (__u64)q->id + kb_reply_flags(q, r) + 0x0100;
-	sum += (__u64)kb_swap16(r->an) + kb_swap16(r->ns) + kb_swap16(r->ar);
-	sum += q->name.sum;
-	sum += kb_csum_at((q->tail & 0xffff) + (q->tail >> 16), q->name.len);
-	return sum + kb_csum_at(r->sum, q->name.len);
+	sum += kb_csum_be(udp_len + 1U + r->an + r->ns + r->ar);
+	return sum + q->name.sum + kb_csum_at(r->sum + q->tail, q->name.len);
 }
 
 /*
@@ -42,13 +46,12 @@ KB_INLINE __u64 kb_csum_reply(const struct kb_flow *f, const struct kb_query *q,
 KB_INLINE int kb_csum_query(const struct kb_flow *f, const struct kb_query *q, const __u8 *msg,
 			    __u64 *ret_sum)
 {
-	__u64 sum = (__u64)f->sport + f->dport + kb_swap16(f->dns_len + KB_UDP_HDR), opt;
+	__u64 sum = (__u64)f->sport + f->dport + kb_csum_be(f->dns_len + KB_UDP_HDR), opt;
 	__u32 end = q->end;
 
 	KB_BOUND(end, 511);
 	sum += (__u64)kb_load32(msg) + kb_load32(msg + 4) + kb_load32(msg + 8);
-	sum += q->name.sum;
-	sum += kb_csum_at((q->tail & 0xffff) + (q->tail >> 16), q->name.len);
+	sum += q->name.sum + kb_csum_at(q->tail, q->name.len);
 	if (q->has_opt) {
 		if (f->dns_len != end + KB_OPT_LEN)
 			return 0;
@@ -85,11 +88,11 @@ KB_INLINE void kb_reply_headers(__u8 *pkt, int v6, const struct kb_flow *f,
 	kb_store32(pkt + 8, (__u32)(macs >> 16));
 	if (!v6) {
 		__u32 src = (__u32)(f->dst[1] >> 32), dst = (__u32)(f->src[1] >> 32);
-		__u32 len = kb_swap16(udp_len + KB_IP4_HDR);
+		__u32 len = udp_len + KB_IP4_HDR;
 		/* version 4, ihl 5, tos 0; id 0 with DF; ttl 64, UDP */
-		__u64 sum = 0x0045 + (__u64)len + 0x0040 + 0x1140 + src + dst;
+		__u64 sum = 0x0045 + kb_csum_be(len) + 0x0040 + 0x1140 + src + dst;
 
-		kb_store32(ip, 0x0045 | len << 16);
+		kb_store32(ip, 0x0045 | kb_swap32(len));
 		kb_store32(ip + 4, 0x0040U << 16);
 		kb_store32(ip + 8, 0x1140U | (__u32)(__u16)~kb_csum_fold(sum) << 16);
 		kb_store32(ip + 12, src);
@@ -97,7 +100,7 @@ KB_INLINE void kb_reply_headers(__u8 *pkt, int v6, const struct kb_flow *f,
 		udp = ip + KB_IP4_HDR;
 	} else {
 		kb_store32(ip, 0x60);
-		kb_store32(ip + 4, (__u32)kb_swap16(udp_len) | 0x4011U << 16);
+		kb_store32(ip + 4, kb_swap32(udp_len << 16) | 0x4011U << 16);
 		kb_store64(ip + 8, f->dst[0]);
 		kb_store64(ip + 16, f->dst[1]);
 		kb_store64(ip + 24, f->src[0]);
@@ -105,7 +108,7 @@ KB_INLINE void kb_reply_headers(__u8 *pkt, int v6, const struct kb_flow *f,
 		udp = ip + KB_IP6_HDR;
 	}
 	kb_store32(udp, (__u32)f->dport | (__u32)f->sport << 16);
-	kb_store32(udp + 4, (__u32)kb_swap16(udp_len) | (__u32)udp_csum << 16);
+	kb_store32(udp + 4, kb_swap32(udp_len << 16) | (__u32)udp_csum << 16);
 	kb_reply_header(udp + KB_UDP_HDR, q, r);
 }
 

@@ -62,16 +62,9 @@ KB_INLINE int kb_qtype_is_meta(__u32 qtype)
 	return qtype == 0 || qtype == KB_TYPE_OPT || (qtype >= 128 && qtype <= 254);
 }
 
-/*
- * Returns 0 or an enum kb_counter. `q` is meaningful only after 0, except that
- * q->end is set (non-zero) as soon as a whole question has been read.
- */
-KB_INLINE int kb_query_parse(const __u8 *msg, __u32 len, const struct kb_header *hdr,
-			     struct kb_query *q)
+/* What stands before the name. Returns 0 or an enum kb_counter. */
+KB_INLINE int kb_query_head(const __u8 *msg, __u32 len)
 {
-	__u32 off, tail;
-
-	q->end = 0;
 	if (len < KB_DNS_HDR)
 		return KB_CNT_LENGTH;
 	if (msg[2] & KB_QR)
@@ -81,10 +74,17 @@ KB_INLINE int kb_query_parse(const __u8 *msg, __u32 len, const struct kb_header 
 	/* QDCOUNT 1, ANCOUNT 0; NSCOUNT 0, ARCOUNT 0 or 1. */
 	if (kb_load32(msg + 4) != 0x00000100U || (kb_load32(msg + 8) & 0xfeffffffU) != 0)
 		return KB_CNT_SECTIONS;
-	if (len > KB_MSG_MAX)
-		return KB_CNT_OVERSIZE;
-	kb_name_scan(msg, KB_DNS_HDR, len - KB_DNS_HDR, &hdr->key, &q->name);
-	off = q->name.len;
+	return len > KB_MSG_MAX ? KB_CNT_OVERSIZE : 0;
+}
+
+/* The rest, for a message whose name has been scanned into q->name. Results are as
+ * kb_query_parse()'s. */
+KB_INLINE int kb_query_tail(const __u8 *msg, __u32 len, const struct kb_header *hdr,
+			    struct kb_query *q)
+{
+	__u32 off = q->name.len, tail;
+
+	q->end = 0;
 	if (off == 0 || KB_DNS_HDR + off + 4 > len)
 		return KB_CNT_QNAME;
 	off += KB_DNS_HDR;
@@ -107,6 +107,23 @@ KB_INLINE int kb_query_parse(const __u8 *msg, __u32 len, const struct kb_header 
 	if (msg[11] == 0)
 		return off == len ? 0 : KB_CNT_OPT;
 	return kb_query_opt(msg, len, off, hdr->udp_max, q);
+}
+
+/*
+ * Returns 0 or an enum kb_counter. `q` is meaningful only after 0, except that
+ * q->end is set (non-zero) as soon as a whole question has been read. Engines that scan the
+ * names of many queries at once call its parts.
+ */
+KB_INLINE int kb_query_parse(const __u8 *msg, __u32 len, const struct kb_header *hdr,
+			     struct kb_query *q)
+{
+	int why = kb_query_head(msg, len);
+
+	q->end = 0;
+	if (why)
+		return why;
+	kb_name_scan(msg, KB_DNS_HDR, len - KB_DNS_HDR, &hdr->key, &q->name);
+	return kb_query_tail(msg, len, hdr, q);
 }
 
 #endif

@@ -7,9 +7,11 @@
  * A burst goes through phases over all its packets, so that one packet's cache misses pass
  * while the others are worked on:
  *
- *	parse	headers, admission, question and hash
- *	look up	the buckets of all names are prefetched, then read; so are the records
- *	answer	the reply, over the query
+ *	headers		from Ethernet to DNS, and whether the query is admitted
+ *	hash		of the name, see scan.h
+ *	question	the rest of the message; the bucket of the name is prefetched
+ *	look up		buckets are read; records are prefetched
+ *	answer		the reply, over the query
  *
  * What the packet-path cache may answer follows behind, in phases of its own (cached.h).
  *
@@ -29,12 +31,14 @@
 #include "dataplane/core/pcache.h"
 #include "dataplane/core/ports.h"
 #include "dataplane/core/worker_stats.h"
+#include "dataplane/dpdk/scan.h"
 
 struct kb_pcache_env;
 
 /* One packet between the phases. */
 struct kb_burst_item {
 	struct rte_mbuf *m;
+	const __u8 *msg; /* the DNS message, in the buffer */
 	const struct kb_bucket *home;
 	struct kb_flow flow;
 	struct kb_query q;
@@ -71,12 +75,13 @@ struct kb_dpdk_engine {
 	/* Set by the owner, changed between bursts only; pointers are borrowed. */
 	const struct kb_dpdk_table *table;
 	struct kb_worker_counts *stats;
-	__u32 queue;	   /* selects the replica of the index */
-	__u32 mtu;	   /* of the port; longer replies are left to the kernel */
-	__u64 mac;	   /* kb_port_mac() of the port */
-	__u32 ahead;	   /* frames: how far ahead of the parser they are prefetched */
-	bool csum_offload; /* the port completes UDP checksums, RTE_ETH_TX_OFFLOAD_UDP_CKSUM */
-	bool timing;	   /* add the burst's phases to stats->cycles[] */
+	__u32 queue;	     /* selects the replica of the index */
+	__u32 mtu;	     /* of the port; longer replies are left to the kernel */
+	__u64 mac;	     /* kb_port_mac() of the port */
+	__u32 ahead;	     /* frames: how far ahead of the parser they are prefetched */
+	bool csum_offload;   /* the port completes UDP checksums, RTE_ETH_TX_OFFLOAD_UDP_CKSUM */
+	bool timing;	     /* add the burst's phases to stats->cycles[] */
+	kb_scan_names *scan; /* the fastest, unless the owner wants another */
 
 	/* Between the phases. */
 	__u8 reply_counter[KB_BURST_MAX]; /* KB_REPLY_TRUNCATED | enum kb_counter */
@@ -85,7 +90,7 @@ struct kb_dpdk_engine {
 	struct kb_scratch scratch;
 };
 
-/* Everything 0 or empty but for `ahead`; the owner sets what is its to set. */
+/* Everything 0 or empty but for `ahead` and `scan`; the owner sets what is its to set. */
 void kb_dpdk_engine_init(struct kb_dpdk_engine *e);
 
 /*

@@ -136,11 +136,12 @@ static void test_buffers(void **state)
 	leave_mbuf(m, KB_CNT_NOT_IP);
 	/* Buffers with little room behind the query: for less than the parser may read, for the
 	 * query but not for a reply, and for the reply. */
-	for (uint32_t room = 0; room < 80; room++) {
+	frame_query(&q, false, "missing." ZONE, TYPE_A, 0, 0);
+	for (uint32_t room = 0; room < 120; room++) {
 		m = ports_mbuf(&q);
 		m->buf_len = (uint16_t)(m->data_off + q.len + room);
-		if (room < 32) {
-			leave_mbuf(m, room < 16 ? KB_CNT_UNREADABLE : KB_CNT_NO_ROOM);
+		if (room < KB_SOA_LEN + 16) {
+			leave_mbuf(m, room < KB_SCAN_SLACK ? KB_CNT_UNREADABLE : KB_CNT_NO_ROOM);
 		} else {
 			assert_int_equal(rte_ring_enqueue(ports.rx, m), 0);
 			assert_int_equal(ports_poll(), 1);
