@@ -76,23 +76,6 @@ static void on_event(void *arg, const struct kb_event *e)
 	show_event(arg, e);
 }
 
-/* All that has been reported up to now. */
-static void drain(struct kb_querylog *log)
-{
-	struct kb_event batch[BATCH];
-	size_t n, seen = 0;
-
-	log->wall_offset = kb_event_wall_offset();
-	if (log->ring)
-		kb_event_ring_read(log->ring);
-	do {
-		n = kb_event_queue_take(&log->queue, batch, BATCH);
-		for (size_t i = 0; i < n; i++)
-			on_event(log, &batch[i]);
-		seen += n;
-	} while (n == BATCH && seen < KB_QUERYLOG_QUEUE);
-}
-
 /* Takes over what the main thread has asked for. Returns whether to go on. */
 static bool take_settings(struct kb_querylog *log)
 {
@@ -118,6 +101,27 @@ static bool take_settings(struct kb_querylog *log)
 	return !stop;
 }
 
+/* All that has been reported up to now. */
+static void drain(struct kb_querylog *log)
+{
+	struct kb_event batch[BATCH];
+	size_t n, seen = 0;
+
+	log->wall_offset = kb_event_wall_offset();
+	if (log->ring)
+		kb_event_ring_read(log->ring);
+	do {
+		n = kb_event_queue_take(&log->queue, batch, BATCH);
+		/* What was reported before a change goes where it went; but nowhere is no place,
+		 * and what was reported behind the change belongs to the new one. */
+		if (!has_output(log))
+			take_settings(log);
+		for (size_t i = 0; i < n; i++)
+			on_event(log, &batch[i]);
+		seen += n;
+	} while (n == BATCH && seen < KB_QUERYLOG_QUEUE);
+}
+
 static void *run(void *arg)
 {
 	struct kb_querylog *log = arg;
@@ -132,11 +136,10 @@ static void *run(void *arg)
 		poll(fds, 2, atomic_load(&log->classes) ? KB_QUERYLOG_POLL_MS : -1);
 		if (fds[0].revents && read(log->wake_fd, &n, sizeof(n)) < 0)
 			kb_log_debug("query log: %s", strerror(errno));
-		/* What was reported before a change goes where it went; but nowhere is no place. */
 		if (!has_output(log))
-			go_on = take_settings(log);
+			take_settings(log);
 		drain(log);
-		go_on = take_settings(log) && go_on;
+		go_on = take_settings(log);
 		kb_output_flush(&log->output);
 		kb_tap_flush(&log->tap);
 		atomic_store(&log->written, log->output.written + log->tap.written);
@@ -205,7 +208,9 @@ void kb_querylog_apply(struct kb_querylog *log)
 	kb_querylog_wake(log);
 }
 
-/* The thread's next output; one that it has not come to take is not needed any more. */
+/* The thread's next output; one that it has not come to take is not needed any more. It is taken
+ * together with the settings of kb_querylog_apply(), which follows: with a new output, but the
+ * former classes, what is reported meanwhile would go nowhere. */
 static void give_output(struct kb_querylog *log, int fd, char *tap)
 {
 	char *old_tap;
@@ -216,7 +221,6 @@ static void give_output(struct kb_querylog *log, int fd, char *tap)
 	old_tap = log->next_tap;
 	log->next_fd = fd;
 	log->next_tap = tap;
-	log->changed = true;
 	pthread_mutex_unlock(&log->lock);
 	if (old > STDERR_FILENO)
 		close(old);
@@ -290,7 +294,7 @@ int kb_querylog_reopen(struct kb_querylog *log, char *err, size_t err_size)
 	if (r < 0)
 		return r;
 	give_output(log, fd, tap);
-	kb_querylog_wake(log);
+	kb_querylog_apply(log);
 	return 0;
 }
 
