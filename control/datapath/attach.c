@@ -86,6 +86,9 @@ int kb_port_begin(struct kb_datapath *dp, struct kb_datapath_port *p, enum kb_pr
 	if (!p->found) {
 		unsigned int now = if_nametoindex(p->name);
 
+		/* No descriptor is left, or no memory: the interface may well be there. */
+		if (!now && errno != ENODEV && errno != ENXIO)
+			return kb_port_error(p, -errno, err, err_size, strerror(errno));
 		if (now != p->ifindex)
 			p->placed = 0;
 		p->ifindex = now;
@@ -162,13 +165,16 @@ bool kb_port_stands(const struct kb_datapath *dp, const struct kb_datapath_port 
 	return p->attached && kb_clsact_is_attached(p->ifindex, KB_CLSACT_TC);
 }
 
-/* Has the interface still its name, and a tc one its other end elsewhere? */
+/* Has the interface still its name, and a tc one its other end elsewhere? True when in doubt: a
+ * shortage of descriptors or memory is no reason to detach. */
 static bool is_itself(const struct kb_datapath_port *p)
 {
 	struct kb_netdev dev;
+	int r = kb_netdev_get(p->name, &dev);
 
-	return kb_netdev_get(p->name, &dev) == 0 && dev.ifindex == p->ifindex &&
-	       (p->engine != KB_ENGINE_TC || kb_netdev_is_pod(&dev));
+	if (r < 0)
+		return r != -ENODEV;
+	return dev.ifindex == p->ifindex && (p->engine != KB_ENGINE_TC || kb_netdev_is_pod(&dev));
 }
 
 void kb_datapath_refresh(struct kb_datapath *dp)

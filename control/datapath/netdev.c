@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <limits.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
@@ -36,12 +37,25 @@ bool kb_netdev_is_pod(const struct kb_netdev *dev)
 	return kb_netdev_is_pair(dev) && dev->peer_elsewhere;
 }
 
+/* An attribute of another form than the kernel's is passed over. */
+static void put_text(const struct nlattr *attr, char *ret, size_t size)
+{
+	if (mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0)
+		snprintf(ret, size, "%s", mnl_attr_get_str(attr));
+}
+
+static void put_number(const struct nlattr *attr, uint32_t *ret)
+{
+	if (mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
+		*ret = mnl_attr_get_u32(attr);
+}
+
 static int put_kind(const struct nlattr *attr, void *arg)
 {
 	struct kb_netdev *dev = arg;
 
 	if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
-		snprintf(dev->kind, sizeof(dev->kind), "%s", mnl_attr_get_str(attr));
+		put_text(attr, dev->kind, sizeof(dev->kind));
 	return MNL_CB_OK;
 }
 
@@ -51,13 +65,13 @@ static int put_attr(const struct nlattr *attr, void *arg)
 
 	switch (mnl_attr_get_type(attr)) {
 	case IFLA_IFNAME:
-		snprintf(dev->name, sizeof(dev->name), "%s", mnl_attr_get_str(attr));
+		put_text(attr, dev->name, sizeof(dev->name));
 		break;
 	case IFLA_LINK:
-		dev->lower = mnl_attr_get_u32(attr);
+		put_number(attr, &dev->lower);
 		break;
 	case IFLA_MTU:
-		dev->mtu = mnl_attr_get_u32(attr);
+		put_number(attr, &dev->mtu);
 		break;
 	case IFLA_LINK_NETNSID:
 		dev->peer_elsewhere = true;
@@ -70,20 +84,32 @@ static int put_attr(const struct nlattr *attr, void *arg)
 	return MNL_CB_OK;
 }
 
+bool kb_netdev_parse(const void *message, size_t len, struct kb_netdev *ret)
+{
+	const struct nlmsghdr *nlh = message;
+	const struct ifinfomsg *ifi;
+
+	memset(ret, 0, sizeof(*ret));
+	if (len > INT_MAX || !mnl_nlmsg_ok(nlh, (int)len) ||
+	    (nlh->nlmsg_type != RTM_NEWLINK && nlh->nlmsg_type != RTM_DELLINK) ||
+	    nlh->nlmsg_len < mnl_nlmsg_size(sizeof(*ifi)))
+		return false;
+	ifi = mnl_nlmsg_get_payload(nlh);
+	/* Bridges tell of their ports in the same group, also when one leaves the bridge. */
+	if (ifi->ifi_family != AF_UNSPEC || ifi->ifi_index <= 0)
+		return false;
+	ret->ifindex = (unsigned int)ifi->ifi_index;
+	ret->gone = nlh->nlmsg_type == RTM_DELLINK;
+	return mnl_attr_parse(nlh, sizeof(*ifi), put_attr, ret) >= 0 && (ret->gone || *ret->name);
+}
+
 static int on_message(const struct nlmsghdr *nlh, void *arg)
 {
-	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
 	const struct handler *h = arg;
-	struct kb_netdev dev = {.gone = nlh->nlmsg_type == RTM_DELLINK};
+	struct kb_netdev dev;
 
-	/* Bridges tell of their ports in the same group, also when one leaves the bridge. */
-	if ((nlh->nlmsg_type != RTM_NEWLINK && nlh->nlmsg_type != RTM_DELLINK) ||
-	    nlh->nlmsg_len < mnl_nlmsg_size(sizeof(*ifi)) || ifi->ifi_family != AF_UNSPEC)
-		return MNL_CB_OK;
-	dev.ifindex = (unsigned int)ifi->ifi_index;
-	if (mnl_attr_parse(nlh, sizeof(*ifi), put_attr, &dev) < 0)
-		return MNL_CB_OK;
-	h->fn(h->arg, &dev);
+	if (kb_netdev_parse(nlh, nlh->nlmsg_len, &dev))
+		h->fn(h->arg, &dev);
 	return MNL_CB_OK;
 }
 

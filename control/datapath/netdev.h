@@ -7,6 +7,7 @@
 #define KB_DATAPATH_NETDEV_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct kb_netdev {
@@ -19,6 +20,9 @@ struct kb_netdev {
 	bool gone; /* removed, or moved to another namespace; kind and so on are unknown */
 };
 
+/* One message of rtnetlink about an interface, of which `len` bytes are there. False if it is about
+ * something else, or is cut short or not well-formed. */
+bool kb_netdev_parse(const void *message, size_t len, struct kb_netdev *ret);
 /* Is it one of two that are each other's wire (veth, netkit)? */
 bool kb_netdev_is_pair(const struct kb_netdev *dev);
 /* Of a pair whose other end is in another namespace? */

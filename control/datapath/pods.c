@@ -125,10 +125,18 @@ static void lose(struct kb_pods *pods, struct kb_datapath_port *p, bool gone)
 	pods->list |= pods->stats.left_out != 0;
 }
 
+/* False when in doubt: without a descriptor nobody can tell. */
+static bool has_gone(unsigned int ifindex)
+{
+	char name[IF_NAMESIZE];
+
+	return !if_indextoname(ifindex, name) && (errno == ENXIO || errno == ENODEV);
+}
+
 /* False if the port has gone off the list. */
 static bool attach(struct kb_pods *pods, struct kb_datapath_port *p)
 {
-	char before[sizeof(p->error)], err[256], name[IF_NAMESIZE];
+	char before[sizeof(p->error)], err[256];
 	int r;
 
 	memcpy(before, p->error, sizeof(before));
@@ -138,7 +146,7 @@ static bool attach(struct kb_pods *pods, struct kb_datapath_port *p)
 		kb_log_debug("%s: attached (%s)", p->name, p->mode);
 		return true;
 	}
-	if (!if_indextoname(p->ifindex, name)) {
+	if (has_gone(p->ifindex)) {
 		pods->stats.vanished++;
 		lose(pods, p, true);
 		return false;
