@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/datapath/netdev.h"
@@ -21,6 +22,16 @@ int kb_port_error(struct kb_datapath_port *port, int r, char *err, size_t err_si
 	port->attached = false;
 	port->mode = "";
 	return kb_datapath_error(err, err_size, r, "%s: %s", port->name, text);
+}
+
+void kb_port_done(struct kb_datapath_port *p)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	p->attached_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	p->attached = true;
+	p->error[0] = 0;
 }
 
 /* Not again, where somebody else insists on the place. */

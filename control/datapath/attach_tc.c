@@ -40,6 +40,8 @@ static int tc_attach(struct kb_datapath *dp, struct kb_datapath_port *p)
 	}
 	if (fd != -EINVAL && fd != -EOPNOTSUPP && fd != -E2BIG)
 		return fd;
+	if (kb_order_needs_tcx(dp))
+		return -EOPNOTSUPP;
 	r = kb_clsact_attach(dp->dir, p->ifindex, KB_CLSACT_TC, prog_fd);
 	if (r < 0)
 		return r;
@@ -72,8 +74,10 @@ static int check_kind(struct kb_datapath_port *p, char *err, size_t err_size)
 	return 0;
 }
 
-static const char *why(int r)
+static const char *why(const struct kb_datapath *dp, int r)
 {
+	if (r == -EOPNOTSUPP && kb_order_needs_tcx(dp))
+		return " (--tc-order last and after need tcx, of Linux 6.6; use first)";
 	return r == -EBUSY		     ? " (another filter has priority 1, handle 0x6b62)"
 	       : r == -ERANGE		     ? " (no room for another program)"
 	       : r == -EPERM || r == -EACCES ? " (CAP_NET_ADMIN and CAP_BPF are needed)"
@@ -95,10 +99,9 @@ int kb_port_attach_tc(struct kb_datapath *dp, struct kb_datapath_port *p, char *
 		r = kb_local_attach(dp, p);
 	if (r < 0) {
 		snprintf(text, sizeof(text), "cannot attach at tc ingress: %s%s", strerror(-r),
-			 why(r));
+			 why(dp, r));
 		return kb_port_error(p, r, err, err_size, text);
 	}
-	p->attached = true;
-	p->error[0] = 0;
+	kb_port_done(p);
 	return 0;
 }

@@ -145,7 +145,6 @@ int kb_port_attach_xdp(struct kb_datapath *dp, struct kb_datapath_port *p, char 
 	if (strcmp(p->mode, "native") == 0)
 		port_conf(dp, p, true);
 	p->link_fd = fd;
-	p->attached = true;
-	p->error[0] = 0;
+	kb_port_done(p);
 	return 0;
 }

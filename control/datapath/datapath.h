@@ -38,7 +38,7 @@ struct kb_datapath_config {
 	bool skip_xdp;	       /* do not load kbdns_xdp */
 	bool generic_xdp;      /* attach in generic mode where the driver has no XDP */
 	bool xdp_force;	       /* also onto cards of which nic.h says no */
-	const char *tc_order;  /* see order.h; NULL: first */
+	const char *tc_order;  /* see order.h; NULL: first, and before is all that clsact can */
 	bool clsact;	       /* never tcx, as on kernels before 6.6 */
 	bool local;	       /* with local mode's programs, see local.h */
 	uint64_t packet_cache; /* bytes of the packet-path cache, 0: there is none */
@@ -81,8 +81,9 @@ int kb_datapath_pcache(struct kb_datapath *dp, struct kb_pcache_backing *ret_bac
 /*
  * Attach to an interface of this network namespace. A link of an earlier run is updated
  * without a gap. tc goes where tc_order says among the tcx programs, or (before Linux 6.6)
- * in front of all filters by clsact. xdp is native or fails, unless generic_xdp. 0, or -errno with
- * one line in err; the interface is listed either way.
+ * in front of all filters by clsact, or nowhere if tc_order wants it behind others. xdp is native
+ * or fails, unless generic_xdp. 0, or -errno with one line in err; the interface is listed either
+ * way.
  */
 int kb_datapath_attach_tc(struct kb_datapath *dp, const char *ifname, char *err, size_t err_size);
 int kb_datapath_attach_xdp(struct kb_datapath *dp, const char *ifname, char *err, size_t err_size);
@@ -100,13 +101,14 @@ struct kb_datapath_port {
 	enum kb_engine engine;
 	const char *mode; /* "tcx", "clsact", "native", "generic", "" while not attached */
 	bool attached;
-	bool found;	     /* by control/datapath/pods.h, not by name */
-	char error[128];     /* "" if there is none */
-	bool seen, waits;    /* private */
-	unsigned int placed; /* private: times at tcx since it has this ifindex */
-	uint64_t told_ns;    /* private */
-	int link_fd;	     /* private; owned, -1 for clsact */
-	int local_fd[2];     /* likewise, of local mode's */
+	uint64_t attached_ms; /* CLOCK_MONOTONIC, when this run did it or took it over */
+	bool found;	      /* by control/datapath/pods.h, not by name */
+	char error[128];      /* "" if there is none */
+	bool seen, waits;     /* private */
+	unsigned int placed;  /* private: times at tcx since it has this ifindex */
+	uint64_t told_ns;     /* private */
+	int link_fd;	      /* private; owned, -1 for clsact */
+	int local_fd[2];      /* likewise, of local mode's */
 };
 
 size_t kb_datapath_n_ports(const struct kb_datapath *dp);

@@ -3,7 +3,9 @@
  * May kbdns_xdp go onto this network card? What the kernel does not refuse but does not do well
  * either is refused here, with the reason.
  *
- * Tried: veth, whose far end carries a program. All else is from the sources of Linux 6.12.
+ * Tried: veth, whose far end carries a program. All else is what the drivers are said to do, and
+ * has been tried with none of them, nor compared with a kernel's sources. So a driver that is
+ * missing below costs no more than a warning: the kernel's answer to the attachment decides.
  */
 #ifndef KB_DATAPATH_NIC_H
 #define KB_DATAPATH_NIC_H
@@ -19,7 +21,7 @@ struct kb_nic {
 
 enum kb_nic_verdict {
 	KB_NIC_GOOD,
-	KB_NIC_UNKNOWN, /* the kernel will tell; text has a warning */
+	KB_NIC_UNKNOWN, /* try it, natively; text has a warning */
 	KB_NIC_BAD,	/* text says why, and the cure */
 };
 

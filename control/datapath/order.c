@@ -103,6 +103,11 @@ int kb_tcx_create(int prog_fd, unsigned int ifindex, enum kb_hook_dir dir, int b
 			     : create(prog_fd, ifindex, type, AFTER | BY_LINK, (uint32_t)behind_fd);
 }
 
+bool kb_order_needs_tcx(const struct kb_datapath *dp)
+{
+	return !wants_before(dp->tc_order);
+}
+
 int kb_order_attach(const struct kb_datapath *dp, unsigned int ifindex)
 {
 	uint32_t flags = wants_before(dp->tc_order) ? BEFORE : AFTER;

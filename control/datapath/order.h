@@ -11,6 +11,8 @@
 
 struct kb_datapath;
 
+/* A filter of clsact comes before all others: is that not what is asked for? */
+bool kb_order_needs_tcx(const struct kb_datapath *dp);
 /* Attaches in that place. A link's descriptor, owned by the caller, or -errno. */
 int kb_order_attach(const struct kb_datapath *dp, unsigned int ifindex);
 /* Does it stand there? True when in doubt. With `strictly` first and last, which others may

@@ -133,6 +133,8 @@ int kb_port_begin(struct kb_datapath *dp, struct kb_datapath_port *p, enum kb_pr
 /* The port is not attached because of `text`; returns r, with one line in err. */
 int kb_port_error(struct kb_datapath_port *port, int r, char *err, size_t err_size,
 		  const char *text);
+/* The port is attached. */
+void kb_port_done(struct kb_datapath_port *p);
 void kb_ports_close(struct kb_datapath *dp);
 /* Detaches everything whose pins are in dir, and our clsact filters. */
 void kb_attach_remove_all(const char *dir);

@@ -95,8 +95,7 @@ int kb_port_attach_tc(struct kb_datapath *dp, struct kb_datapath_port *p, char *
 	w.attempts++;
 	if (w.attach < 0)
 		return kb_port_error(p, w.attach, err, err_size, strerror(-w.attach));
-	p->attached = true;
-	p->error[0] = 0;
+	kb_port_done(p);
 	return 0;
 }
 
