@@ -328,6 +328,7 @@ static const struct command commands[] = {
 	{"status", "", "state, source, age of data, counts, interfaces", 0, 0, "", run_plain},
 	{"stats", "[--watch [SECONDS]] [--all] [PREFIX]",
 	 "counters by engine, those that are not 0 or begin with PREFIX", 0, 1, "wa", run_stats},
+	{"interfaces", "", "what is attached where, since when, and why not", 0, 0, "", run_plain},
 	{"lookup", "NAME [TYPE]", "what each engine answers, and where it stands", 1, 2, "",
 	 run_lookup},
 	{"dump", "", "every name of the table", 0, 0, "", run_dump},

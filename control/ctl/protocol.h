@@ -32,7 +32,8 @@
  *	"table": { as in stats }
  *	"workers": { "registered", "gone" }
  *	"interfaces": [ { "name": "veth1", "ifindex": 7, "engine": "tc" | "xdp",
- *	    "mode": "tcx" | "clsact" | "native" | "generic", "attached": true,
+ *	    "mode": "tcx" | "clsact" | "native" | "generic", "attached": true, "attached_s": how
+ *	    long since this kbdnsd has attached to it or taken it over, null if it has not,
  *	    "found": by --pods, otherwise by its name, "error": "" } ]
  *	"pods": { "attached", "failing", "waiting", "left_out": found by --pods, now; "attaches",
  *	    "detaches", "vanished", "refused", "occupied", "no_memory", "other": failures;
@@ -50,6 +51,9 @@
  *	    "left": [ { "file", "line": 3, "what": "the line", "zone": null, "why" } ] }
  *	"domains": [ "cluster.local" ], "listen": [ "169.254.20.10:53" ],
  *	"intercepts": [ "10.96.0.10:53" ]
+ *
+ * interfaces
+ *	"interfaces", "pods": as in status
  *
  * stats [PREFIX]		only members of engines whose names begin with PREFIX
  *	"engines": { "tc": { "answered_positive": 5, ... every row of KB_COUNTERS }, "xdp",

@@ -188,6 +188,8 @@ static void put_forward(struct kb_json_out *o, const struct kb_daemon *d)
 
 static void put_interfaces(struct kb_json_out *o, const struct kb_daemon *d)
 {
+	uint64_t now_ms = uv_hrtime() / 1000000;
+
 	kb_json_put_open(o, "interfaces", '[');
 	for (size_t i = 0; i < kb_datapath_n_ports(d->datapath); i++) {
 		const struct kb_datapath_port *p = kb_datapath_port(d->datapath, i);
@@ -198,6 +200,7 @@ static void put_interfaces(struct kb_json_out *o, const struct kb_daemon *d)
 		kb_json_put_str(o, "engine", kb_engine_names[p->engine]);
 		kb_json_put_str(o, "mode", p->mode);
 		kb_json_put_bool(o, "attached", p->attached);
+		put_seconds(o, "attached_s", p->attached ? now_ms - p->attached_ms : UINT64_MAX);
 		kb_json_put_bool(o, "found", p->found);
 		kb_json_put_str(o, "error", p->error);
 		kb_json_out_close(o);
@@ -277,6 +280,17 @@ static int run_status(void *arg, int argc, char **argv, struct kb_ctl_reply *rep
 			      d->options.listen.v[i].port);
 	kb_json_out_close(o);
 	put_intercepts(o, d);
+	return 0;
+}
+
+static int run_interfaces(void *arg, int argc, char **argv, struct kb_ctl_reply *reply)
+{
+	const struct kb_daemon *d = arg;
+
+	(void)argc;
+	(void)argv;
+	put_interfaces(&reply->out, d);
+	put_pods(&reply->out, d);
 	return 0;
 }
 
@@ -373,6 +387,7 @@ static int run_version(void *arg, int argc, char **argv, struct kb_ctl_reply *re
 
 const struct kb_ctl_cmd kb_daemon_commands[] = {
 	{"status", 0, 0, "status", run_status},
+	{"interfaces", 0, 0, "interfaces", run_interfaces},
 	{"stats", 0, 1, "stats [PREFIX]", run_stats},
 	{"lookup", 1, 2, "lookup NAME [TYPE]", kb_daemon_lookup},
 	{"dump", 0, 0, "dump", kb_daemon_dump},
