@@ -114,6 +114,9 @@ struct kb_daemon_local {
 	struct kb_addr *addrs; /* owned: of the interface */
 	size_t n_addrs;
 	unsigned int ticks;
+	struct kb_netdev_watch *watch; /* owned; NULL: not in local mode */
+	uv_poll_t poll;
+	bool gone; /* the interface, says the watch */
 };
 
 struct kb_daemon {

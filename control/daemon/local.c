@@ -20,9 +20,11 @@
 
 #include "control/datapath/local.h"
 #include "control/datapath/localif.h"
+#include "control/datapath/netdev.h"
 #include "control/log.h"
 
-/* Looks whether the interface is whole, every so many ticks of half a second. */
+/* Looks whether the interface is whole, every so many ticks of half a second, beside what the
+ * kernel tells: whoever takes addresses from it, or sets it down, is found out by this alone. */
 #define CHECK_TICKS 4
 
 static bool is_on(const struct kb_daemon *d)
@@ -114,6 +116,55 @@ static int interface_open(struct kb_daemon *d, bool *ret_made, char *err, size_t
 	return kb_localif_open(&want, &s->kind, ret_made, err, err_size);
 }
 
+static void interface_check(struct kb_daemon *d)
+{
+	char err[512];
+	bool made;
+	int r = interface_open(d, &made, err, sizeof(err));
+
+	if (r < 0)
+		kb_log_limited(KB_LOG_ERROR, 1, "%s", err);
+	else if (made)
+		kb_log_limited(KB_LOG_WARN, 1, "%s had gone, and is made anew", interface(d));
+}
+
+static void on_netdev(void *arg, const struct kb_netdev *dev)
+{
+	struct kb_daemon *d = arg;
+
+	d->local.gone |= dev->gone && strcmp(dev->name, interface(d)) == 0;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct kb_daemon *d = poll->data;
+
+	(void)status; /* an error of the socket is what the read finds */
+	(void)events;
+	if (d->stopping)
+		return;
+	d->local.gone = false;
+	if (kb_netdev_watch_read(d->local.watch, on_netdev, d) < 0 || d->local.gone)
+		interface_check(d);
+}
+
+/* 0, or -errno with one line in err. */
+static int watch_start(struct kb_daemon *d, char *err, size_t err_size)
+{
+	struct kb_daemon_local *s = &d->local;
+	int r = kb_netdev_watch_new(&s->watch);
+
+	if (r == 0)
+		r = uv_poll_init(d->loop, &s->poll, kb_netdev_watch_fd(s->watch));
+	if (r == 0) {
+		s->poll.data = d;
+		r = uv_poll_start(&s->poll, UV_READABLE, on_readable);
+	}
+	if (r < 0)
+		snprintf(err, err_size, "local mode: cannot watch interfaces: %s", strerror(-r));
+	return r;
+}
+
 int kb_daemon_local_start(struct kb_daemon *d, char *err, size_t err_size)
 {
 	struct kb_addr base[2] = {0};
@@ -130,6 +181,8 @@ int kb_daemon_local_start(struct kb_daemon *d, char *err, size_t err_size)
 		return r;
 	}
 	r = interface_open(d, &d->local.made, err, err_size);
+	if (r == 0)
+		r = watch_start(d, err, err_size);
 	if (r < 0)
 		return r;
 	if (rewrites(d))
@@ -139,17 +192,8 @@ int kb_daemon_local_start(struct kb_daemon *d, char *err, size_t err_size)
 
 void kb_daemon_local_tick(struct kb_daemon *d)
 {
-	char err[512];
-	bool made;
-	int r;
-
-	if (!is_on(d) || ++d->local.ticks % CHECK_TICKS)
-		return;
-	r = interface_open(d, &made, err, sizeof(err));
-	if (r < 0)
-		kb_log_limited(KB_LOG_ERROR, 1, "%s", err);
-	else if (made)
-		kb_log_warn("%s had gone, and is made anew", interface(d));
+	if (is_on(d) && ++d->local.ticks % CHECK_TICKS == 0)
+		interface_check(d);
 }
 
 void kb_daemon_local_stop(struct kb_daemon *d, bool keep, bool failed)
@@ -158,6 +202,7 @@ void kb_daemon_local_stop(struct kb_daemon *d, bool keep, bool failed)
 
 	if (is_on(d) && (!keep || (failed && s->made)))
 		kb_localif_remove(interface(d), s->mark);
+	kb_netdev_watch_free(s->watch);
 	free(s->listen);
 	free(s->addrs);
 	s->listen = NULL;
