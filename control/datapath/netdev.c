@@ -90,7 +90,8 @@ bool kb_netdev_parse(const void *message, size_t len, struct kb_netdev *ret)
 	const struct ifinfomsg *ifi;
 
 	memset(ret, 0, sizeof(*ret));
-	if (len > INT_MAX || !mnl_nlmsg_ok(nlh, (int)len) ||
+	/* libmnl rounds the end of the attributes up, which the kernel has done. */
+	if (len > INT_MAX || !mnl_nlmsg_ok(nlh, (int)len) || nlh->nlmsg_len % MNL_ALIGNTO ||
 	    (nlh->nlmsg_type != RTM_NEWLINK && nlh->nlmsg_type != RTM_DELLINK) ||
 	    nlh->nlmsg_len < mnl_nlmsg_size(sizeof(*ifi)))
 		return false;
