@@ -330,8 +330,8 @@ static __attribute__((always_inline)) inline const struct kb_port_conf *kb_port_
 
 /*
  * XDP_REDIRECT if the frame now goes to the worker of its queue, see steer.h. Otherwise it is to be
- * answered here. The worker's clock and this one are the same and coarse: an answer costs 14 ns
- * more with the fine one.
+ * answered here. The worker's clock and this one are the same and coarse, which is read from memory
+ * and not from a counter: milliseconds old, a part of KB_STEER_SILENT_NS.
  */
 static __attribute__((always_inline)) inline int kb_steer(struct xdp_md *ctx, struct kb_percpu *cpu,
 							  const struct kb_port_conf *port,

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "dataplane/dpdk/process.h"
+#include "dataplane/dpdk/xsk.h"
 
 #define FOLLOW_US 2000
 #define LINK_MS	  500
@@ -138,8 +139,10 @@ void *kb_dpdk_control_run(void *arg)
 		if (is_stop_asked(p))
 			p->stop = 1;
 		withdraw(p);
-		if (turn++ % (LINK_MS * 1000 / FOLLOW_US) == 0)
+		if (turn++ % (LINK_MS * 1000 / FOLLOW_US) == 0) {
 			look_at_links(p);
+			kb_xsk_follow();
+		}
 		tell_waits(p);
 		usleep(FOLLOW_US);
 	}

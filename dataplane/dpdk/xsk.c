@@ -149,17 +149,22 @@ static int pins_open(void)
 	return 0;
 }
 
+static bool port_find(uint32_t ifindex, struct kb_port_conf *ret_port)
+{
+	for (uint32_t probe = 0; probe < KB_PORT_PROBES; probe++) {
+		if (kb_bpf_map_lookup(x.ports_fd, kb_port_place(ifindex, probe), ret_port) == 0 &&
+		    ret_port->ifindex == ifindex)
+			return true;
+	}
+	return false;
+}
+
 /* The key of a queue of the kernel's, or -errno. */
 static int find_key(const char *ifname, uint32_t ifindex, uint32_t queue)
 {
-	struct kb_port_conf port = {0};
+	struct kb_port_conf port;
 
-	for (uint32_t probe = 0; probe < KB_PORT_PROBES; probe++) {
-		if (kb_bpf_map_lookup(x.ports_fd, kb_port_place(ifindex, probe), &port) == 0 &&
-		    port.ifindex == ifindex)
-			break;
-	}
-	if (port.ifindex != ifindex)
+	if (!port_find(ifindex, &port))
 		return failed(-ENODEV, "kbdnsd does not serve %s by XDP: give it --xdp %s", ifname,
 			      ifname);
 	if (!port.steer)
@@ -249,7 +254,33 @@ int kb_xsk_enter(struct kb_xsk *xsk)
 {
 	/* Of a worker that was killed. */
 	__atomic_store_n(xsk->beat, 0, __ATOMIC_RELAXED);
+	xsk->placed = true;
 	return kb_bpf_map_update(x.xsks_fd, xsk->key, &xsk->fd);
+}
+
+static void follow(struct kb_xsk *xsk)
+{
+	struct kb_port_conf port;
+	bool is = port_find(xsk->ifindex, &port) && port.steer;
+	uint32_t key = is ? kb_steer_key(port.steer, xsk->kernel_queue) : xsk->key;
+
+	if (xsk->placed && (!is || key != xsk->key)) {
+		/* Of another port by now: that one's worker enters its own again, as here. */
+		kb_bpf_map_delete(x.xsks_fd, xsk->key);
+		__atomic_store_n(&xsk->beat, &xsk->nowhere, __ATOMIC_RELEASE);
+	}
+	/* The socket is entered first: a beat without one is counted as refused. */
+	xsk->placed = is && kb_bpf_map_update(x.xsks_fd, key, &xsk->fd) == 0;
+	if (xsk->placed) {
+		xsk->key = key;
+		__atomic_store_n(&xsk->beat, &x.beats[key], __ATOMIC_RELEASE);
+	}
+}
+
+void kb_xsk_follow(void)
+{
+	for (unsigned int i = 0; i < x.n; i++)
+		follow(x.xsk[i]);
 }
 
 void kb_xsk_serve(struct kb_xsk *xsk, bool serve)
@@ -258,7 +289,8 @@ void kb_xsk_serve(struct kb_xsk *xsk, bool serve)
 		return;
 	xsk->serving = serve;
 	if (!serve)
-		__atomic_store_n(xsk->beat, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(__atomic_load_n(&xsk->beat, __ATOMIC_ACQUIRE), 0,
+				 __ATOMIC_RELAXED);
 }
 
 void kb_xsk_unsteer(void *arg, struct kb_worker_counts *counts, struct rte_mbuf **left, uint32_t n)

@@ -28,8 +28,10 @@ struct kb_xsk {
 	uint16_t port, queue; /* EAL's numbers */
 	int fd;		      /* borrowed, the driver's socket */
 	uint32_t ifindex, kernel_queue, key;
-	uint64_t *beat; /* borrowed, the queue's in kb_steer_beat; nobody else writes it */
-	bool serving;
+	bool placed;	  /* the socket is in kb_xsks; main thread, then the control thread */
+	uint64_t *beat;	  /* borrowed, the queue's in kb_steer_beat; or `nowhere` */
+	uint64_t nowhere; /* beaten while kbdnsd does not serve the port */
+	bool serving;	  /* the worker's */
 };
 
 /* Main thread. */
@@ -47,6 +49,11 @@ int kb_xsk_enter(struct kb_xsk *x);
 /* All ports are closed. */
 void kb_xsk_fini(void);
 
+/* The control thread, now and then. kbdnsd takes the sockets out of a port that it stops serving,
+ * be it because somebody detached its program, and gives the place to the next: sockets are entered
+ * again where the port is now, and no beat is left in a place that is another's. */
+void kb_xsk_follow(void);
+
 /* The queue's worker. */
 
 /* From the next beat on queries come, as long as it beats; or no more are handed over, and what is
@@ -55,9 +62,11 @@ void kb_xsk_serve(struct kb_xsk *x, bool serve);
 
 static inline void kb_xsk_beat(const struct kb_xsk *x, uint64_t now_ns)
 {
+	uint64_t *beat = __atomic_load_n(&x->beat, __ATOMIC_ACQUIRE);
+
 	/* The kernel reads the line for each query: it changes with the coarse clock only. */
-	if (x->serving && *x->beat != now_ns)
-		__atomic_store_n(x->beat, now_ns, __ATOMIC_RELAXED);
+	if (x->serving && __atomic_load_n(beat, __ATOMIC_RELAXED) != now_ns)
+		__atomic_store_n(beat, now_ns, __ATOMIC_RELAXED);
 }
 
 /* Takes over what is left; of struct kb_dpdk_queue. */
