@@ -17,6 +17,7 @@
 #include "control/config/parse.h"
 #include "control/config/version.h"
 #include "control/ctl/client.h"
+#include "control/ctl/cmd_uninstall.h"
 #include "control/ctl/corefile_out.h"
 #include "control/ctl/protocol.h"
 #include "control/ctl/render.h"
@@ -28,6 +29,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3 };
 
 struct invocation {
 	const char *socket; /* borrowed from argv */
+	const char *bpffs;  /* likewise */
 	bool json, all;
 	unsigned int watch_s; /* 0: once */
 	uint64_t for_s;	      /* 0: not given */
@@ -304,6 +306,13 @@ static int run_check_corefile(const struct invocation *inv, int argc, char **arg
 	return kb_ctl_check_corefile(argv[1], inv->json);
 }
 
+static int run_uninstall(const struct invocation *inv, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return kb_ctl_uninstall(inv->socket, inv->bpffs, inv->json);
+}
+
 static int run_version(const struct invocation *inv, int argc, char **argv)
 {
 	json_t *doc = NULL;
@@ -346,6 +355,9 @@ static const struct command commands[] = {
 	 run_bypass},
 	{"check-corefile", "FILE", "what kbdnsd would take over from a Corefile, and what not", 1,
 	 1, "", run_check_corefile},
+	{"uninstall", "[--bpffs DIR]",
+	 "stop kbdnsd, remove all that it has made on this node, and prove it", 0, 0, "b",
+	 run_uninstall},
 	{"version", "", "versions of kbdnsctl and kbdnsd", 0, 0, "", run_version},
 	{"help", "", "this help", 0, 1, "", run_help},
 	{0},
@@ -395,16 +407,21 @@ static int take_watch(struct invocation *inv, int argc, char **argv)
 static int take_options(int argc, char **argv, struct invocation *inv, char *used)
 {
 	static const struct option options[] = {
-		{"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
-		{"watch", optional_argument, NULL, 'w'},  {"all", no_argument, NULL, 'a'},
-		{"for", required_argument, NULL, 'f'},	  {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},	  {0},
+		{"socket", required_argument, NULL, 's'},
+		{"json", no_argument, NULL, 'j'},
+		{"watch", optional_argument, NULL, 'w'},
+		{"all", no_argument, NULL, 'a'},
+		{"for", required_argument, NULL, 'f'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{"bpffs", required_argument, NULL, 'b'},
+		{0},
 	};
 	int c;
 
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":s:jhV", options, NULL)) != -1) {
-		if (strchr("waf", c))
+		if (strchr("wafb", c))
 			*used++ = (char)c;
 		switch (c) {
 		case 's':
@@ -424,6 +441,9 @@ static int take_options(int argc, char **argv, struct invocation *inv, char *use
 			if (kb_parse_seconds(optarg, 1, 31 * 86400, &inv->for_s) < 0)
 				return usage_error("--for: give seconds, or such as 10m or 2h",
 						   optarg);
+			break;
+		case 'b':
+			inv->bpffs = optarg;
 			break;
 		case 'h':
 			run_help(inv, 0, NULL);
@@ -452,7 +472,7 @@ static int finish(int status)
 
 int main(int argc, char **argv)
 {
-	struct invocation inv = {.socket = KB_CTL_SOCKET};
+	struct invocation inv = {.socket = KB_CTL_SOCKET, .bpffs = KB_CTL_BPFFS};
 	const struct command *cmd = commands;
 	char used[64] = "";
 	int status;

@@ -134,6 +134,7 @@
 #define KB_CTL_PROTOCOL	   1
 #define KB_CTL_SOCKET_NAME "kbdnsd.sock"
 #define KB_CTL_SOCKET	   "/run/kbdns/" KB_CTL_SOCKET_NAME
+#define KB_CTL_BPFFS	   "/sys/fs/bpf/kbdns"
 #define KB_CTL_REQUEST_MAX 1024	      /* bytes, newline included */
 #define KB_CTL_WORDS_MAX   8	      /* of a request, command included */
 #define KB_CTL_REPLY_MAX   (16 << 20) /* bytes of one document */

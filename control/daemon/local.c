@@ -62,7 +62,7 @@ int kb_daemon_local_init(struct kb_daemon *d, char *err, size_t err_size)
 	struct kb_daemon_local *s = &d->local;
 	int r;
 
-	snprintf(s->mark, sizeof(s->mark), "kbdns %s", d->options.bpffs);
+	snprintf(s->mark, sizeof(s->mark), KB_LOCALIF_MARK, d->options.bpffs);
 	if (!is_on(d))
 		return 0;
 	kb_options_default_max_age(&d->options, 0);

@@ -402,6 +402,19 @@ void kb_localif_remove(const char *name, const char *mark)
 	netlink_close(&nl);
 }
 
+bool kb_localif_is_marked(const char *name, const char *mark)
+{
+	struct found_link link = {0};
+	struct netlink nl;
+
+	if (netlink_open(&nl) < 0)
+		return false;
+	if (link_find(&nl, name, &link) < 0)
+		link.index = 0;
+	netlink_close(&nl);
+	return link.index && strcmp(link.alias, mark) == 0;
+}
+
 bool kb_localif_has_ipv6(void)
 {
 	return access("/proc/net/if_inet6", F_OK) == 0;

@@ -11,6 +11,9 @@
 
 #include "control/records/object.h"
 
+/* The mark of the kbdnsd that pins in this folder: %s is the one of its --bpffs. */
+#define KB_LOCALIF_MARK "kbdns %s"
+
 struct kb_localif {
 	const char *name;
 	const char *mark; /* the alias: an interface with another one, or none, is not ours */
@@ -30,6 +33,8 @@ int kb_localif_open(const struct kb_localif *want, const char **ret_kind, bool *
 		    size_t err_size);
 /* Removes the interface if it is there and marked so. */
 void kb_localif_remove(const char *name, const char *mark);
+/* Is there an interface of this name that is marked so? False when in doubt. */
+bool kb_localif_is_marked(const char *name, const char *mark);
 /* Can this system have IPv6 addresses at all? */
 bool kb_localif_has_ipv6(void);
 

@@ -5,7 +5,7 @@
 _kbdnsctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
-	local commands="status stats lookup dump workers tune trace bypass check-corefile version help"
+	local commands="status stats lookup dump workers tune trace bypass check-corefile uninstall version help"
 	local common="--socket --json --help --version"
 	local i word cmd="" socket=()
 
@@ -24,7 +24,7 @@ _kbdnsctl()
 		esac
 	done
 	case $prev in
-	-s | --socket)
+	-s | --socket | --bpffs)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -53,6 +53,7 @@ _kbdnsctl()
 		*) word="drain resume stop $common" ;;
 		esac
 		;;
+	uninstall) word="--bpffs $common" ;;
 	bypass) word="on off --for $common" ;;
 	*) word=$common ;;
 	esac
