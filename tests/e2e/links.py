@@ -13,6 +13,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 NEWLINK, DELLINK = 16, 17
 REQUEST, ACK, EXCL, CREATE = 1, 4, 0x200, 0x400
 TCX_INGRESS = 46
+CLONE_NEWNET = 0x40000000
 IFNAME, LINKINFO, NET_NS_FD, INFO_KIND, INFO_DATA, INFO_PEER = 3, 18, 28, 1, 2, 1
 
 
@@ -118,6 +119,38 @@ def churn(n, namespaces, prefix="churn"):
     for fd in fds:
         os.close(fd)
     return sorted(made), sorted(attached)
+
+
+def _new_namespace():
+    """A descriptor that alone keeps it."""
+    here = os.open("/proc/self/ns/net", os.O_RDONLY)
+    if libc.unshare(CLONE_NEWNET) < 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    new = os.open("/proc/self/ns/net", os.O_RDONLY)
+    if libc.setns(here, CLONE_NEWNET) < 0:
+        raise OSError(ctypes.get_errno(), "setns")
+    os.close(here)
+    return new
+
+
+def crowds(n, size, prefix="crowd", timeout=60):
+    """Makes n pairs, `size` at a time, whose other ends lie in one namespace, and deletes that when
+    kbdns has attached to all of them: it takes them along. Sorted seconds from a group's first pair
+    to its last program."""
+    links, took = Links(), []
+    for first in range(0, n, size):
+        ns, start = _new_namespace(), time.perf_counter()
+        there = [links.veth("%s%d" % (prefix, i), ns, "eth%d" % i) for i in range(min(size, n - first))]
+        for index in there:
+            wait_attached(index, timeout)
+        took.append(time.perf_counter() - start)
+        os.close(ns)
+        end = time.monotonic() + timeout
+        while any(name.startswith(prefix) for _, name in socket.if_nameindex()):
+            if time.monotonic() > end:
+                raise AssertionError("interfaces outlive their namespace by %g s" % timeout)
+            time.sleep(0.002)
+    return sorted(took)
 
 
 def rank(values, part):
