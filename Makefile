@@ -55,7 +55,7 @@ TOOL_DPDK := $(DPDK_TOOL)
 BIN += $(B)/kbdns-dpdk
 endif
 
-.PHONY: all help deps demo test unit lint format tsan fuzz differential bench install clean tools
+.PHONY: all help deps demo test unit lint format tsan fuzz differential bench install uninstall clean tools
 .DEFAULT_GOAL := all
 
 all: $(BIN) ## build kbdnsd, kbdnsctl, kbdns-dpdk (WITHOUT_DPDK=1: not) and the BPF objects
@@ -99,15 +99,29 @@ differential: all tools ## ask kbdns and CoreDNS the same N (1000000) questions:
 bench: all tools ## run every benchmark; each command of bench/ also runs alone
 	$(Q)bench/run
 
-install: all ## install into DESTDIR/PREFIX (/usr/local)
-	$(Q)install -D -t $(DESTDIR)$(or $(PREFIX),/usr/local)/sbin $(B)/kbdnsd
-	$(Q)install -D -t $(DESTDIR)$(or $(PREFIX),/usr/local)/bin $(B)/kbdnsctl
-	$(Q)install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man8 scripts/man/kbdnsd.8
-ifneq ($(WITHOUT_DPDK),1)
-	$(Q)install -D -t $(DESTDIR)$(or $(PREFIX),/usr/local)/sbin $(B)/kbdns-dpdk
-	$(Q)install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man8 scripts/man/kbdns-dpdk.8
-endif
-	$(Q)install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man1 scripts/man/kbdnsctl.1
+PREFIX ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SBIN := $(filter-out $(B)/kbdnsctl,$(BIN))
+MAN8 := $(SBIN:$(B)/%=scripts/man/%.8)
+COMPLETION = $(PREFIX)/share/bash-completion/completions/kbdnsctl
+# The administrator's: put there if it is missing, never replaced or removed.
+CONFIG = /etc/kbdns/kbdnsd.yaml
+
+install: all ## install into DESTDIR and PREFIX (/usr/local), with a systemd unit
+	$(Q)install -D -t $(DESTDIR)$(PREFIX)/sbin $(SBIN)
+	$(Q)install -D -t $(DESTDIR)$(PREFIX)/bin $(B)/kbdnsctl
+	$(Q)install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(MAN8)
+	$(Q)install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 scripts/man/kbdnsctl.1
+	$(Q)install -D -m 644 scripts/completion/kbdnsctl.bash $(DESTDIR)$(COMPLETION)
+	$(Q)install -d $(DESTDIR)$(UNITDIR)
+	$(Q)sed 's,@PREFIX@,$(PREFIX),' scripts/deploy/systemd/kbdnsd.service > $(DESTDIR)$(UNITDIR)/kbdnsd.service
+	$(Q)test -e $(DESTDIR)$(CONFIG) || \
+		install -D -m 644 scripts/deploy/systemd/kbdnsd.yaml $(DESTDIR)$(CONFIG)
+
+uninstall: ## remove what install has put there, but for /etc/kbdns (kbdnsctl uninstall comes before)
+	$(Q)rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(SBIN:$(B)/%=sbin/%) bin/kbdnsctl \
+		$(MAN8:scripts/man/%=share/man/man8/%) share/man/man1/kbdnsctl.1) \
+		$(DESTDIR)$(COMPLETION) $(DESTDIR)$(UNITDIR)/kbdnsd.service
 
 clean: ## remove what was built
 	$(Q)rm -rf $(B)

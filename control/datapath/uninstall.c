@@ -2,6 +2,7 @@
 #include "control/datapath/uninstall.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -73,6 +74,7 @@ int kb_uninstall_new(const char *dir, struct kb_uninstall **ret, char *err, size
 		return r;
 	if (fd >= 0)
 		close(fd);
+	libbpf_set_print(NULL); /* it tells of each interface without filters */
 	if (strlen(dir) >= sizeof(u->dir))
 		return kb_datapath_error(err, err_size, -ENAMETOOLONG, "%s: %s", dir,
 					 strerror(ENAMETOOLONG));
