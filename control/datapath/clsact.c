@@ -40,7 +40,8 @@ static struct bpf_tc_hook hook_of(unsigned int ifindex, enum kb_clsact which)
 				    .attach_point = places[which].at};
 }
 
-/* The program at our place: 1 ours, 0 none, -EBUSY somebody else's. */
+/* The program at our place: 1 ours, 0 none, -EBUSY somebody else's; another -errno where nothing
+ * can be asked, for want of a descriptor or memory. */
 static int who_is_there(struct bpf_tc_hook *hook, const struct place *place)
 {
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = place->handle, .priority = PRIORITY);
@@ -48,11 +49,14 @@ static int who_is_there(struct bpf_tc_hook *hook, const struct place *place)
 	uint32_t len = sizeof(info);
 	int fd, r;
 
-	if (bpf_tc_query(hook, &opts) < 0)
+	r = bpf_tc_query(hook, &opts);
+	if (r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOBUFS)
+		return r;
+	if (r < 0)
 		return 0;
 	fd = bpf_prog_get_fd_by_id(opts.prog_id);
 	if (fd < 0)
-		return -EBUSY;
+		return errno == EMFILE || errno == ENFILE ? -errno : -EBUSY;
 	r = bpf_obj_get_info_by_fd(fd, &info, &len) == 0 &&
 			    strncmp(info.name, place->prog, sizeof(info.name) - 1) == 0
 		    ? 1
@@ -140,7 +144,9 @@ bool kb_clsact_is_attached(unsigned int ifindex, enum kb_clsact which)
 {
 	struct bpf_tc_hook hook = hook_of(ifindex, which);
 
-	return who_is_there(&hook, &places[which]) == 1;
+	int r = who_is_there(&hook, &places[which]);
+
+	return r == 1 || (r < 0 && r != -EBUSY);
 }
 
 bool kb_clsact_remove(unsigned int ifindex, enum kb_clsact which)

@@ -181,6 +181,7 @@ bool kb_clsact_remove(unsigned int ifindex, enum kb_clsact which);
 bool kb_clsact_detach(const char *dir, unsigned int ifindex);
 /* Of an interface that has gone. */
 void kb_clsact_forget(const char *dir, unsigned int ifindex);
+/* True when in doubt: a shortage of descriptors is no reason to attach anew. */
 bool kb_clsact_is_attached(unsigned int ifindex, enum kb_clsact which);
 
 #endif

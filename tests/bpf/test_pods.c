@@ -3,6 +3,7 @@
  * them; and the places that clsact does not have. Root. */
 #include <dirent.h>
 #include <net/if.h>
+#include <sys/resource.h>
 
 #include "control/datapath/pods.h"
 #include "tests/bpf/bpf_world.h"
@@ -51,6 +52,26 @@ static void catch_up(struct kb_pods *pods)
 		;
 }
 
+/* What stands is left as it stands while no descriptor can be had. */
+static void no_descriptors(struct kb_datapath *dp, struct kb_pods *pods)
+{
+	struct kb_pods_stats before, after;
+	struct rlimit was, none = {0};
+
+	kb_pods_stats(pods, &before);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none.rlim_max = was.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	kb_pods_tick(pods);
+	catch_up(pods);
+	setrlimit(RLIMIT_NOFILE, &was);
+	kb_pods_stats(pods, &after);
+	assert_int_equal(after.attached, 1);
+	assert_int_equal(after.attaches, before.attaches);
+	assert_int_equal(after.no_memory, before.no_memory);
+	assert_true(kb_datapath_port(dp, 0)->attached);
+}
+
 static void come_and_go(bool clsact)
 {
 	const struct kb_pods_config config = {.match = any, .max = 8};
@@ -96,6 +117,7 @@ static void come_and_go(bool clsact)
 		catch_up(pods);
 		world_run("tc filter show dev v0 ingress | grep -q kbdns_tc");
 	}
+	no_descriptors(dp, pods);
 	kb_pods_free(pods);
 	kb_datapath_close(dp, false);
 	assert_int_not_equal(system("tc qdisc show dev v0 | grep -q clsact"), 0);
