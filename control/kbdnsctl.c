@@ -21,6 +21,7 @@
 #include "control/ctl/corefile_out.h"
 #include "control/ctl/protocol.h"
 #include "control/ctl/render.h"
+#include "control/doctor/doctor.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3 };
 
@@ -30,6 +31,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3 };
 struct invocation {
 	const char *socket; /* borrowed from argv */
 	const char *bpffs;  /* likewise */
+	const char *dns;    /* likewise, NULL: not given */
 	bool json, all;
 	unsigned int watch_s; /* 0: once */
 	uint64_t for_s;	      /* 0: not given */
@@ -313,6 +315,15 @@ static int run_uninstall(const struct invocation *inv, int argc, char **argv)
 	return kb_ctl_uninstall(inv->socket, inv->bpffs, inv->json);
 }
 
+static int run_doctor(const struct invocation *inv, int argc, char **argv)
+{
+	const struct kb_doctor_config config = {inv->socket, inv->bpffs, inv->dns};
+
+	(void)argc;
+	(void)argv;
+	return kb_doctor(&config, inv->json);
+}
+
 static int run_version(const struct invocation *inv, int argc, char **argv)
 {
 	json_t *doc = NULL;
@@ -355,6 +366,10 @@ static const struct command commands[] = {
 	 run_bypass},
 	{"check-corefile", "FILE", "what kbdnsd would take over from a Corefile, and what not", 1,
 	 1, "", run_check_corefile},
+	{"doctor", "[--bpffs DIR] [--dns ADDRESS]",
+	 "what is found on this node, before kbdnsd runs or while it does, what it means, and the "
+	 "cure",
+	 0, 0, "bd", run_doctor},
 	{"uninstall", "[--bpffs DIR]",
 	 "stop kbdnsd, remove all that it has made on this node, and prove it", 0, 0, "b",
 	 run_uninstall},
@@ -382,7 +397,8 @@ static int run_help(const struct invocation *inv, int argc, char **argv)
 	     "  -h, --help           this help\n"
 	     "  -V, --version        version of kbdnsctl\n"
 	     "\n"
-	     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 kbdnsd does not run,\n"
+	     "Exit status: 0 done, 1 failed (of doctor: something fails), 2 wrong usage,\n"
+	     "3 kbdnsd does not run,\n"
 	     "4 (of check-corefile) names or zones are left alone or closed because of the file,\n"
 	     "or a line of it is unapplied.");
 	return EXIT_OK;
@@ -407,21 +423,17 @@ static int take_watch(struct invocation *inv, int argc, char **argv)
 static int take_options(int argc, char **argv, struct invocation *inv, char *used)
 {
 	static const struct option options[] = {
-		{"socket", required_argument, NULL, 's'},
-		{"json", no_argument, NULL, 'j'},
-		{"watch", optional_argument, NULL, 'w'},
-		{"all", no_argument, NULL, 'a'},
-		{"for", required_argument, NULL, 'f'},
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},
-		{"bpffs", required_argument, NULL, 'b'},
-		{0},
+		{"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
+		{"watch", optional_argument, NULL, 'w'},  {"all", no_argument, NULL, 'a'},
+		{"for", required_argument, NULL, 'f'},	  {"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},	  {"bpffs", required_argument, NULL, 'b'},
+		{"dns", required_argument, NULL, 'd'},	  {0},
 	};
 	int c;
 
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":s:jhV", options, NULL)) != -1) {
-		if (strchr("wafb", c))
+		if (strchr("wafbd", c))
 			*used++ = (char)c;
 		switch (c) {
 		case 's':
@@ -444,6 +456,9 @@ static int take_options(int argc, char **argv, struct invocation *inv, char *use
 			break;
 		case 'b':
 			inv->bpffs = optarg;
+			break;
+		case 'd':
+			inv->dns = optarg;
 			break;
 		case 'h':
 			run_help(inv, 0, NULL);

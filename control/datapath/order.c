@@ -13,28 +13,33 @@
 #include "control/datapath/private.h"
 
 /* Younger than the headers of Debian 12. */
-#define TCX_INGRESS  46 /* BPF_TCX_INGRESS */
-#define TCX_EGRESS   47
-#define BEFORE	     (1U << 3)
-#define AFTER	     (1U << 4)
-#define BY_ID	     (1U << 5)
-#define BY_LINK	     (1U << 13) /* by a link's descriptor, not a program's */
-#define PROGRAMS_MAX 64		/* BPF_MPROG_MAX, no interface has more */
+#define TCX_INGRESS 46 /* BPF_TCX_INGRESS */
+#define TCX_EGRESS  47
+#define BEFORE	    (1U << 3)
+#define AFTER	    (1U << 4)
+#define BY_ID	    (1U << 5)
+#define BY_LINK	    (1U << 13) /* by a link's descriptor, not a program's */
 
 struct row {
-	uint32_t ids[PROGRAMS_MAX];
+	uint32_t ids[KB_ORDER_MAX];
 	size_t n;
 };
 
-/* The programs in their order. */
-static int read_row(unsigned int ifindex, struct row *ret)
+int kb_order_read(unsigned int ifindex, uint32_t ret_ids[KB_ORDER_MAX])
 {
-	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ret->ids, .prog_cnt = PROGRAMS_MAX);
+	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ret_ids, .prog_cnt = KB_ORDER_MAX);
 
 	if (bpf_prog_query_opts((int)ifindex, (enum bpf_attach_type)TCX_INGRESS, &opts) < 0)
 		return -errno;
-	ret->n = opts.prog_cnt < PROGRAMS_MAX ? opts.prog_cnt : PROGRAMS_MAX;
-	return 0;
+	return opts.prog_cnt < KB_ORDER_MAX ? (int)opts.prog_cnt : KB_ORDER_MAX;
+}
+
+static int read_row(unsigned int ifindex, struct row *ret)
+{
+	int n = kb_order_read(ifindex, ret->ids);
+
+	ret->n = n > 0 ? (size_t)n : 0;
+	return n < 0 ? n : 0;
 }
 
 static bool has_name(uint32_t id, const char *name)

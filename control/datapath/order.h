@@ -8,6 +8,12 @@
 #define KB_DATAPATH_ORDER_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#define KB_ORDER_MAX 64 /* BPF_MPROG_MAX, no interface has more */
+
+/* The ids of the tcx programs at ingress, in the order they run in. How many, or -errno. */
+int kb_order_read(unsigned int ifindex, uint32_t ret_ids[KB_ORDER_MAX]);
 
 struct kb_datapath;
 

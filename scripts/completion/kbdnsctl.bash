@@ -5,7 +5,8 @@
 _kbdnsctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
-	local commands="status stats lookup dump workers tune trace bypass check-corefile uninstall version help"
+	local commands="status stats lookup dump workers tune trace bypass check-corefile doctor uninstall
+		version help"
 	local common="--socket --json --help --version"
 	local i word cmd="" socket=()
 
@@ -24,8 +25,12 @@ _kbdnsctl()
 		esac
 	done
 	case $prev in
-	-s | --socket | --bpffs)
+	-s | --socket)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--bpffs)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
 	--for)
@@ -46,6 +51,7 @@ _kbdnsctl()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
+	doctor) word="--bpffs --dns $common" ;;
 	trace) word="name= type= rcode= client= engine= sample= --for $common" ;;
 	workers)
 		case $prev in
