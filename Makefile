@@ -7,19 +7,21 @@ CLANG ?= clang
 V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 SAN ?=
+LAYOUT_VERSION ?= # for tests: another one than dataplane/core/layout.h has
 VERSION := 0.1.0
 
 PKGS := libuv libssl libcrypto libcurl jansson yaml-0.1 libmicrohttpd libbpf libmnl \
 	libfstrm
+LAYOUT := $(if $(strip $(LAYOUT_VERSION)),-DKB_LAYOUT_VERSION=$(strip $(LAYOUT_VERSION)))
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Werror
 CFLAGS ?= -O2 -g
 KB_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DKB_VERSION='"$(VERSION)"' -I. -I$(B) \
-	-MMD -MP $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
+	$(LAYOUT) -MMD -MP $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
 	$(if $(filter thread,$(SAN)),-Wno-tsan) \
 	$(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 KB_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lresolv -lpthread -lm
 BPF_CFLAGS = -g -O2 -target bpf -mcpu=v3 -I. -isystem /usr/include/$(shell $(CC) -print-multiarch) \
-	-Wall -Wextra -Wshadow -Werror -MMD -MP
+	-Wall -Wextra -Wshadow -Werror $(LAYOUT) -MMD -MP
 
 LIB_SRC := $(filter-out control/kbdnsd.c control/kbdnsctl.c,$(wildcard control/*.c control/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)

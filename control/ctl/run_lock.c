@@ -54,10 +54,21 @@ static int busy(int fd, const char *run_dir, char *err, size_t err_size)
 	return -EBUSY;
 }
 
+int kb_run_lock_adopt(int fd)
+{
+	char pid[16];
+	int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+
+	errno = 0;
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n)
+		return errno ? -errno : -EIO;
+	return 0;
+}
+
 int kb_run_lock_take(const char *run_dir, int *ret_fd, char *err, size_t err_size)
 {
-	char path[PATH_MAX], pid[16];
-	int fd = -1, r, n;
+	char path[PATH_MAX];
+	int fd = -1, r;
 
 	if (mkdir(run_dir, 0755) < 0 && errno != EEXIST)
 		return fail(-errno, run_dir, err, err_size);
@@ -82,9 +93,9 @@ int kb_run_lock_take(const char *run_dir, int *ret_fd, char *err, size_t err_siz
 			break;
 		close(fd);
 	}
-	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n) {
-		r = fail(errno ? -errno : -EIO, path, err, err_size);
+	r = kb_run_lock_adopt(fd);
+	if (r < 0) {
+		fail(r, path, err, err_size);
 		goto err;
 	}
 	*ret_fd = fd;

@@ -12,6 +12,8 @@
  * kb_run_lock_release), -EBUSY when another process holds it, or -errno; with one
  * line in err. */
 int kb_run_lock_take(const char *run_dir, int *ret_fd, char *err, size_t err_size);
+/* The lock came from its former owner with its fd: says that it is ours. 0 or -errno. */
+int kb_run_lock_adopt(int fd);
 /* Removes the file and lets go. */
 void kb_run_lock_release(const char *run_dir, int fd);
 

@@ -16,6 +16,8 @@
 
 #include "control/ctl/run_lock.h"
 
+#define REST_MS 100
+
 /*
  * A connection: reads one line, then writes chunk after chunk until its reply is
  * whole, at most one in each turn of the loop, then closes. One uv_write is under way at a
@@ -37,8 +39,10 @@ struct client {
 };
 
 struct kb_ctl_server {
-	uv_loop_t *loop; /* borrowed */
-	uv_pipe_t pipe;
+	uv_loop_t *loop;	       /* borrowed */
+	int listen_fd;		       /* owned, -1 none */
+	uv_poll_t poll;		       /* of it */
+	uv_timer_t rest;	       /* after an accept(2) that failed for want of descriptors */
 	const struct kb_ctl_cmd *cmds; /* borrowed */
 	void *arg;		       /* borrowed */
 	uint32_t idle_ms;
@@ -46,7 +50,9 @@ struct kb_ctl_server {
 	char *run_dir, *path;	/* owned */
 	struct client *clients; /* owned list */
 	unsigned int n_clients;
-	bool pipe_open, closing;
+	unsigned int handles; /* of the two, that libuv has not let go of */
+	bool paused, closing;
+	bool foreign; /* lock file and socket are not ours to remove */
 };
 
 int kb_ctl_fail(struct kb_ctl_reply *reply, int r, const char *format, ...)
@@ -62,7 +68,7 @@ int kb_ctl_fail(struct kb_ctl_reply *reply, int r, const char *format, ...)
 /* Frees the server when its last handle has gone. */
 static void server_put(struct kb_ctl_server *s)
 {
-	if (!s->closing || s->n_clients || s->pipe_open)
+	if (!s->closing || s->n_clients || s->handles)
 		return;
 	free(s->run_dir);
 	free(s->path);
@@ -367,17 +373,37 @@ static int check_peer(uv_pipe_t *pipe)
 	return cred.uid == 0 || cred.uid == geteuid() ? 0 : -EPERM;
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+static void on_connection(uv_poll_t *listener, int status, int events);
+
+static void on_rest_over(uv_timer_t *timer)
+{
+	struct kb_ctl_server *s = timer->data;
+
+	if (!s->paused)
+		uv_poll_start(&s->poll, UV_READABLE, on_connection);
+}
+
+static void on_connection(uv_poll_t *listener, int status, int events)
 {
 	struct kb_ctl_server *s = listener->data;
 	struct client *c;
-	int r;
+	int fd, r;
 
-	if (status < 0)
+	(void)status;
+	(void)events;
+	fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE) {
+			uv_poll_stop(&s->poll);
+			uv_timer_start(&s->rest, on_rest_over, REST_MS, 0);
+		}
 		return;
+	}
 	c = calloc(1, sizeof(*c));
-	if (!c)
+	if (!c) {
+		close(fd);
 		return;
+	}
 	c->server = s;
 	kb_json_out_init(&c->reply.out, KB_CTL_REPLY_MAX);
 	uv_pipe_init(s->loop, &c->pipe, 0);
@@ -390,7 +416,8 @@ static void on_connection(uv_stream_t *listener, int status)
 	c->next = s->clients;
 	s->clients = c;
 	s->n_clients++;
-	if (uv_accept(listener, (uv_stream_t *)&c->pipe) < 0) {
+	if (uv_pipe_open(&c->pipe, fd) < 0) {
+		close(fd);
 		client_close(c);
 		return;
 	}
@@ -416,19 +443,40 @@ static void on_connection(uv_stream_t *listener, int status)
 		client_close(c);
 }
 
-static void on_pipe_closed(uv_handle_t *handle)
+static void on_listener_closed(uv_handle_t *handle)
 {
 	struct kb_ctl_server *s = handle->data;
 
-	s->pipe_open = false;
+	s->handles--;
 	server_put(s);
 }
 
-/* Binds and listens. We hold the lock, so whatever stands at the path is stale. */
+/* A socket at the path. We hold the lock, so whatever stands there is stale. The descriptor or
+ * -errno. */
+static int bind_at(const char *path)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r = 0;
+	mode_t old;
+
+	if (fd < 0)
+		return -errno;
+	strcpy(sun.sun_path, path);
+	old = umask(0177); /* born with mode 0600, without a moment of another */
+	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
+		r = -errno;
+	umask(old);
+	if (r == 0 && listen(fd, KB_CTL_CLIENTS_MAX * 2) < 0)
+		r = -errno;
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
+}
+
 static int listen_at(struct kb_ctl_server *s, char *err, size_t err_size)
 {
 	struct stat st;
-	mode_t old;
 	int r;
 
 	if (strlen(s->path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
@@ -443,17 +491,50 @@ static int listen_at(struct kb_ctl_server *s, char *err, size_t err_size)
 		}
 		unlink(s->path);
 	}
-	uv_pipe_init(s->loop, &s->pipe, 0);
-	s->pipe.data = s;
-	s->pipe_open = true;
-	old = umask(0177); /* born with mode 0600, without a moment of another */
-	r = uv_pipe_bind(&s->pipe, s->path);
-	umask(old);
-	if (r == 0)
-		r = uv_listen((uv_stream_t *)&s->pipe, KB_CTL_CLIENTS_MAX * 2, on_connection);
-	if (r < 0)
+	r = bind_at(s->path);
+	if (r < 0) {
 		snprintf(err, err_size, "%s: %s, choose another --run-dir", s->path, strerror(-r));
+		return r;
+	}
+	s->listen_fd = r;
+	return 0;
+}
+
+static int poll_start(struct kb_ctl_server *s, char *err, size_t err_size)
+{
+	int r = uv_poll_init(s->loop, &s->poll, s->listen_fd);
+
+	if (r == 0) {
+		uv_timer_init(s->loop, &s->rest);
+		s->poll.data = s->rest.data = s;
+		s->handles = 2;
+		r = uv_poll_start(&s->poll, UV_READABLE, on_connection);
+	}
+	if (r < 0)
+		snprintf(err, err_size, "%s: %s", s->path, uv_strerror(r));
 	return r;
+}
+
+void kb_ctl_server_fds(const struct kb_ctl_server *s, int *ret_lock, int *ret_listen)
+{
+	*ret_lock = s->lock_fd;
+	*ret_listen = s->listen_fd;
+}
+
+void kb_ctl_server_pause(struct kb_ctl_server *s, bool pause)
+{
+	s->paused = pause;
+	if (pause)
+		uv_poll_stop(&s->poll);
+	else
+		uv_poll_start(&s->poll, UV_READABLE, on_connection);
+}
+
+void kb_ctl_server_own(struct kb_ctl_server *s, bool own)
+{
+	s->foreign = !own;
+	if (own)
+		kb_run_lock_adopt(s->lock_fd);
 }
 
 int kb_ctl_server_new(uv_loop_t *loop, const struct kb_ctl_config *config,
@@ -470,16 +551,25 @@ int kb_ctl_server_new(uv_loop_t *loop, const struct kb_ctl_config *config,
 	s->cmds = config->cmds;
 	s->arg = config->arg;
 	s->idle_ms = config->idle_ms ? config->idle_ms : KB_CTL_IDLE_MS;
-	s->lock_fd = -1;
+	s->lock_fd = config->inherited ? config->lock_fd : -1;
+	s->listen_fd = config->inherited ? config->listen_fd : -1;
+	s->foreign = config->inherited;
 	s->run_dir = strdup(config->run_dir);
 	if (!s->run_dir || asprintf(&s->path, "%s/" KB_CTL_SOCKET_NAME, config->run_dir) < 0) {
 		s->path = NULL;
 		goto no_memory;
 	}
-	r = kb_run_lock_take(s->run_dir, &s->lock_fd, err, err_size);
-	if (r < 0)
-		goto err;
-	r = listen_at(s, err, err_size);
+	if (config->inherited) {
+		r = kb_run_lock_adopt(s->lock_fd);
+		if (r < 0)
+			snprintf(err, err_size, "%s: %s", s->run_dir, strerror(-r));
+	} else {
+		r = kb_run_lock_take(s->run_dir, &s->lock_fd, err, err_size);
+		if (r == 0)
+			r = listen_at(s, err, err_size);
+	}
+	if (r == 0)
+		r = poll_start(s, err, err_size);
 	if (r < 0)
 		goto err;
 	*ret_server = s;
@@ -499,10 +589,20 @@ void kb_ctl_server_free(struct kb_ctl_server *s)
 	for (struct client *c = s->clients; c; c = c->next)
 		client_close(c);
 	/* The socket first: once the lock is gone, the path may be another's. */
-	if (s->pipe_open)
-		uv_close((uv_handle_t *)&s->pipe, on_pipe_closed);
-	if (s->lock_fd >= 0)
+	if (s->handles) {
+		uv_close((uv_handle_t *)&s->poll, on_listener_closed);
+		uv_close((uv_handle_t *)&s->rest, on_listener_closed);
+	}
+	if (s->listen_fd >= 0) {
+		if (!s->foreign)
+			unlink(s->path);
+		close(s->listen_fd);
+	}
+	if (s->lock_fd >= 0 && s->foreign)
+		close(s->lock_fd);
+	else if (s->lock_fd >= 0)
 		kb_run_lock_release(s->run_dir, s->lock_fd);
+	s->listen_fd = -1;
 	s->lock_fd = -1;
 	server_put(s);
 }

@@ -61,6 +61,10 @@ struct kb_ctl_config {
 	const struct kb_ctl_cmd *cmds; /* borrowed; ends with name NULL */
 	void *arg;		       /* for run */
 	uint32_t idle_ms;	       /* 0: KB_CTL_IDLE_MS */
+	/* With `inherited`: lock and listening socket of the former kbdnsd of this run directory,
+	 * taken over. */
+	bool inherited;
+	int lock_fd, listen_fd;
 };
 
 /*
@@ -72,6 +76,13 @@ struct kb_ctl_config {
  */
 int kb_ctl_server_new(uv_loop_t *loop, const struct kb_ctl_config *config,
 		      struct kb_ctl_server **ret_server, char *err, size_t err_size);
+/* What another kbdnsd needs to take over: lock and listening socket, borrowed. Paused, no client is
+ * accepted. */
+void kb_ctl_server_fds(const struct kb_ctl_server *server, int *ret_lock, int *ret_listen);
+void kb_ctl_server_pause(struct kb_ctl_server *server, bool pause);
+/* Are they ours to remove at the end? Not if another kbdnsd has taken them over; and inherited ones
+ * only once their former owner has let go of them. */
+void kb_ctl_server_own(struct kb_ctl_server *server, bool own);
 /* Removes the socket, drops clients, lets the lock go. The loop must run once more for libuv
  * to let go of the handles; memory is freed then. */
 void kb_ctl_server_free(struct kb_ctl_server *server);

@@ -110,19 +110,37 @@ static int table_start(struct kb_daemon *d, char *err, size_t err_size)
 	return 0;
 }
 
-static int sockets_start(struct kb_daemon *d, char *err, size_t err_size)
+int kb_daemon_listen(struct kb_daemon *d, char *err, size_t err_size)
 {
 	const struct kb_options *o = &d->options;
+	struct kb_takeover_fds *fds = &d->takeover.fds;
 	struct kb_server_config config = {
 		.listen = d->local.listen ? d->local.listen : o->listen.v,
 		.n_listen = d->local.listen ? d->local.n_listen : o->listen.n,
 		.allow_from = o->allow_from.v,
 		.n_allow_from = o->allow_from.n,
-		.responder = NULL,
+		.responder = d->responder,
 		.table = d->table,
 		.workers = kb_datapath_epochs(d->datapath)->shared,
+		.forward = d->forward,
+		.log = d->querylog,
+		.inherited = fds->sockets,
+		.n_inherited = fds->n_sockets,
 	};
 	struct kb_httpd_ops ops = {d, kb_daemon_metrics, kb_daemon_healthy, kb_daemon_ready};
+	int r = kb_daemon_local_interface(d, err, err_size), fd;
+
+	if (r == 0 && o->listen.n)
+		r = kb_server_new(d->loop, &config, &d->server, err, err_size);
+	if (r < 0 || !o->http.addr.family)
+		return r;
+	fd = fds->http;
+	fds->http = -1;
+	return kb_httpd_new(d->loop, &o->http, fd, &ops, &d->httpd, err, err_size);
+}
+
+static int sockets_start(struct kb_daemon *d, char *err, size_t err_size)
+{
 	int r;
 
 	r = kb_responder_new(d->table, d->records, &d->responder);
@@ -131,20 +149,12 @@ static int sockets_start(struct kb_daemon *d, char *err, size_t err_size)
 		return r;
 	}
 	kb_daemon_rules_blocks(d);
-	config.responder = d->responder;
-	config.log = d->querylog;
-	if (o->listen.n) {
+	if (d->options.listen.n) {
 		r = kb_daemon_forward_start(d, err, err_size);
 		if (r < 0)
 			return r;
-		config.forward = d->forward;
-		r = kb_server_new(d->loop, &config, &d->server, err, err_size);
-		if (r < 0)
-			return r;
 	}
-	if (o->http.addr.family)
-		return kb_httpd_new(d->loop, &o->http, &ops, &d->httpd, err, err_size);
-	return 0;
+	return d->takeover.step == KB_TAKEOVER_NONE ? kb_daemon_listen(d, err, err_size) : 0;
 }
 
 static int attach(struct kb_daemon *d, char *err, size_t err_size)
@@ -167,9 +177,16 @@ static int attach(struct kb_daemon *d, char *err, size_t err_size)
 			return r;
 	}
 	r = kb_daemon_pods_start(d, err, err_size);
-	if (r == 0)
-		kb_datapath_prune(d->datapath);
-	return r;
+	if (r < 0)
+		return r;
+	r = kb_datapath_commit(d->datapath);
+	if (r < 0) {
+		snprintf(err, err_size, "%s: cannot put the new table in force: %s", o->bpffs,
+			 strerror(-r));
+		return r;
+	}
+	kb_datapath_prune(d->datapath);
+	return 0;
 }
 
 static void programs_load(uv_work_t *work)
@@ -180,26 +197,58 @@ static void programs_load(uv_work_t *work)
 						       sizeof(d->programs_error));
 }
 
+void kb_daemon_end(struct kb_daemon *d, int r)
+{
+	d->start_result = r;
+	d->stopping = true;
+	uv_stop(d->loop);
+}
+
 /* The last step of the start. */
+void kb_daemon_go(struct kb_daemon *d)
+{
+	bool pending = kb_datapath_pending(d->datapath);
+	char err[512];
+	int r;
+
+	if (d->attached || d->stopping || !d->programs_ready || (pending && !d->synced))
+		return;
+	if (d->takeover.step == KB_TAKEOVER_BUILDING) {
+		kb_daemon_takeover_ready(d);
+		return;
+	}
+	if (d->takeover.step == KB_TAKEOVER_READY)
+		return;
+	/* What takes the place of something that answers has to answer before. */
+	d->attached = pending;
+	kb_daemon_state_update(d);
+	r = attach(d, err, sizeof(err));
+	if (r < 0) {
+		kb_log_error("%s", err);
+		kb_daemon_end(d, r);
+		return;
+	}
+	if (d->takeover.step == KB_TAKEOVER_NONE)
+		kb_datapath_alone(d->datapath);
+	d->attached = true;
+	kb_daemon_state_update(d);
+	d->started();
+}
+
 static void programs_loaded(uv_work_t *work, int status)
 {
 	struct kb_daemon *d = work->data;
-	int r = d->programs_result;
 
 	(void)status;
 	if (d->stopping)
 		return;
-	if (r == 0)
-		r = attach(d, d->programs_error, sizeof(d->programs_error));
-	if (r < 0) {
+	if (d->programs_result < 0) {
 		kb_log_error("%s", d->programs_error);
-		d->start_result = r;
-		uv_stop(d->loop);
+		kb_daemon_end(d, d->programs_result);
 		return;
 	}
-	d->attached = true;
-	kb_daemon_state_update(d);
-	d->started();
+	d->programs_ready = true;
+	kb_daemon_go(d);
 }
 
 static void table_work(uv_work_t *work)
@@ -273,8 +322,8 @@ static void on_signal(uv_signal_t *handle, int signum)
 			kb_log_info("reloaded");
 		return;
 	}
-	d->stopping = true;
-	uv_stop(d->loop);
+	if (!kb_daemon_hand_over_first(d))
+		kb_daemon_end(d, 0);
 }
 
 static int loop_start(struct kb_daemon *d)
@@ -301,11 +350,29 @@ static int loop_start(struct kb_daemon *d)
 	return uv_prepare_start(&d->prepare, on_prepare);
 }
 
+int kb_daemon_charge(struct kb_daemon *d, char *err, size_t err_size)
+{
+	struct kb_takeover_fds *fds = &d->takeover.fds;
+	struct kb_ctl_config ctl = {
+		.run_dir = d->options.run_dir,
+		.cmds = kb_daemon_commands,
+		.arg = d,
+		.inherited = fds->lock_run >= 0 && fds->control >= 0,
+		.lock_fd = fds->lock_run,
+		.listen_fd = fds->control,
+	};
+	int r;
+
+	if (ctl.inherited)
+		fds->lock_run = fds->control = -1;
+	r = kb_ctl_server_new(d->loop, &ctl, &d->ctl, err, err_size);
+	return r < 0 ? r : kb_daemon_hand_over_listen(d, err, err_size);
+}
+
 /* All but the programs, which programs_loaded attaches when they are ready. */
 static int start(struct kb_daemon *d, char *err, size_t err_size)
 {
 	const struct kb_options *o = &d->options;
-	struct kb_ctl_config ctl = {.run_dir = o->run_dir, .cmds = kb_daemon_commands, .arg = d};
 	struct kb_datapath_config datapath = {.dir = o->bpffs,
 					      .skip_tc = o->tc.n == 0 && o->pods.n == 0,
 					      .skip_xdp = o->xdp.n == 0,
@@ -323,9 +390,12 @@ static int start(struct kb_daemon *d, char *err, size_t err_size)
 		r = kb_daemon_kube_dns_init(d, err, err_size);
 	if (r < 0)
 		return r;
-	r = kb_ctl_server_new(d->loop, &ctl, &d->ctl, err, err_size);
+	r = kb_daemon_charge(d, err, err_size);
+	if (r == -EBUSY)
+		r = kb_daemon_takeover_ask(d, err, err_size);
 	if (r < 0)
 		return r;
+	datapath.beside = d->takeover.step != KB_TAKEOVER_NONE;
 	r = kb_datapath_open(&datapath, &d->datapath, err, err_size);
 	if (r < 0)
 		return r;
@@ -377,8 +447,11 @@ static void close_handle(uv_handle_t *handle, void *arg)
 static void stop(struct kb_daemon *d, bool keep, bool failed)
 {
 	d->stopping = true;
+	if (kb_daemon_takeover_foreign(d))
+		keep = true;
 	if (d->table && !keep)
 		kb_table_set_state(d->table, KB_OFF);
+	kb_daemon_takeover_fini(d);
 	kb_ctl_server_free(d->ctl);
 	kb_httpd_free(d->httpd);
 	if (d->responder)
@@ -393,7 +466,7 @@ static void stop(struct kb_daemon *d, bool keep, bool failed)
 	uv_walk(d->loop, close_handle, NULL);
 	uv_run(d->loop, UV_RUN_DEFAULT);
 	/* Not two indexes pinned for as long as nobody is here. */
-	if (d->table && keep)
+	if (d->table && keep && !d->takeover.drained)
 		kb_table_settle(d->table);
 	kb_daemon_local_stop(d, keep, failed);
 	kb_querylog_free(d->querylog);
@@ -419,7 +492,11 @@ int kb_daemon_run(struct kb_daemon *d, void (*started)(void))
 	d->started_hr_ms = uv_hrtime() / 1000000;
 	d->state_reason = "starting";
 	d->started = started;
-	r = start(d, err, sizeof(err));
+	r = kb_daemon_takeover_init(d);
+	if (r < 0)
+		snprintf(err, sizeof(err), "main loop: %s", strerror(-r));
+	else
+		r = start(d, err, sizeof(err));
 	if (r < 0) {
 		kb_log_error("%s", err);
 	} else {

@@ -25,6 +25,7 @@
 #include "control/config/options.h"
 #include "control/ctl/server.h"
 #include "control/daemon/intercepts.h"
+#include "control/daemon/takeover.h"
 #include "control/datapath/datapath.h"
 #include "control/datapath/local.h"
 #include "control/datapath/pods.h"
@@ -130,6 +131,7 @@ struct kb_daemon {
 	 * does anything from here on. */
 	bool stopping;
 
+	struct kb_daemon_takeover takeover;
 	struct kb_ctl_server *ctl;
 	struct kb_datapath *datapath;
 	struct kb_daemon_local local;
@@ -171,6 +173,7 @@ struct kb_daemon {
 	uv_work_t programs_work;
 	int programs_result; /* the thread's, until it is done; so is the line */
 	char programs_error[512];
+	bool programs_ready; /* loaded, and may be attached */
 	void (*started)(void);
 	int start_result; /* of the start's last step */
 	uv_signal_t signals[4];
@@ -210,6 +213,8 @@ void kb_daemon_kube_dns_fini(struct kb_daemon *d);
 
 /* pods.c: finds interfaces, if --pods is given. 0, or -errno with one line in err. */
 int kb_daemon_pods_start(struct kb_daemon *d, char *err, size_t err_size);
+/* Paused, nothing is attached or detached. */
+void kb_daemon_pods_pause(struct kb_daemon *d, bool pause);
 void kb_daemon_pods_tick(struct kb_daemon *d);
 /* Zeros when there is no --pods. */
 void kb_daemon_pods_stats(const struct kb_daemon *d, struct kb_pods_stats *ret);
@@ -235,6 +240,8 @@ int kb_daemon_state_start(struct kb_daemon *d);
 /* Looks at everything that the state depends on and stores it if it has changed. */
 void kb_daemon_state_update(struct kb_daemon *d);
 int kb_daemon_bypass(struct kb_daemon *d, bool on, uint64_t for_s);
+/* As the file in the run directory says. */
+void kb_daemon_bypass_load(struct kb_daemon *d);
 /* Age of the oldest kind in ms, UINT64_MAX before all have been heard of. */
 uint64_t kb_daemon_age_ms(const struct kb_daemon *d);
 bool kb_daemon_healthy(void *arg, const char **ret_why);
@@ -244,6 +251,9 @@ bool kb_daemon_ready(void *arg, const char **ret_why);
 int kb_daemon_local_init(struct kb_daemon *d, char *err, size_t err_size);
 /* After the datapath, before sockets. */
 int kb_daemon_local_start(struct kb_daemon *d, char *err, size_t err_size);
+/* Before its addresses are listened at: makes the interface, or removes it if the mode is another.
+ * 0, or -errno with one line in err. */
+int kb_daemon_local_interface(struct kb_daemon *d, char *err, size_t err_size);
 void kb_daemon_local_tick(struct kb_daemon *d);
 /* All addresses of the cluster DNS are about to be told anew. */
 void kb_daemon_local_clear(struct kb_daemon *d);
@@ -286,6 +296,36 @@ extern const struct kb_ctl_cmd kb_daemon_commands[];
 
 /* daemon.c: makes the live tunables in d->options effective. */
 void kb_daemon_apply_tunables(struct kb_daemon *d);
+/* Attaches the programs, as soon as they are loaded, and, if something else may still answer, only
+ * once the table is synced. */
+void kb_daemon_go(struct kb_daemon *d);
+/* Ends the daemon; r: its result. */
+void kb_daemon_end(struct kb_daemon *d, int r);
+/* This is the kbdnsd of its run directory: control socket, and the one for those that are to take
+ * over. -EBUSY: there is another one. 0 or -errno with one line in err. */
+int kb_daemon_charge(struct kb_daemon *d, char *err, size_t err_size);
+/* Listens on --listen and --http. Likewise. */
+int kb_daemon_listen(struct kb_daemon *d, char *err, size_t err_size);
+
+/* takeover.c. Before all others. */
+int kb_daemon_takeover_init(struct kb_daemon *d);
+/* Another kbdnsd has the run directory: asks it to give way. 0, and the step is BUILDING; or -errno
+ * with one line in err, which is left alone if nobody listens. */
+int kb_daemon_takeover_ask(struct kb_daemon *d, char *err, size_t err_size);
+/* Everything is loaded and synced: the rest follows. */
+void kb_daemon_takeover_ready(struct kb_daemon *d);
+/* Are the node's interfaces this one's to change? */
+bool kb_daemon_in_charge(const struct kb_daemon *d);
+/* Is nothing of what is pinned and no socket's path ours to remove? */
+bool kb_daemon_takeover_foreign(const struct kb_daemon *d);
+void kb_daemon_takeover_fini(struct kb_daemon *d);
+
+/* hand_over.c. Others may ask from now on. */
+int kb_daemon_hand_over_listen(struct kb_daemon *d, char *err, size_t err_size);
+/* A signal to end has come: true if that has to wait. */
+bool kb_daemon_hand_over_first(struct kb_daemon *d);
+/* The step's time is over. */
+void kb_daemon_hand_over_timeout(struct kb_daemon *d);
 /* Runs until a signal ends it. `started` is called when everything is up. 0, or -errno after
  * an error has been logged; then nothing is left attached that was not before. */
 int kb_daemon_run(struct kb_daemon *d, void (*started)(void));

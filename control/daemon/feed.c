@@ -76,8 +76,10 @@ static void on_synced(void *arg)
 	/* From now on whoever adopts the table may ask by which rules it was made. */
 	kb_write_once(kb_table_backing(d->table)->header->rules,
 		      kb_rules_fingerprint(&d->rules.now));
-	if (d->source)
+	if (d->source) {
 		kb_daemon_state_update(d);
+		kb_daemon_go(d);
+	}
 }
 
 static void on_warn(void *arg, const char *line)

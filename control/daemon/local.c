@@ -170,23 +170,27 @@ int kb_daemon_local_start(struct kb_daemon *d, char *err, size_t err_size)
 	struct kb_addr base[2] = {0};
 	int r;
 
-	if (!is_on(d)) {
-		/* Of an earlier run in local mode, whose programs go, too. */
-		kb_localif_remove(interface(d), d->local.mark);
+	if (!is_on(d))
 		return 0;
-	}
 	r = collect(d, base);
 	if (r < 0) {
 		snprintf(err, err_size, "local mode: %s", strerror(-r));
 		return r;
 	}
-	r = interface_open(d, &d->local.made, err, err_size);
-	if (r == 0)
-		r = watch_start(d, err, err_size);
-	if (r < 0)
-		return r;
 	if (rewrites(d))
 		kb_datapath_local_start(d->datapath, base);
+	return 0;
+}
+
+int kb_daemon_local_interface(struct kb_daemon *d, char *err, size_t err_size)
+{
+	if (is_on(d)) {
+		int r = interface_open(d, &d->local.made, err, err_size);
+
+		return r < 0 ? r : watch_start(d, err, err_size);
+	}
+	/* Of an earlier run in local mode, whose programs go, too. */
+	kb_localif_remove(interface(d), d->local.mark);
 	return 0;
 }
 

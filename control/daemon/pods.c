@@ -62,6 +62,16 @@ int kb_daemon_pods_start(struct kb_daemon *d, char *err, size_t err_size)
 	return 0;
 }
 
+void kb_daemon_pods_pause(struct kb_daemon *d, bool pause)
+{
+	if (!d->pods)
+		return;
+	if (pause)
+		uv_poll_stop(&d->pods_poll);
+	else
+		uv_poll_start(&d->pods_poll, UV_READABLE, on_readable);
+}
+
 void kb_daemon_pods_tick(struct kb_daemon *d)
 {
 	if (!d->pods)

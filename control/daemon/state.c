@@ -114,15 +114,17 @@ int kb_daemon_bypass(struct kb_daemon *d, bool on, uint64_t for_s)
 	return fclose(f) == 0 ? 0 : -errno;
 }
 
-static void bypass_load(struct kb_daemon *d)
+void kb_daemon_bypass_load(struct kb_daemon *d)
 {
 	char path[4096];
 	FILE *f;
 
 	bypass_path(d, path, sizeof(path));
 	f = fopen(path, "re");
-	if (!f)
+	if (!f) {
+		d->bypass = false;
 		return;
+	}
 	d->bypass = true;
 	if (fscanf(f, "%" SCNu64, &d->bypass_until_s) != 1)
 		d->bypass_until_s = 0;
@@ -139,14 +141,16 @@ static void tick(uv_timer_t *timer)
 	if (d->stopping)
 		return;
 	kb_daemon_state_update(d);
-	kb_datapath_refresh(d->datapath);
-	kb_daemon_pods_tick(d);
+	if (kb_daemon_in_charge(d)) {
+		kb_datapath_refresh(d->datapath);
+		kb_daemon_pods_tick(d);
+		kb_daemon_local_tick(d);
+	}
 	kb_epochs_sweep(kb_datapath_epochs(d->datapath));
 	kb_records_retry(d->records);
 	kb_daemon_forward_tick(d);
 	kb_daemon_kube_dns_tick(d);
 	kb_daemon_loops_tick(d);
-	kb_daemon_local_tick(d);
 	clock_gettime(CLOCK_BOOTTIME, &ts);
 	kb_write_once(kb_table_backing(d->table)->header->writer_beats,
 		      (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec);
@@ -161,7 +165,7 @@ int kb_daemon_state_start(struct kb_daemon *d)
 {
 	int r;
 
-	bypass_load(d);
+	kb_daemon_bypass_load(d);
 	r = uv_timer_init(d->loop, &d->tick);
 	if (r < 0)
 		return r;

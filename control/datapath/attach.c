@@ -188,19 +188,59 @@ static bool is_itself(const struct kb_datapath_port *p)
 	return dev.ifindex == p->ifindex && (p->engine != KB_ENGINE_TC || kb_netdev_is_pod(&dev));
 }
 
+/* Which program does the attachment run? 0: unknown. */
+static uint32_t attached_prog(const struct kb_datapath_port *p)
+{
+	struct bpf_link_info info = {0};
+	uint32_t len = sizeof(info);
+
+	if (p->link_fd < 0)
+		return kb_clsact_prog(p->ifindex);
+	return bpf_obj_get_info_by_fd(p->link_fd, &info, &len) == 0 ? info.prog_id : 0;
+}
+
+/* A kbdnsd that was to take over and failed may have left its own program. */
+static bool runs_ours(const struct kb_datapath *dp, const struct kb_datapath_port *p)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+	int fd = dp->prog_fd[p->engine == KB_ENGINE_TC ? KB_PROG_TC : KB_PROG_XDP];
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) < 0 || info.id == attached_prog(p);
+}
+
+static int attach_again(struct kb_datapath *dp, struct kb_datapath_port *p)
+{
+	char err[256];
+	int r = p->engine == KB_ENGINE_TC ? kb_port_attach_tc(dp, p, err, sizeof(err))
+					  : kb_port_attach_xdp(dp, p, err, sizeof(err));
+
+	if (r == 0)
+		kb_log_info("%s: attached again", p->name);
+	return r;
+}
+
+/* In one step, as everywhere. */
+static void reclaim(struct kb_datapath *dp, struct kb_datapath_port *p)
+{
+	kb_log_warn("%s: another kbdnsd's program is attached", p->name);
+	attach_again(dp, p);
+}
+
 void kb_datapath_refresh(struct kb_datapath *dp)
 {
 	kb_steer_tidy(dp);
 	for (size_t i = 0; i < dp->n_ports; i++) {
 		struct kb_datapath_port *p = &dp->ports[i];
 		bool was = p->attached;
-		char err[256];
-		int r;
 
 		if (p->found)
 			continue;
-		if (was && kb_port_stands(dp, p) && is_itself(p))
+		if (was && kb_port_stands(dp, p) && is_itself(p)) {
+			if (!runs_ours(dp, p))
+				reclaim(dp, p);
 			continue;
+		}
 		if (was) {
 			kb_log_warn("%s: the %s program has been detached, or must not stay so",
 				    p->name, p->engine == KB_ENGINE_TC ? "tc" : "xdp");
@@ -208,10 +248,17 @@ void kb_datapath_refresh(struct kb_datapath *dp)
 		} else if (!if_nametoindex(p->name)) {
 			continue;
 		}
-		r = p->engine == KB_ENGINE_TC ? kb_port_attach_tc(dp, p, err, sizeof(err))
-					      : kb_port_attach_xdp(dp, p, err, sizeof(err));
-		if (r == 0)
-			kb_log_info("%s: attached again", p->name);
+		attach_again(dp, p);
+	}
+}
+
+void kb_ports_reclaim(struct kb_datapath *dp)
+{
+	for (size_t i = 0; i < dp->n_ports; i++) {
+		struct kb_datapath_port *p = &dp->ports[i];
+
+		if (p->attached && kb_port_stands(dp, p) && !runs_ours(dp, p))
+			reclaim(dp, p);
 	}
 }
 

@@ -67,7 +67,7 @@ static int inner_make(const struct kb_datapath *dp, const char *name, uint32_t v
 		return -errno;
 	r = mapping_new(fd, (size_t)n * value_size, ret);
 	if (r == 0)
-		r = kb_pin_put(dp->dir, name, fd);
+		r = kb_pin_put(dp->table_dir, name, fd);
 	if (r < 0) {
 		mapping_free(ret);
 		close(fd);
@@ -86,7 +86,7 @@ static int inner_get(struct kb_datapath *dp, enum kb_map_id outer, uint32_t slot
 
 	if (bpf_map_lookup_elem(dp->map_fd[outer], &slot, &id) < 0)
 		return -errno;
-	fd = kb_pin_open(dp->dir, name);
+	fd = kb_pin_open(dp->table_dir, name);
 	if (fd < 0)
 		return fd;
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
@@ -116,7 +116,7 @@ static int index_new(void *arg, uint32_t slot, uint32_t n, struct kb_bucket **re
 		r = -errno;
 	close(fd);
 	if (r < 0) {
-		kb_pin_remove(dp->dir, name);
+		kb_pin_remove(dp->table_dir, name);
 		mapping_free(&m);
 		return r;
 	}
@@ -150,7 +150,7 @@ static void index_drop(void *arg, uint32_t slot)
 
 	slot &= 1;
 	snprintf(name, sizeof(name), "index_%u", slot);
-	kb_pin_remove(dp->dir, name);
+	kb_pin_remove(dp->table_dir, name);
 	bpf_map_delete_elem(dp->map_fd[KB_MAP_INDEX], &slot);
 	mapping_free(&dp->index[slot]);
 }
@@ -200,7 +200,7 @@ static int page_new(void *arg, uint32_t first, uint32_t count, struct kb_page *r
 		close(fds[i]);
 		if (r < 0) {
 			page_name(name, first + i);
-			kb_pin_remove(dp->dir, name);
+			kb_pin_remove(dp->table_dir, name);
 			mapping_free(&m[i]);
 			continue;
 		}

@@ -168,6 +168,14 @@ void kb_clsact_forget(const char *dir, unsigned int ifindex)
 	rmdir(path);
 }
 
+uint32_t kb_clsact_prog(unsigned int ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
+	struct bpf_tc_hook hook = hook_of(ifindex, KB_CLSACT_TC);
+
+	return bpf_tc_query(&hook, &opts) < 0 ? 0 : opts.prog_id;
+}
+
 bool kb_clsact_detach(const char *dir, unsigned int ifindex)
 {
 	struct bpf_tc_hook hook = hook_of(ifindex, KB_CLSACT_TC);

@@ -71,8 +71,9 @@ static int lock_dir(struct kb_datapath *dp, const char *dir, char *err, size_t e
 		if (dp->dir_fd >= 0 && flock(dp->dir_fd, LOCK_EX | LOCK_NB) < 0 &&
 		    errno == EWOULDBLOCK)
 			return kb_datapath_error(err, err_size, -EBUSY,
-						 "%s: in use by another kbdnsd, stop it or choose "
-						 "another --bpffs",
+						 "%s: in use by a kbdnsd with another --run-dir: "
+						 "give its run directory, and this one takes over "
+						 "from it, or choose another --bpffs",
 						 dir);
 		if (dp->dir_fd >= 0 && fstat(dp->dir_fd, &st) == 0 && st.st_nlink > 0)
 			return 0;
@@ -114,7 +115,8 @@ int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath
 	dp->packet_cache = config->packet_cache;
 	kb_pcache_size(config->packet_cache, &dp->pcache_size);
 	dp->hz = kernel_hz();
-	r = lock_dir(dp, config->dir, err, err_size);
+	dp->beside = config->beside;
+	r = dp->beside ? 0 : lock_dir(dp, config->dir, err, err_size);
 	if (r < 0) {
 		kb_datapath_close(dp, true);
 		return r;
@@ -136,8 +138,11 @@ int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath
 	*ret_datapath = dp;
 	return 0;
 err:
+	if (!dp->adopted && dp->folder[0])
+		kb_folder_remove(dp->dir, dp->folder);
 	/* Removes the folder if nothing is in it. */
 	rmdir(dp->dir);
+	dp->pending = false;
 	kb_datapath_close(dp, true);
 	return r;
 }
@@ -148,6 +153,11 @@ void kb_datapath_close(struct kb_datapath *dp, bool keep)
 
 	if (!dp)
 		return;
+	/* What is pinned is another table then, whoever's. */
+	if (dp->pending) {
+		kb_folder_remove(dp->dir, dp->folder);
+		keep = true;
+	}
 	if (!keep)
 		kb_datapath_detach_all(dp);
 	kb_ports_close(dp);
@@ -171,7 +181,6 @@ void kb_datapath_close(struct kb_datapath *dp, bool keep)
 
 int kb_datapath_uninstall(const char *dir, char *err, size_t err_size)
 {
-	static const char *const ours[] = {"link_", "kb_", "index_", "page_", "prog_"};
 	struct statfs fs;
 
 	if (statfs(dir, &fs) < 0)
@@ -179,15 +188,62 @@ int kb_datapath_uninstall(const char *dir, char *err, size_t err_size)
 				       : kb_datapath_error(err, err_size, -errno, "%s: %s", dir,
 							   strerror(errno));
 	kb_attach_remove_all(dir);
-	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
-		/* Twice, since a folder that changes may be read incompletely. */
-		kb_pin_remove_like(dir, ours[i]);
-		kb_pin_remove_like(dir, ours[i]);
-	}
+	/* Twice, since a folder that changes may be read incompletely. */
+	kb_pin_remove_like(dir, "link_");
+	kb_pin_remove_like(dir, "link_");
+	kb_folder_remove_others(dir, NULL);
 	if (rmdir(dir) < 0 && errno != ENOENT && errno != EBUSY)
 		return kb_datapath_error(err, err_size, -errno, "%s: cannot remove the folder: %s",
 					 dir, strerror(errno));
 	return 0;
+}
+
+int kb_datapath_commit(struct kb_datapath *dp)
+{
+	int r = dp->pending ? kb_folder_commit(dp->dir, dp->folder) : 0;
+
+	if (r == 0)
+		dp->pending = false;
+	return r;
+}
+
+void kb_datapath_alone(struct kb_datapath *dp)
+{
+	kb_folder_remove_others(dp->dir, dp->folder);
+}
+
+int kb_datapath_lock(struct kb_datapath *dp, int fd, char *err, size_t err_size)
+{
+	int r = 0;
+
+	if (fd >= 0)
+		dp->dir_fd = fd;
+	else
+		r = lock_dir(dp, dp->dir, err, err_size);
+	dp->beside = r < 0;
+	return r;
+}
+
+int kb_datapath_lock_fd(const struct kb_datapath *dp)
+{
+	return dp->dir_fd;
+}
+
+bool kb_datapath_pending(const struct kb_datapath *dp)
+{
+	return dp->pending;
+}
+
+void kb_datapath_reclaim(struct kb_datapath *dp)
+{
+	char folder[KB_FOLDER_NAME] = "";
+
+	kb_folder_current(dp->dir, folder);
+	if (strcmp(folder, dp->folder) != 0)
+		kb_folder_commit(dp->dir, dp->folder);
+	kb_datapath_alone(dp);
+	kb_ports_reclaim(dp);
+	kb_datapath_refresh(dp);
 }
 
 bool kb_datapath_adopted(const struct kb_datapath *dp)

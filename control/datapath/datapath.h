@@ -4,19 +4,26 @@
  * attaches the programs to interfaces, beats the dead-man switch, reads the counters.
  * Only this folder knows libbpf and netlink; pods.h finds the interfaces of pods.
  *
- *   DIR/kb_header kb_icept kb_index kb_arena kb_workers kb_worker_stats
- *       kb_percpu kb_ports kb_xsks kb_steer_beat kb_events   maps
- *   DIR/kb_pcache_index kb_pcache_arena kb_pcache_use   likewise, of a size that is configured
- *   DIR/index_0 index_1 page_0000...    inner maps of kb_index and kb_arena
- *   DIR/link_tc_IFINDEX link_xdp_IFINDEX    attachments that outlive kbdnsd
- *   DIR/kb_local kb_local_counts, prog_local_in prog_local_out, link_local_in_IFINDEX
- *       link_local_out_IFINDEX    the same of local mode
+ *   DIR/link_tc_IFINDEX link_xdp_IFINDEX link_local_in_IFINDEX link_local_out_IFINDEX
+ *       attachments that outlive kbdnsd
  *   DIR/clsact_IFINDEX    a folder that says: the clsact qdisc there was made by us
- *   DIR/prog_tc prog_xdp prog_unsteer prog_beat      the programs, for bpftool
+ *   DIR/table             a symbolic link to the table in force, table_N
+ *   DIR/table_N/kb_header kb_icept kb_index kb_arena kb_workers kb_worker_stats
+ *       kb_percpu kb_ports kb_xsks kb_steer_beat kb_events   maps
+ *   DIR/table_N/kb_pcache_index kb_pcache_arena kb_pcache_use
+ *       likewise, of a size that is configured
+ *   DIR/table_N/kb_local kb_local_counts    likewise, of local mode
+ *   DIR/table_N/index_0 index_1 page_0000...    inner maps of kb_index and kb_arena
+ *   DIR/table_N/prog_tc prog_xdp prog_unsteer prog_beat prog_local_in prog_local_out
+ *       the programs, for bpftool
  *
- * kb_header is pinned last and so marks a complete set; whatever else a crash has left
- * behind is replaced. Main thread only, but for kb_datapath_load_programs and the functions of
- * kb_backing.
+ * kb_header is pinned last and so marks a complete set. A table that cannot be adopted (of another
+ * layout, incomplete), or that another kbdnsd still writes, is left as it is: a new one is made
+ * beside it, and is "pending" until kb_datapath_commit. Links that run a program over the former
+ * table go on with it until they are attached anew, which is one step for each interface.
+ * Whatever the moment of a crash, DIR/table leads to a whole table.
+ *
+ * Main thread only, but for kb_datapath_load_programs and the functions of kb_backing.
  */
 #ifndef KB_DATAPATH_DATAPATH_H
 #define KB_DATAPATH_DATAPATH_H
@@ -42,13 +49,15 @@ struct kb_datapath_config {
 	bool clsact;	       /* never tcx, as on kernels before 6.6 */
 	bool local;	       /* with local mode's programs, see local.h */
 	uint64_t packet_cache; /* bytes of the packet-path cache, 0: there is none */
+	/* Another kbdnsd has dir, and will give way: a table of our own, and no lock until
+	 * kb_datapath_lock. */
+	bool beside;
 };
 
 /*
- * Takes over the maps pinned in config->dir, or makes new ones and pins them there; with the
+ * Takes over the table pinned in config->dir, or makes a new one and pins it there; with the
  * heartbeat's program, but not those that answer. Returns 0, or -errno with one line in err that
- * names the thing and the cure; then nothing has changed but that an incomplete set of pins may
- * have gone.
+ * names the thing and the cure; then nothing has changed.
  */
 int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath **ret_datapath,
 		     char *err, size_t err_size);
@@ -59,11 +68,27 @@ int kb_datapath_open(const struct kb_datapath_config *config, struct kb_datapath
  */
 int kb_datapath_load_programs(struct kb_datapath *dp, char *err, size_t err_size);
 /* Closes. `keep` leaves pins and attachments as they are, and they go on working; without
- * it everything is detached and removed. Takes NULL. The backing's memory is unmapped. */
+ * it everything is detached and removed. A pending table goes, and all else stays. Takes NULL. The
+ * backing's memory is unmapped. */
 void kb_datapath_close(struct kb_datapath *dp, bool keep);
 /* Detaches and removes all that any run with this folder has left, then the folder. 0, also
  * when there was nothing, or -errno. */
 int kb_datapath_uninstall(const char *dir, char *err, size_t err_size);
+
+/* Is the table not in force yet? Then something else may still answer. */
+bool kb_datapath_pending(const struct kb_datapath *dp);
+/* From now on the table is the one in force. Call it when the programs are attached. 0 or -errno.
+ */
+int kb_datapath_commit(struct kb_datapath *dp);
+/* And nobody will put another one in force again: all others go. */
+void kb_datapath_alone(struct kb_datapath *dp);
+/* The one kbdnsd of dir is from now on this one: `fd` is the lock that the former one has passed on
+ * (taken over), or -1: that has gone. 0, or -errno with one line in err. */
+int kb_datapath_lock(struct kb_datapath *dp, int fd, char *err, size_t err_size);
+int kb_datapath_lock_fd(const struct kb_datapath *dp); /* borrowed */
+/* Takes back what another one may have done that was to take over and could not: the table in force
+ * and the links are ours again. */
+void kb_datapath_reclaim(struct kb_datapath *dp);
 
 /* True if a complete table was found pinned. */
 bool kb_datapath_adopted(const struct kb_datapath *dp);

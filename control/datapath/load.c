@@ -80,14 +80,16 @@ static bool same_map(const struct bpf_map *map, int fd)
 	       info.map_flags == bpf_map__map_flags(map);
 }
 
-/* The fields of a header that never move between layout versions. */
-static int header_check(int fd, const char *dir, char *err, size_t err_size)
+/* Is this the header of a table of our layout? 1; 0 if a table was never made of it; or -EPROTO,
+ * and the version. The fields looked at never move between layout versions. */
+static int header_check(int fd, uint32_t *ret_version)
 {
 	struct bpf_map_info info = {0};
-	uint32_t len = sizeof(info), version, size;
+	uint32_t len = sizeof(info), size;
 	const struct kb_header *hdr;
 	uint64_t magic;
 
+	*ret_version = 0;
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
 		return -errno;
 	if (info.value_size < 16 || !(info.map_flags & BPF_F_MMAPABLE))
@@ -96,36 +98,66 @@ static int header_check(int fd, const char *dir, char *err, size_t err_size)
 	if (hdr == MAP_FAILED)
 		return -errno;
 	magic = hdr->magic;
-	version = hdr->version;
+	*ret_version = hdr->version;
 	size = hdr->header_size;
 	munmap((void *)(uintptr_t)hdr, info.value_size);
 	if (magic == 0)
-		return -ENOENT; /* pinned, and never made a table of */
-	if (magic != KB_LAYOUT_MAGIC || version != KB_LAYOUT_VERSION ||
-	    size != sizeof(struct kb_header))
-		return kb_datapath_error(
-			err, err_size, -EPROTO,
-			"%s holds a table of another layout (version %u, here %u): "
-			"remove it with rm -r %s, which detaches that version too",
-			dir, version, KB_LAYOUT_VERSION, dir);
-	return 0;
+		return 0;
+	return magic == KB_LAYOUT_MAGIC && *ret_version == KB_LAYOUT_VERSION &&
+			       size == sizeof(struct kb_header)
+		       ? 1
+		       : -EPROTO;
 }
 
-/* Finds out whether dir holds a complete table. 1, 0, or -errno. */
-static int find_table(const char *dir, char *err, size_t err_size)
+/* Finds out whether the folder in force holds a complete table that can be adopted. 1, 0, or
+ * -errno. */
+static int find_table(struct kb_datapath *dp, char *err, size_t err_size)
 {
-	int fd = kb_pin_open(dir, map_names[KB_MAP_HEADER]), r;
+	const char *name = map_names[KB_MAP_HEADER];
+	char folder[KB_FOLDER_NAME], path[PATH_MAX];
+	uint32_t version;
+	int fd, r;
 
+	if (kb_folder_current(dp->dir, folder) < 0) {
+		dp->pending = kb_folder_has_flat(dp->dir);
+		if (dp->pending)
+			kb_log_info("%s holds a table of an older version: making one beside it",
+				    dp->dir);
+		return 0;
+	}
+	/* Whatever stands there may still answer. */
+	dp->pending = true;
+	snprintf(path, sizeof(path), "%s/%s", dp->dir, folder);
+	fd = kb_pin_open(path, name);
 	if (fd == -ENOENT)
 		return 0;
 	if (fd < 0)
-		return kb_datapath_error(err, err_size, fd, "%s/%s: cannot open: %s%s", dir,
-					 map_names[KB_MAP_HEADER], strerror(-fd),
-					 fd == -EPERM ? " (root, or CAP_BPF and CAP_NET_ADMIN)"
-						      : "");
-	r = header_check(fd, dir, err, err_size);
+		return kb_datapath_error(
+			err, err_size, fd, "%s/%s: cannot open: %s%s", path, name, strerror(-fd),
+			fd == -EPERM ? " (root, or CAP_BPF and CAP_NET_ADMIN)" : "");
+	r = header_check(fd, &version);
 	close(fd);
-	return r == -ENOENT ? 0 : r < 0 ? r : 1;
+	if (r == -EPROTO) {
+		kb_log_info("%s holds a table of another layout (version %u, here %u): making one "
+			    "beside it",
+			    dp->dir, version, KB_LAYOUT_VERSION);
+		return 0;
+	}
+	if (r < 0)
+		return kb_datapath_error(err, err_size, r, "%s/%s: %s", path, name, strerror(-r));
+	return r;
+}
+
+/* The folder that the maps are in, or will be. */
+static int choose_folder(struct kb_datapath *dp, int found)
+{
+	int r = found ? kb_folder_current(dp->dir, dp->folder) : kb_folder_new(dp->dir, dp->folder);
+
+	if (r == 0)
+		snprintf(dp->table_dir, sizeof(dp->table_dir), "%s/%s", dp->dir, dp->folder);
+	else
+		dp->folder[0] = '\0';
+	return r;
 }
 
 /* Counters and events are of this program's build, the packet-path cache of its options; the table
@@ -165,7 +197,7 @@ static int pin_programs(const struct kb_datapath *dp, const bool wanted[KB_PROG_
 
 	for (size_t i = 0; r == 0 && i < KB_PROG_COUNT; i++) {
 		if (wanted[i])
-			r = kb_pin_put(dp->dir, prog_pins[i], dp->prog_fd[i]);
+			r = kb_pin_put(dp->table_dir, prog_pins[i], dp->prog_fd[i]);
 	}
 	return r;
 }
@@ -173,16 +205,10 @@ static int pin_programs(const struct kb_datapath *dp, const bool wanted[KB_PROG_
 /* What the table needs: the maps and the heartbeat. */
 static int pin_table(const struct kb_datapath *dp, const bool wanted[KB_PROG_COUNT])
 {
-	int r;
+	int r = pin_programs(dp, wanted);
 
-	if (!dp->adopted) {
-		kb_pin_remove(dp->dir, map_names[KB_MAP_HEADER]);
-		kb_pin_remove_like(dp->dir, "index_");
-		kb_pin_remove_like(dp->dir, "page_");
-	}
-	r = pin_programs(dp, wanted);
 	for (size_t i = 0; r == 0 && i < KB_MAP_COUNT; i++)
-		r = kb_pin_put(dp->dir, map_names[i], dp->map_fd[i]);
+		r = kb_pin_put(dp->table_dir, map_names[i], dp->map_fd[i]);
 	return r;
 }
 
@@ -270,14 +296,24 @@ int kb_load_maps(struct kb_datapath *dp, char *err, size_t err_size)
 	libbpf_set_print(on_libbpf);
 	/* Kernels before 5.11 account maps here; where it is refused, try without. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
-	found = find_table(dp->dir, err, err_size);
+	found = 0;
+	if (dp->beside)
+		dp->pending = true;
+	else
+		found = find_table(dp, err, err_size);
 	if (found < 0)
 		return found;
+	r = choose_folder(dp, found);
+	if (r < 0)
+		return pin_error(dp, r, err, err_size);
 	r = object_open(&o, &dp->pcache_size);
-	if (r == 0 && found && !reuse_maps(o.map, dp->dir)) {
+	if (r == 0 && found && !reuse_maps(o.map, dp->table_dir)) {
 		/* Some maps have been taken over already: begin again without. */
 		found = 0;
 		kbdns_bpf__destroy(o.skel);
+		r = choose_folder(dp, found);
+		if (r < 0)
+			return pin_error(dp, r, err, err_size);
 		r = object_open(&o, &dp->pcache_size);
 	}
 	if (r < 0)
@@ -290,7 +326,11 @@ int kb_load_maps(struct kb_datapath *dp, char *err, size_t err_size)
 	if (r < 0)
 		return load_error(r, err, err_size);
 	dp->adopted = found;
+	dp->pending = dp->pending && !found;
 	r = pin_table(dp, wanted);
+	/* There is none that could still answer. */
+	if (r == 0 && !found && !dp->pending)
+		r = kb_folder_commit(dp->dir, dp->folder);
 	return r < 0 ? pin_error(dp, r, err, err_size) : 0;
 }
 

@@ -25,6 +25,28 @@ static const char *const map_pins[KB_LOCAL_MAPS] = {"kb_local", "kb_local_counts
 static const char *const prog_pins[KB_LOCAL_PROGS] = {"prog_local_in", "prog_local_out"};
 static const enum kb_hook_dir dirs[KB_LOCAL_PROGS] = {KB_HOOK_IN, KB_HOOK_OUT};
 
+/* Of the table in force, which this one will take the place of: connections go on only if each
+ * address stays where it was. */
+static void copy_slots(const struct kb_datapath *dp, int fd)
+{
+	char folder[KB_FOLDER_NAME], path[PATH_MAX];
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info), zero = 0;
+	struct kb_local slots;
+	int from;
+
+	if (!dp->pending || kb_folder_current(dp->dir, folder) < 0)
+		return;
+	snprintf(path, sizeof(path), "%s/%s", dp->dir, folder);
+	from = kb_pin_open(path, map_pins[KB_LOCAL_MAP_SLOTS]);
+	if (from < 0)
+		return;
+	if (bpf_obj_get_info_by_fd(from, &info, &len) == 0 && info.value_size == sizeof(slots) &&
+	    bpf_map_lookup_elem(from, &zero, &slots) == 0)
+		bpf_map_update_elem(fd, &zero, &slots, BPF_ANY);
+	close(from);
+}
+
 static int map_open(struct kb_datapath *dp, int i)
 {
 	bool counts = i == KB_LOCAL_MAP_COUNTS;
@@ -33,7 +55,7 @@ static int map_open(struct kb_datapath *dp, int i)
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = counts ? 0 : BPF_F_MMAPABLE);
 	struct bpf_map_info info = {0};
 	uint32_t len = sizeof(info);
-	int fd = kb_pin_open(dp->dir, map_pins[i]);
+	int fd = kb_pin_open(dp->table_dir, map_pins[i]);
 
 	if (fd >= 0 && (bpf_obj_get_info_by_fd(fd, &info, &len) < 0 || info.type != type ||
 			info.value_size != size)) {
@@ -48,7 +70,9 @@ static int map_open(struct kb_datapath *dp, int i)
 	if (fd < 0)
 		return -errno;
 	dp->local.map_fd[i] = fd;
-	return kb_pin_put(dp->dir, map_pins[i], fd);
+	if (!counts)
+		copy_slots(dp, fd);
+	return kb_pin_put(dp->table_dir, map_pins[i], fd);
 }
 
 int kb_local_open(struct kb_datapath *dp)
@@ -114,7 +138,8 @@ int kb_local_load(struct kb_datapath *dp)
 			i == KB_LOCAL_IN ? skel->progs.kbdns_local_in : skel->progs.kbdns_local_out;
 
 		s->prog_fd[i] = fcntl(bpf_program__fd(prog), F_DUPFD_CLOEXEC, 3);
-		r = s->prog_fd[i] < 0 ? -errno : kb_pin_put(dp->dir, prog_pins[i], s->prog_fd[i]);
+		r = s->prog_fd[i] < 0 ? -errno
+				      : kb_pin_put(dp->table_dir, prog_pins[i], s->prog_fd[i]);
 	}
 	local_bpf__destroy(skel);
 	return r;
@@ -125,9 +150,9 @@ void kb_local_prune(const struct kb_datapath *dp)
 	if (dp->local.wanted)
 		return;
 	for (int i = 0; i < KB_LOCAL_MAPS; i++)
-		kb_pin_remove(dp->dir, map_pins[i]);
+		kb_pin_remove(dp->table_dir, map_pins[i]);
 	for (int i = 0; i < KB_LOCAL_PROGS; i++)
-		kb_pin_remove(dp->dir, prog_pins[i]);
+		kb_pin_remove(dp->table_dir, prog_pins[i]);
 }
 
 /* ---- slots ---- */

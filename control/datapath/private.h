@@ -45,10 +45,16 @@ struct kb_local_state {
 	struct kb_local_counts *counts; /* owned: for each CPU */
 };
 
+#define KB_FOLDER_NAME 24 /* "table_1" */
+
 struct kb_datapath {
 	char dir[PATH_MAX - 64];
-	int dir_fd; /* owned, -1 before; holds the lock */
+	char folder[KB_FOLDER_NAME]; /* of the table, in dir; "" before there is one */
+	char table_dir[PATH_MAX - 64 + KB_FOLDER_NAME + 1]; /* both */
+	int dir_fd;					    /* owned, -1: none; holds the lock */
 	bool adopted;
+	bool pending; /* the folder is not yet the one in force */
+	bool beside;  /* until then another kbdnsd serves, whose lock it is */
 	bool skip_tc, skip_xdp;
 	bool generic_xdp;
 	bool xdp_force;
@@ -96,6 +102,19 @@ void kb_pin_remove_like(const char *dir, const char *prefix);
 /* datapath.c: one engine's row of kb_percpu, into dp->percpu. 0 or -errno. */
 int kb_percpu_read(const struct kb_datapath *dp, uint32_t row);
 
+/* folder.c. The folder of the table in force; -ENOENT. */
+int kb_folder_current(const char *dir, char name[KB_FOLDER_NAME]);
+/* Makes an empty one beside it. 0 or -errno. */
+int kb_folder_new(const char *dir, char name[KB_FOLDER_NAME]);
+/* From now on it is the one in force. 0 or -errno. */
+int kb_folder_commit(const char *dir, const char *name);
+/* With the link, if it leads there. */
+void kb_folder_remove(const char *dir, const char *name);
+/* All but `keep`; NULL: all, with the link to the one in force. */
+void kb_folder_remove_others(const char *dir, const char *keep);
+/* Is there a table of a version that knew no such folders? */
+bool kb_folder_has_flat(const char *dir);
+
 /* load.c */
 int kb_load_maps(struct kb_datapath *dp, char *err, size_t err_size);
 
@@ -135,6 +154,8 @@ int kb_port_error(struct kb_datapath_port *port, int r, char *err, size_t err_si
 		  const char *text);
 /* The port is attached. */
 void kb_port_done(struct kb_datapath_port *p);
+/* Those that run another kbdnsd's program run ours again. */
+void kb_ports_reclaim(struct kb_datapath *dp);
 void kb_ports_close(struct kb_datapath *dp);
 /* Detaches everything whose pins are in dir, and our clsact filters. */
 void kb_attach_remove_all(const char *dir);
@@ -183,5 +204,7 @@ bool kb_clsact_detach(const char *dir, unsigned int ifindex);
 void kb_clsact_forget(const char *dir, unsigned int ifindex);
 /* True when in doubt: a shortage of descriptors is no reason to attach anew. */
 bool kb_clsact_is_attached(unsigned int ifindex, enum kb_clsact which);
+/* kbdns_tc's program, 0: none. */
+uint32_t kb_clsact_prog(unsigned int ifindex);
 
 #endif

@@ -22,11 +22,13 @@ struct kb_listener {
 	struct kb_server *server; /* borrowed */
 	struct kb_addr_port at;	  /* with the port that was bound */
 	union kb_sockaddr local;  /* the same */
-	struct kb_udp_sock *udp;  /* owned, one for each of the server's kb_udp */
-	uv_poll_t udp_poll;	  /* of the only one, on the main loop */
-	uv_tcp_t tcp;
-	bool udp_polled, wildcard;
-	bool pending; /* a connection could not be accepted for want of memory */
+	/* Owned. One for each of the server's kb_udp; more if a former server had more threads. */
+	struct kb_udp_sock *udp;
+	unsigned int n_udp;
+	int tcp_fd; /* owned, -1 none */
+	uv_poll_t tcp_poll;
+	bool tcp_polled, wildcard;
+	bool pending; /* a connection could not be accepted for want of memory or descriptors */
 };
 
 struct kb_server {
@@ -57,7 +59,7 @@ struct kb_server {
 	uv_timer_t sweep;	      /* runs while there are connections */
 	uv_idle_t more;		      /* runs while a connection has queries read ahead */
 	unsigned int handles;	      /* that libuv has not let go of, connections' included */
-	bool closing;
+	bool closing, paused;
 	struct kb_server_stats stats;
 };
 
@@ -69,7 +71,19 @@ bool kb_server_allows(const struct kb_server *s, const struct sockaddr *from);
 /* Frees the server after its last handle. */
 void kb_server_put(struct kb_server *s);
 
+/* listen.c. Opens and binds, or takes what was inherited. 0, or -errno with one line in err. */
+int kb_listener_open(struct kb_listener *l, const struct kb_server_config *config, char *err,
+		     size_t err_size);
+/* From now on its sockets are read. 0 or -errno. */
+int kb_listener_start(struct kb_listener *l);
+void kb_listener_pause(struct kb_listener *l);
+/* Connections are accepted, again. 0 or -errno. */
+int kb_tcp_listen(struct kb_listener *l);
+/* Closes all; l->server's handles go down later. */
+void kb_listener_close(struct kb_listener *l);
+
 /* tcp.c */
+/* As many as wait, up to a batch. */
 void kb_tcp_accept(struct kb_listener *l);
 void kb_tcp_sweep(struct kb_server *s);
 void kb_tcp_more(struct kb_server *s);

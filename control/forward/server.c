@@ -2,18 +2,12 @@
 /* The server as a whole: its addresses, its sources, its end. Main loop's thread. */
 #include <assert.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 #include "control/forward/udp.h"
-
-#define BACKLOG	       256
-#define RECEIVE_BUFFER (1 << 20) /* about 2700 queries of UDP */
 
 static bool prefix_holds(const struct kb_cidr *cidr, const uint8_t *addr)
 {
@@ -47,188 +41,6 @@ size_t kb_server_forward(struct kb_server *s, uint8_t *reply, size_t cap)
 	s->client.ask = *ask;
 	s->client.chase = kb_responder_take_chase(s->responder);
 	return kb_forward_ask(s->forward, &s->client, reply, cap);
-}
-
-static uint16_t bound_port(int fd)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
-		return 0;
-	return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
-					      : ((struct sockaddr_in *)&ss)->sin_port);
-}
-
-static int set_on(int fd, int level, int option)
-{
-	int one = 1;
-
-	return setsockopt(fd, level, option, &one, sizeof(one)) < 0 ? -errno : 0;
-}
-
-/* Room for bursts: the default holds 277 queries. Beyond the system's limit with CAP_NET_ADMIN
- * only; without it the limit has to do. */
-static void widen(int fd)
-{
-	int bytes = RECEIVE_BUFFER;
-
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-}
-
-/* A bound socket; IPv6 ones take IPv6 only, so that both wildcards can be given. */
-static int open_bound(const struct kb_listener *l, int type, bool shared, int *ret_fd)
-{
-	union kb_sockaddr addr;
-	socklen_t len = kb_sockaddr_make(&l->at, &addr);
-	bool v6 = addr.sa.sa_family == AF_INET6;
-	int fd = socket(addr.sa.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
-
-	if (fd < 0)
-		return -errno;
-	r = v6 ? set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY) : 0;
-	/* For UDP it would let a second server take over the address. */
-	if (r == 0 && type == SOCK_STREAM)
-		r = set_on(fd, SOL_SOCKET, SO_REUSEADDR);
-	if (r == 0 && type == SOCK_DGRAM && l->wildcard)
-		r = set_on(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO);
-	if (r == 0 && shared)
-		r = set_on(fd, SOL_SOCKET, SO_REUSEPORT);
-	if (r == 0 && bind(fd, &addr.sa, len) < 0)
-		r = -errno;
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	*ret_fd = fd;
-	return 0;
-}
-
-static void on_udp(uv_poll_t *poll, int status, int events)
-{
-	struct kb_listener *l = poll->data;
-
-	(void)status;
-	(void)events;
-	kb_udp_readable(&l->udp[0]);
-}
-
-static void on_connection(uv_stream_t *stream, int status)
-{
-	if (status == 0)
-		kb_tcp_accept(stream->data);
-}
-
-/*
- * One socket for each thread. The first is bound as the only one there may be, so that an address
- * in use is noticed; then it, too, lets others in. From then on another server of root's that asks
- * for SO_REUSEPORT could join them; the TCP socket, which is not shared, makes it fail.
- */
-static int udp_open(struct kb_listener *l)
-{
-	struct kb_server *s = l->server;
-	int r = 0;
-
-	for (unsigned int i = 0; r == 0 && i < s->n_udp; i++) {
-		struct kb_udp_sock *sock = &l->udp[i];
-
-		r = open_bound(l, SOCK_DGRAM, i > 0, &sock->watch.fd);
-		if (r < 0)
-			return r;
-		widen(sock->watch.fd);
-		if (i > 0)
-			continue;
-		l->at.port = bound_port(sock->watch.fd);
-		kb_sockaddr_make(&l->at, &l->local);
-		if (s->n_udp > 1)
-			r = set_on(sock->watch.fd, SOL_SOCKET, SO_REUSEPORT);
-	}
-	return r;
-}
-
-/* From now on they are read. */
-static int udp_start(struct kb_listener *l)
-{
-	struct kb_server *s = l->server;
-	int r = 0;
-
-	for (unsigned int i = 0; r == 0 && i < s->n_udp; i++) {
-		if (s->udp[i]->worker)
-			r = kb_worker_watch(s->udp[i]->worker, &l->udp[i].watch, EPOLLIN);
-	}
-	if (r < 0 || s->udp_main)
-		return r;
-	r = uv_poll_init(s->loop, &l->udp_poll, l->udp[0].watch.fd);
-	if (r < 0)
-		return r;
-	l->udp_poll.data = l;
-	l->udp_polled = true;
-	s->handles++;
-	return uv_poll_start(&l->udp_poll, UV_READABLE, on_udp);
-}
-
-static int tcp_start(struct kb_listener *l)
-{
-	int fd, r = open_bound(l, SOCK_STREAM, false, &fd);
-
-	if (r < 0)
-		return r;
-	r = uv_tcp_open(&l->tcp, fd);
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	return uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
-}
-
-/* Chooses a port that is free for UDP and TCP alike. */
-static int any_port(struct kb_listener *l)
-{
-	int udp, tcp, r = -EADDRINUSE;
-
-	for (int i = 0; i < 32 && r == -EADDRINUSE; i++) {
-		l->at.port = 0;
-		r = open_bound(l, SOCK_DGRAM, false, &udp);
-		if (r < 0)
-			return r;
-		l->at.port = bound_port(udp);
-		r = open_bound(l, SOCK_STREAM, false, &tcp);
-		if (r == 0)
-			close(tcp);
-		close(udp);
-	}
-	return r;
-}
-
-static int listener_start(struct kb_listener *l, char *err, size_t err_size)
-{
-	static const uint8_t zero[16];
-	char text[KB_ADDR_TEXT_MAX];
-	const char *cure = "", *what = "UDP";
-	int r;
-
-	l->wildcard = memcmp(l->at.addr.b, zero, l->at.addr.family == 6 ? 16 : 4) == 0;
-	r = l->at.port ? 0 : any_port(l);
-	if (r == 0)
-		r = udp_open(l);
-	if (r == 0) {
-		what = "TCP";
-		r = tcp_start(l);
-	}
-	if (r == 0)
-		return 0;
-	if (r == -EADDRINUSE)
-		cure = ": stop the other server there, or choose another address or port";
-	else if (r == -EADDRNOTAVAIL)
-		cure = ": give an address of this node";
-	else if (r == -EACCES || r == -EPERM)
-		cure = ": run as root or choose a port above 1023";
-	else if (r == -EINVAL && l->at.addr.family == 6 && l->at.addr.b[0] == 0xfe)
-		cure = ": link-local addresses need an interface, give another one or ::";
-	snprintf(err, err_size, "--listen %s, %s: %s%s", kb_format_addr_port(&l->at, text), what,
-		 strerror(-r), cure);
-	return r;
 }
 
 void kb_server_blocks_changed(struct kb_server *s)
@@ -290,8 +102,8 @@ static int copy_config(struct kb_server *s, const struct kb_server_config *confi
 	return udp_new(s, threads);
 }
 
-/* Handles exist from here on, and are closed by kb_server_free. 0 or -ENOMEM. */
-static int handles_init(struct kb_server *s, const struct kb_server_config *config)
+/* Handles exist from here on, and are closed by kb_server_free. */
+static void handles_init(struct kb_server *s, const struct kb_server_config *config)
 {
 	uv_timer_init(s->loop, &s->sweep);
 	s->sweep.data = s;
@@ -303,17 +115,8 @@ static int handles_init(struct kb_server *s, const struct kb_server_config *conf
 
 		l->server = s;
 		l->at = config->listen[i];
-		uv_tcp_init(s->loop, &l->tcp);
-		l->tcp.data = l;
-		s->handles++;
-		l->udp = calloc(s->n_udp, sizeof(*l->udp));
-		if (!l->udp)
-			return -ENOMEM;
-		for (unsigned int t = 0; t < s->n_udp; t++)
-			l->udp[t] = (struct kb_udp_sock){
-				{kb_udp_on_ready, -1}, .listener = l, .udp = s->udp[t]};
+		l->tcp_fd = -1;
 	}
-	return 0;
 }
 
 int kb_server_new(uv_loop_t *loop, const struct kb_server_config *config,
@@ -334,14 +137,12 @@ int kb_server_new(uv_loop_t *loop, const struct kb_server_config *config,
 		kb_server_free(s);
 		return r;
 	}
-	r = handles_init(s, config);
-	if (r < 0)
-		snprintf(err, err_size, "--listen: %s", strerror(-r));
+	handles_init(s, config);
 	for (size_t i = 0; r == 0 && i < s->n_listeners; i++)
-		r = listener_start(&s->listeners[i], err, err_size);
+		r = kb_listener_open(&s->listeners[i], config, err, err_size);
 	/* When all are there: threads answer at once. */
 	for (size_t i = 0; r == 0 && i < s->n_listeners; i++) {
-		r = udp_start(&s->listeners[i]);
+		r = kb_listener_start(&s->listeners[i]);
 		if (r < 0)
 			snprintf(err, err_size, "--listen: %s", strerror(-r));
 	}
@@ -351,6 +152,39 @@ int kb_server_new(uv_loop_t *loop, const struct kb_server_config *config,
 	}
 	*ret_server = s;
 	return 0;
+}
+
+bool kb_server_socket(const struct kb_server *s, size_t i, struct kb_listen_socket *ret)
+{
+	for (size_t n = 0; n < s->n_listeners; n++) {
+		const struct kb_listener *l = &s->listeners[n];
+
+		if (i <= l->n_udp) {
+			ret->at = l->at;
+			ret->tcp = i == l->n_udp;
+			ret->fd = ret->tcp ? l->tcp_fd : l->udp[i].watch.fd;
+			return true;
+		}
+		i -= l->n_udp + 1;
+	}
+	return false;
+}
+
+void kb_server_pause(struct kb_server *s)
+{
+	s->paused = true;
+	for (size_t i = 0; i < s->n_listeners; i++)
+		kb_listener_pause(&s->listeners[i]);
+}
+
+int kb_server_resume(struct kb_server *s)
+{
+	int r = 0;
+
+	s->paused = false;
+	for (size_t i = 0; r == 0 && i < s->n_listeners; i++)
+		r = kb_listener_start(&s->listeners[i]);
+	return r;
 }
 
 void kb_server_put(struct kb_server *s)
@@ -378,31 +212,13 @@ static void on_closed(uv_handle_t *handle)
 	kb_server_put(s);
 }
 
-static void on_listener_closed(uv_handle_t *handle)
-{
-	struct kb_listener *l = handle->data;
-	struct kb_server *s = l->server;
-
-	s->handles--;
-	kb_server_put(s);
-}
-
 void kb_server_free(struct kb_server *s)
 {
 	if (!s || s->closing)
 		return;
 	s->closing = true;
-	for (size_t i = 0; i < s->n_listeners; i++) {
-		struct kb_listener *l = &s->listeners[i];
-
-		if (l->udp_polled)
-			uv_close((uv_handle_t *)&l->udp_poll, on_listener_closed);
-		for (unsigned int t = 0; l->udp && t < s->n_udp; t++) {
-			if (l->udp[t].watch.fd >= 0)
-				close(l->udp[t].watch.fd);
-		}
-		uv_close((uv_handle_t *)&l->tcp, on_listener_closed);
-	}
+	for (size_t i = 0; i < s->n_listeners; i++)
+		kb_listener_close(&s->listeners[i]);
 	kb_tcp_close_all(s);
 	kb_udp_main_free(s->udp_main);
 	if (s->sweep.data) {

@@ -29,6 +29,13 @@
 #define KB_SERVER_IDLE_MS	  10000
 #define KB_SERVER_WAITING_MAX	  (4 << 20)
 
+/* A listening socket of a former server, see kb_server_socket. */
+struct kb_listen_socket {
+	struct kb_addr_port at; /* with the port that is bound */
+	bool tcp;
+	int fd; /* owned by who has it; -1: taken */
+};
+
 struct kb_server_config {
 	const struct kb_addr_port *listen; /* port 0: any, the same for UDP and TCP */
 	size_t n_listen;
@@ -46,6 +53,10 @@ struct kb_server_config {
 	/* 0: the defaults above. */
 	uint32_t connections_max, per_source_max, idle_ms;
 	size_t waiting_max; /* bytes of replies that clients have yet to take */
+	/* Sockets to be used for those of their addresses, with what has arrived in them; those
+	 * that are used are taken. */
+	struct kb_listen_socket *inherited;
+	size_t n_inherited;
 };
 
 struct kb_server_stats {
@@ -71,6 +82,14 @@ int kb_server_new(uv_loop_t *loop, const struct kb_server_config *config,
 		  struct kb_server **ret_server, char *err, size_t err_size);
 /* Stops at once, and frees when the loop has closed the handles. NULL is fine. */
 void kb_server_free(struct kb_server *server);
+
+/* The sockets: gives number i to *ret (fd borrowed), or returns false if there are not so many. */
+bool kb_server_socket(const struct kb_server *server, size_t i, struct kb_listen_socket *ret);
+/* Paused, nothing more is read from them and no connection accepted: datagrams wait in the sockets,
+ * for whoever else reads them. Questions that have been read and connections go on. */
+void kb_server_pause(struct kb_server *server);
+/* 0 or -errno. */
+int kb_server_resume(struct kb_server *server);
 
 /* The responder has other blocks now: so do threads, from their next turn on. */
 void kb_server_blocks_changed(struct kb_server *server);

@@ -13,10 +13,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "control/forward/private.h"
 
-#define FRAME 2 /* bytes of length */
+#define FRAME	     2 /* bytes of length */
+#define ACCEPT_BATCH 16
 
 struct kb_conn {
 	struct kb_server *server; /* borrowed; outlives its connections */
@@ -347,9 +349,14 @@ void kb_tcp_sweep(struct kb_server *s)
 		conn_close(c);
 	}
 	for (size_t i = 0; i < s->n_listeners; i++) {
-		if (s->listeners[i].pending)
-			kb_tcp_accept(&s->listeners[i]);
-		pending |= s->listeners[i].pending;
+		struct kb_listener *l = &s->listeners[i];
+
+		if (l->pending && !s->paused)
+			kb_tcp_accept(l);
+		if (l->pending)
+			pending = true;
+		else if (!s->paused && !uv_is_active((uv_handle_t *)&l->tcp_poll))
+			kb_tcp_listen(l);
 	}
 	if (!s->conns && !pending)
 		uv_timer_stop(&s->sweep);
@@ -397,16 +404,11 @@ static bool has_room(const struct kb_server *s, const struct kb_addr *from)
 	return same <= s->per_source_max;
 }
 
-void kb_tcp_accept(struct kb_listener *l)
+/* Those that are refused are closed at once. */
+static void admit(struct kb_server *s, int fd, struct kb_conn *c)
 {
-	struct kb_server *s = l->server;
-	struct kb_conn *c = calloc(1, sizeof(*c));
 	int len = sizeof(c->peer), local_len = sizeof(c->local);
 
-	start_sweep(s);
-	l->pending = !c; /* libuv accepts no other one meanwhile */
-	if (!c)
-		return;
 	c->server = s;
 	c->number = ++s->conn_last;
 	uv_tcp_init(s->loop, &c->tcp);
@@ -415,8 +417,12 @@ void kb_tcp_accept(struct kb_listener *l)
 	s->conns = c;
 	s->stats.tcp_open++;
 	s->handles++;
-	if (uv_accept((uv_stream_t *)&l->tcp, (uv_stream_t *)&c->tcp) < 0 ||
-	    uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&c->peer, &len) < 0 ||
+	if (uv_tcp_open(&c->tcp, fd) < 0) {
+		close(fd);
+		conn_close(c);
+		return;
+	}
+	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&c->peer, &len) < 0 ||
 	    uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&c->local, &local_len) < 0) {
 		conn_close(c);
 		return;
@@ -437,4 +443,30 @@ void kb_tcp_accept(struct kb_listener *l)
 	uv_tcp_nodelay(&c->tcp, 1);
 	touch(c);
 	serve(c);
+}
+
+/* The connection that waits, if any. False when there is none, or no room for it. */
+static bool accept_one(struct kb_listener *l)
+{
+	struct kb_conn *c = calloc(1, sizeof(*c));
+	int fd = c ? accept4(l->tcp_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
+
+	if (fd < 0) {
+		/* The sweep tries again; it would be readable all the time. */
+		l->pending = !c || errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+			     errno == ENOBUFS;
+		if (l->pending)
+			uv_poll_stop(&l->tcp_poll);
+		free(c);
+		return false;
+	}
+	admit(l->server, fd, c);
+	return true;
+}
+
+void kb_tcp_accept(struct kb_listener *l)
+{
+	start_sweep(l->server);
+	for (int i = 0; i < ACCEPT_BATCH && accept_one(l); i++)
+		;
 }

@@ -45,6 +45,8 @@ struct kb_udp_sock {
 	struct kb_watch watch;	      /* fd owned, -1 none */
 	struct kb_listener *listener; /* borrowed */
 	struct kb_udp *udp;	      /* borrowed: whose thread reads it */
+	uv_poll_t poll;		      /* on the main loop */
+	bool polled;
 };
 
 /* For worker `worker`, or the main loop. 0 or -errno. */

@@ -55,6 +55,11 @@ int kb_worker_watch(struct kb_worker *w, struct kb_watch *watch, uint32_t events
 	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, watch->fd, &ev) < 0 ? -errno : 0;
 }
 
+void kb_worker_unwatch(struct kb_worker *w, struct kb_watch *watch)
+{
+	epoll_ctl(w->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+}
+
 static void wake(const struct kb_worker *w)
 {
 	uint64_t one = 1;

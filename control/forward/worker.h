@@ -153,6 +153,8 @@ void kb_worker_stop(struct kb_worker *w);
 /* Puts a question into the inbox, waking the worker. False when it is full. Any thread. */
 bool kb_worker_push(struct kb_worker *w, const struct kb_client *client);
 int kb_worker_watch(struct kb_worker *w, struct kb_watch *watch, uint32_t events);
+/* Any thread; a call of it may still be under way. */
+void kb_worker_unwatch(struct kb_worker *w, struct kb_watch *watch);
 uint32_t kb_worker_random(struct kb_worker *w);
 uint64_t kb_worker_now_us(void);
 

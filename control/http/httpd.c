@@ -206,18 +206,18 @@ static int listen_socket(const struct kb_addr_port *listen_on, int *ret_fd, char
 	return r;
 }
 
-int kb_httpd_new(uv_loop_t *loop, const struct kb_addr_port *listen_on,
+int kb_httpd_new(uv_loop_t *loop, const struct kb_addr_port *listen_on, int fd,
 		 const struct kb_httpd_ops *ops, struct kb_httpd **ret_httpd, char *err,
 		 size_t err_size)
 {
 	struct kb_httpd *httpd = calloc(1, sizeof(*httpd));
 	const union MHD_DaemonInfo *info;
-	int fd = -1, r = -ENOMEM;
+	int r = -ENOMEM;
 
 	if (!httpd)
 		goto no_memory;
 	httpd->ops = *ops;
-	r = listen_socket(listen_on, &fd, err, err_size);
+	r = fd < 0 ? listen_socket(listen_on, &fd, err, err_size) : 0;
 	if (r < 0)
 		goto err;
 	httpd->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
@@ -251,6 +251,11 @@ err:
 		close(fd);
 	kb_httpd_free(httpd);
 	return r;
+}
+
+int kb_httpd_quiesce(struct kb_httpd *httpd)
+{
+	return MHD_quiesce_daemon(httpd->mhd);
 }
 
 static void on_closed(uv_handle_t *handle)

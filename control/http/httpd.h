@@ -31,9 +31,14 @@ struct kb_httpd_ops {
 	bool (*ready)(void *arg, const char **ret_why);
 };
 
-/* Listens on the address. 0, or -errno with one line in err. `ops` is copied. */
-int kb_httpd_new(uv_loop_t *loop, const struct kb_addr_port *listen, const struct kb_httpd_ops *ops,
-		 struct kb_httpd **ret_httpd, char *err, size_t err_size);
+/* Listens on the address, or with the socket `fd` of a former server (taken over, also on failure),
+ * unless that is -1. 0, or -errno with one line in err. `ops` is copied. */
+int kb_httpd_new(uv_loop_t *loop, const struct kb_addr_port *listen, int fd,
+		 const struct kb_httpd_ops *ops, struct kb_httpd **ret_httpd, char *err,
+		 size_t err_size);
+/* Accepts no connection any more and gives its listening socket to the caller; -1 if there is none.
+ * Connections go on. */
+int kb_httpd_quiesce(struct kb_httpd *httpd);
 /* Stops at once. The loop must run once more for libuv to let go of the handles;
  * memory is freed then. */
 void kb_httpd_free(struct kb_httpd *httpd);

@@ -20,7 +20,7 @@ int kb_bpf_open(const char *dir, const char *name)
 	char path[PATH_MAX];
 	union bpf_attr attr;
 
-	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%s/table/%s", dir, name) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
 	memset(&attr, 0, sizeof(attr));
 	attr.pathname = (uintptr_t)path;

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A descriptor of the map or program that is pinned as dir/name, or -errno. */
+/* A descriptor of the map or program that is pinned as dir/table/name, or -errno. */
 int kb_bpf_open(const char *dir, const char *name);
 /* 0 or -errno, as below. */
 int kb_bpf_map_info(int fd, struct bpf_map_info *ret_info);

@@ -233,18 +233,18 @@ static int maps_open(struct kb_shared *s, char *err, size_t size)
 		r = pin_map(s, maps[i].name, maps[i].value_size, maps[i].n, maps[i].prot,
 			    maps[i].to);
 		if (r == -ENOENT)
-			return failed(
-				err, size, r,
-				"%s/%s: not there: kbdnsd does not run, or with another --bpffs",
-				s->dir, maps[i].name);
+			return failed(err, size, r,
+				      "%s/table/%s: not there: kbdnsd does not run, or with "
+				      "another --bpffs",
+				      s->dir, maps[i].name);
 		if (r == -EPROTO)
-			return failed(
-				err, size, r,
-				"%s/%s: of another size: kbdnsd and kbdns-dpdk must be of one "
-				"release",
-				s->dir, maps[i].name);
+			return failed(err, size, r,
+				      "%s/table/%s: of another size: kbdnsd and kbdns-dpdk must be "
+				      "of one "
+				      "release",
+				      s->dir, maps[i].name);
 		if (r < 0)
-			return failed(err, size, r, "%s/%s: %s%s", s->dir, maps[i].name,
+			return failed(err, size, r, "%s/table/%s: %s%s", s->dir, maps[i].name,
 				      strerror(-r),
 				      r == -EPERM ? ": root or CAP_BPF is needed" : "");
 		/* Before anything is judged by its size. */

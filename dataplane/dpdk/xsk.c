@@ -128,7 +128,7 @@ static int beats_map(void)
 			x.beats = at;
 	}
 	close(fd);
-	return r < 0 ? failed(r, "%s/kb_steer_beat: %s", x.bpffs, strerror(-r)) : 0;
+	return r < 0 ? failed(r, "%s/table/kb_steer_beat: %s", x.bpffs, strerror(-r)) : 0;
 }
 
 static int pins_open(void)

@@ -91,7 +91,7 @@ ROWS_UNUSED static int rows_setup(void **state)
 	if (kb_datapath_beat(dp, 600000) < 0)
 		return -1;
 	/* Test runs come in by lo. */
-	snprintf(path, sizeof(path), "%s/kb_ports", world_dir);
+	snprintf(path, sizeof(path), "%s/table/kb_ports", world_dir);
 	fd = bpf_obj_get(path);
 	if (fd < 0 || kb_ports_put(fd, lo, port_mac, true) < 0)
 		return -1;

@@ -39,6 +39,29 @@ static bool is_pinned(const char *name)
 	return access(path, F_OK) == 0;
 }
 
+/* In the folder of the table in force. */
+static bool has_pin(const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "table/%s", name);
+	return is_pinned(path);
+}
+
+static unsigned int count_tables(void)
+{
+	char cmd[256];
+	unsigned int n = 0;
+	FILE *p;
+
+	snprintf(cmd, sizeof(cmd), "ls -d %s/table_* 2>/dev/null | wc -l", world_dir);
+	p = popen(cmd, "r");
+	assert_non_null(p);
+	assert_int_equal(fscanf(p, "%u", &n), 1);
+	pclose(p);
+	return n;
+}
+
 static unsigned int count_pins(void)
 {
 	char cmd[256];
@@ -80,11 +103,11 @@ static void ids_of_pins(struct ids *ids)
 	FILE *p;
 
 	memset(ids, 0, sizeof(*ids));
-	snprintf(cmd, sizeof(cmd), "ls -p %s | grep -v /", world_dir);
+	snprintf(cmd, sizeof(cmd), "cd %s && find * -type f", world_dir);
 	p = popen(cmd, "r");
 	assert_non_null(p);
 	while (fscanf(p, "%127s", name) == 1) {
-		enum kind kind = strncmp(name, "prog_", 5) == 0	  ? PROG
+		enum kind kind = strstr(name, "/prog_")		  ? PROG
 				 : strncmp(name, "link_", 5) == 0 ? LINK
 								  : MAP;
 		uint64_t info[64] = {0};
@@ -201,7 +224,7 @@ static void test_open_adopt_uninstall(void **state)
 	t = table_with_name(dp);
 	kb_table_free(t);
 	kb_datapath_close(dp, true);
-	assert_true(is_pinned("kb_header"));
+	assert_true(has_pin("kb_header"));
 
 	dp = open_with((struct kb_datapath_config){0});
 	assert_true(kb_datapath_adopted(dp));
@@ -211,8 +234,8 @@ static void test_open_adopt_uninstall(void **state)
 	pages = put_many(t, 10000);
 	assert_true(pages > 3);
 	kb_table_settle(t);
-	assert_true(is_pinned("index_1"));
-	assert_false(is_pinned("index_0"));
+	assert_true(has_pin("index_1"));
+	assert_false(has_pin("index_0"));
 	kb_table_free(t);
 	kb_datapath_close(dp, true);
 
@@ -245,7 +268,7 @@ static void test_half_made(void **state)
 
 		kb_table_free(t);
 		kb_datapath_close(dp, true);
-		snprintf(path, sizeof(path), "%s/%s", world_dir, maps[i]);
+		snprintf(path, sizeof(path), "%s/table/%s", world_dir, maps[i]);
 		assert_int_equal(unlink(path), 0);
 
 		dp = open_plain();
@@ -259,9 +282,13 @@ static void test_half_made(void **state)
 			t = table_with_name(dp);
 		} else {
 			assert_false(kb_datapath_adopted(dp));
+			assert_true(kb_datapath_pending(dp));
 			t = table_with_name(dp);
 		}
 		kb_table_free(t);
+		assert_int_equal(kb_datapath_commit(dp), 0);
+		kb_datapath_alone(dp);
+		assert_int_equal(count_tables(), 1);
 		kb_datapath_close(dp, true);
 		dp = open_plain();
 		assert_true(kb_datapath_adopted(dp));
@@ -273,13 +300,78 @@ static void test_half_made(void **state)
 	/* Pinned, but a table was never made: not one to adopt. */
 	kb_datapath_close(open_plain(), true);
 	kb_datapath_close(open_plain(), false);
+	kb_datapath_uninstall(world_dir, err, sizeof(err));
+}
+
+static void set_version(struct kb_datapath *dp, uint32_t version)
+{
+	struct kb_backing backing;
+
+	kb_datapath_backing(dp, &backing);
+	backing.header->version = version;
+}
+
+/* A table of another layout stays as it is until the new one is put in force, and the other way
+ * round. */
+static void test_other_layout(void **state)
+{
+	struct kb_datapath *dp = open_plain(), *new;
+
+	(void)state;
+	kb_table_free(table_with_name(dp));
+	set_version(dp, KB_LAYOUT_VERSION + 1);
+	kb_datapath_close(dp, true);
+
+	for (int turn = 0; turn < 2; turn++) {
+		dp = open_plain();
+		assert_false(kb_datapath_adopted(dp));
+		assert_true(kb_datapath_pending(dp));
+		assert_int_equal(count_tables(), 2);
+		kb_table_free(table_with_name(dp));
+		/* A crash, or an end, before it is in force. */
+		if (turn == 0)
+			kb_datapath_close(dp, false);
+	}
+	assert_int_equal(kb_datapath_commit(dp), 0);
+	assert_false(kb_datapath_pending(dp));
+	kb_datapath_alone(dp);
+	assert_int_equal(count_tables(), 1);
+	kb_datapath_close(dp, true);
+	dp = open_plain();
+	assert_true(kb_datapath_adopted(dp));
+	kb_table_free(table_adopted(dp));
+
+	/* Beside one that runs: without its lock, which comes later. */
+	new = open_with(
+		(struct kb_datapath_config){.skip_tc = true, .skip_xdp = true, .beside = true});
+	assert_true(kb_datapath_pending(new) && !kb_datapath_adopted(new));
+	assert_int_equal(kb_datapath_lock(new, -1, err, sizeof(err)), -EBUSY);
+	kb_datapath_close(new, false);
+	assert_true(has_pin("kb_header"));
+	assert_int_equal(count_tables(), 1);
+
+	new = open_with(
+		(struct kb_datapath_config){.skip_tc = true, .skip_xdp = true, .beside = true});
+	kb_table_free(table_with_name(new));
+	assert_int_equal(kb_datapath_lock(new, dup(kb_datapath_lock_fd(dp)), err, sizeof(err)), 0);
+	assert_int_equal(kb_datapath_commit(new), 0);
+	/* It fails after all. */
+	kb_datapath_reclaim(dp);
+	kb_datapath_close(new, true);
+	assert_int_equal(count_tables(), 1);
+	kb_datapath_close(dp, true);
+	dp = open_plain();
+	assert_true(kb_datapath_adopted(dp));
+	kb_table_free(table_adopted(dp));
+	kb_datapath_close(dp, false);
+	assert_int_equal(kb_datapath_uninstall(world_dir, err, sizeof(err)), 0);
+	assert_int_not_equal(access(world_dir, F_OK), 0);
 }
 
 static void test_errors(void **state)
 {
 	struct kb_datapath_config config = {.dir = "/tmp/kbdns-no-bpffs/x"};
 	struct kb_datapath *dp = NULL;
-	struct kb_backing backing;
 
 	(void)state;
 	assert_int_not_equal(kb_datapath_open(&config, &dp, err, sizeof(err)), 0);
@@ -288,21 +380,6 @@ static void test_errors(void **state)
 	assert_int_not_equal(access("/tmp/kbdns-no-bpffs", F_OK), 0);
 	config.dir = "relative";
 	assert_int_equal(kb_datapath_open(&config, &dp, err, sizeof(err)), -EINVAL);
-
-	/* Another layout is not touched. */
-	dp = open_plain();
-	kb_table_free(table_with_name(dp));
-	kb_datapath_backing(dp, &backing);
-	backing.header->version = KB_LAYOUT_VERSION + 1;
-	kb_datapath_close(dp, true);
-	config.dir = world_dir;
-	dp = NULL;
-	assert_int_equal(kb_datapath_open(&config, &dp, err, sizeof(err)), -EPROTO);
-	assert_non_null(strstr(err, "rm -r"));
-	assert_true(is_pinned("kb_header"));
-	assert_int_equal(kb_datapath_uninstall(world_dir, err, sizeof(err)), 0);
-	assert_int_equal(kb_datapath_uninstall(world_dir, err, sizeof(err)), 0);
-	assert_int_not_equal(access(world_dir, F_OK), 0);
 
 	dp = open_plain();
 	assert_int_equal(kb_datapath_attach_tc(dp, "v0", err, sizeof(err)), -EINVAL);
@@ -572,6 +649,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_open_adopt_uninstall),
 		cmocka_unit_test(test_half_made),
+		cmocka_unit_test(test_other_layout),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_attach_tcx),
 		cmocka_unit_test(test_attach_clsact),

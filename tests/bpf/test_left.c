@@ -38,7 +38,7 @@ static void test_port_places(void **state)
 	int fd;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/kb_ports", world_dir);
+	snprintf(path, sizeof(path), "%s/table/kb_ports", world_dir);
 	fd = bpf_obj_get(path);
 	assert_true(fd >= 0);
 	good(&q);
@@ -67,7 +67,7 @@ static int pin_open(const char *name)
 	char path[128];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%s", world_dir, name);
+	snprintf(path, sizeof(path), "%s/table/%s", world_dir, name);
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		fail_msg("%s: %s", path, strerror(errno));

@@ -377,7 +377,7 @@ static void test_replaced(void **state)
 
 	(void)state;
 	assert_int_equal(kb_shared_open(world_dir, &shared, err, sizeof(err)), 0);
-	snprintf(path, sizeof(path), "%s/kb_header", world_dir);
+	snprintf(path, sizeof(path), "%s/table/kb_header", world_dir);
 	snprintf(other, sizeof(other), "%s/kb_other", world_dir);
 	assert_int_equal(rename(path, other), 0);
 	assert_int_equal(kb_shared_follow(shared, true, err, sizeof(err)), -ESTALE);

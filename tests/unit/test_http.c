@@ -135,7 +135,7 @@ static int setup(void **state)
 	/* The first free port. */
 	for (uint16_t port = 19253; port < 19353; port++) {
 		srv.at = (struct kb_addr_port){{.family = 4, .b = {127, 0, 0, 1}}, port};
-		if (kb_httpd_new(&srv.loop, &srv.at, &ops, &srv.httpd, err, sizeof(err)) == 0)
+		if (kb_httpd_new(&srv.loop, &srv.at, -1, &ops, &srv.httpd, err, sizeof(err)) == 0)
 			break;
 		srv.httpd = NULL;
 	}
@@ -303,10 +303,10 @@ static void test_bad_address(void **state)
 	char err[256] = "";
 
 	(void)state;
-	assert_int_equal(kb_httpd_new(&srv.loop, &srv.at, &ops, &httpd, err, sizeof(err)),
+	assert_int_equal(kb_httpd_new(&srv.loop, &srv.at, -1, &ops, &httpd, err, sizeof(err)),
 			 -EADDRINUSE);
 	assert_non_null(strstr(err, "--http 127.0.0.1:"));
-	assert_int_equal(kb_httpd_new(&srv.loop, &nowhere, &ops, &httpd, err, sizeof(err)),
+	assert_int_equal(kb_httpd_new(&srv.loop, &nowhere, -1, &ops, &httpd, err, sizeof(err)),
 			 -EADDRNOTAVAIL);
 	assert_non_null(strstr(err, "192.0.2.1:9253"));
 }
