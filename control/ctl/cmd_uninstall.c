@@ -15,6 +15,7 @@
 
 #include "control/ctl/json_out.h"
 #include "control/ctl/protocol.h"
+#include "control/ctl/peer.h"
 #include "control/ctl/run_lock.h"
 #include "control/datapath/uninstall.h"
 
@@ -155,6 +156,7 @@ static void remove_file(struct report *rep, const char *dir, const char *name)
 static void clear_run_dir(struct report *rep, const char *dir, int lock_fd)
 {
 	remove_file(rep, dir, KB_CTL_SOCKET_NAME);
+	remove_file(rep, dir, KB_PEER_SOCKET_NAME);
 	remove_file(rep, dir, "bypass");
 	kb_run_lock_release(dir, lock_fd);
 	if (rmdir(dir) == 0)
