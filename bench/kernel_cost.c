@@ -14,6 +14,10 @@
  * twice: with kernel.bpf_stats for the nanoseconds of a run, which include two
  * clock reads as the echo's do, and without for the rate.
  *
+ * With --steer 1 each answer by kbdns_xdp is measured three times, by turns and in turned order: on
+ * a port that is not handed over, on one that is (dataplane/core/steer.h) but has no worker, and on
+ * one whose worker beats but has no socket, so that XDP answers.
+ *
  * With --log N the query log takes one answer in N; a thread on the generator's CPU empties its
  * ring. Events that found it full cost less than those that did not: their number is printed.
  */
@@ -27,6 +31,7 @@
 #include "bench/options.h"
 #include "bench/store.h"
 #include "dataplane/core/event.h"
+#include "dataplane/core/steer.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-conversion" /* in what bpftool writes */
@@ -40,8 +45,13 @@ enum row { ROW_ECHO, ROW_A, ROW_NODATA, ROW_NXDOMAIN, ROW_MAX };
 static const char *const hook_names[] = {"xdp", "tc"};
 static const char *const row_names[] = {"echo", "A", "NODATA", "NXDOMAIN"};
 
+enum steer { STEER_OFF, STEER_ALONE, STEER_BEATS, STEER_MAX };
+
+static const char *const steer_names[] = {"not handed over", "no worker", "no socket"};
+
 struct cell {
 	double ns[ROUNDS_MAX], rate[ROUNDS_MAX], sent[ROUNDS_MAX];
+	double steer_ns[STEER_MAX][ROUNDS_MAX];
 };
 
 struct bench {
@@ -49,7 +59,7 @@ struct bench {
 	struct echo_bpf *echo; /* owned */
 	uint32_t names[SIZES_MAX];
 	int sizes;
-	uint64_t rounds, ms, log;
+	uint64_t rounds, ms, log, steer;
 	pthread_t log_reader;
 	atomic_bool log_end;
 	const char *list;
@@ -122,6 +132,36 @@ static void measure(struct bench *b, enum hook hook, int size, enum row row, int
 	c->sent[round] = per_second(r[3].sent - r[2].sent, &r[2], &r[3]);
 }
 
+static void set_steer(const struct bench *b, int size, enum steer steer)
+{
+	const struct kbdns_bpf *skel = b->store[size].skel;
+	uint32_t place = kb_port_place(b->link.near_ifindex, 0);
+	uint32_t key = kb_steer_key(kb_steer_port(place), 0);
+	uint64_t beat = steer == STEER_BEATS ? UINT64_MAX >> 1 : 0;
+
+	check("port", kb_ports_put(bpf_map__fd(skel->maps.kb_ports), b->link.near_ifindex,
+				   b->link.path.near_mac, steer != STEER_OFF));
+	check("beat",
+	      bpf_map_update_elem(bpf_map__fd(skel->maps.kb_steer_beat), &key, &beat, BPF_ANY));
+}
+
+/* The answers of one row, in each state of the port. */
+static void measure_steer(struct bench *b, int size, enum row row, int prog, int round)
+{
+	struct cell *c = &b->cell[HOOK_XDP][size][row];
+
+	for (int i = 0; i < STEER_MAX; i++) {
+		int steer = round & 1 ? STEER_MAX - 1 - i : i;
+
+		set_steer(b, size, (enum steer)steer);
+		measure(b, HOOK_XDP, size, row, prog, round);
+		c->steer_ns[steer][round] = c->ns[round];
+	}
+	set_steer(b, size, STEER_OFF);
+	/* What the other table has is of a port that is not handed over. */
+	c->ns[round] = c->steer_ns[STEER_OFF][round];
+}
+
 static void run_round(struct bench *b, int round)
 {
 	for (int hook = 0; hook < HOOK_MAX; hook++) {
@@ -139,7 +179,11 @@ static void run_round(struct bench *b, int round)
 				int prog = row == ROW_ECHO ? echo : kbdns;
 
 				check("link update", bpf_link_update(link, prog, NULL));
-				measure(b, (enum hook)hook, size, (enum row)row, prog, round);
+				if (b->steer && !tc && row != ROW_ECHO)
+					measure_steer(b, size, (enum row)row, prog, round);
+				else
+					measure(b, (enum hook)hook, size, (enum row)row, prog,
+						round);
 			}
 		}
 		close(link);
@@ -236,6 +280,25 @@ static void report(struct bench *b)
 	}
 }
 
+static void report_steer(const struct bench *b)
+{
+	for (int size = 0; size < b->sizes; size++) {
+		for (int row = ROW_A; row < ROW_MAX; row++) {
+			const struct cell *c = &b->cell[HOOK_XDP][size][row];
+
+			for (int steer = STEER_ALONE; steer < STEER_MAX; steer++) {
+				double over[ROUNDS_MAX];
+
+				for (int i = 0; i < (int)b->rounds; i++)
+					over[i] = c->steer_ns[steer][i] - c->steer_ns[STEER_OFF][i];
+				printf("# steer: %u names, %s, %s: %+.1f ns to %s\n",
+				       b->names[size], row_names[row], steer_names[steer],
+				       median(over, (int)b->rounds), steer_names[STEER_OFF]);
+			}
+		}
+	}
+}
+
 static void parse_options(struct bench *b, int argc, char **argv)
 {
 	const struct bench_option options[] = {
@@ -246,6 +309,8 @@ static void parse_options(struct bench *b, int argc, char **argv)
 		{"ms", "N", "length of each measurement (default 250)", option_number, &b->ms},
 		{"log", "N", "have the query log take one in N (default 0: off)", option_number,
 		 &b->log},
+		{"steer", "0|1", "measure ports that are handed over, too (default 0)",
+		 option_number, &b->steer},
 		{0},
 	};
 
@@ -290,5 +355,7 @@ int main(int argc, char **argv)
 	if (b.log)
 		log_stop(&b);
 	report(&b);
+	if (b.steer)
+		report_steer(&b);
 	return 0;
 }
