@@ -195,5 +195,5 @@ void kb_judge_dns(const struct kb_facts *f, struct kb_findings *out)
 	kb_finding_means(p,
 			 "it is not this cluster's DNS, its domain is another one, or it is not in "
 			 "order");
-	kb_finding_cure(p, "kubectl -n kube-system logs of CoreDNS; kbdnsd --domain");
+	kb_finding_cure(p, "kubectl -n kube-system logs of CoreDNS; kbdnsd --cluster-domain");
 }

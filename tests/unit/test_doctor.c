@@ -279,7 +279,7 @@ static void test_faults(void **state)
 		{nodelocal, "nodelocaldns", KB_DOCTOR_WARN, "nodelocaldns",
 		 "--intercept 169.254.20.10"},
 		{dns_silent, "cluster-dns", KB_DOCTOR_WARN, "10.96.0.10", "CoreDNS"},
-		{dns_other, "cluster-dns", KB_DOCTOR_WARN, "NXDOMAIN", "--domain"},
+		{dns_other, "cluster-dns", KB_DOCTOR_WARN, "NXDOMAIN", "--cluster-domain"},
 		{absent, "kbdnsd", KB_DOCTOR_NOTE, "does not run", "start kbdnsd"},
 		{off, "kbdnsd", KB_DOCTOR_FAIL, "off: blind", "reason"},
 		{bypassed, "kbdnsd", KB_DOCTOR_WARN, "off", "bypass off"},
