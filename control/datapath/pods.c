@@ -198,6 +198,11 @@ static void on_netdev(void *arg, const struct kb_netdev *dev)
 	memcpy(p->name, dev->name, sizeof(p->name));
 	if (p->waits || (p->attached && kb_port_stands(pods->dp, p)))
 		return;
+	/* Its last news before the kernel tells of its end. */
+	if (p->attached && has_gone(p->ifindex)) {
+		lose(pods, p, true);
+		return;
+	}
 	if (now_ns() - pods->read_ns > TURN_NS) {
 		wait_turn(pods, p, pods->read_ns);
 	} else if (attach(pods, p) && p->attached) {
