@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "control/ctl/json_out.h"
-#include "control/ctl/protocol.h"
 #include "control/ctl/peer.h"
+#include "control/ctl/protocol.h"
 #include "control/ctl/run_lock.h"
 #include "control/datapath/uninstall.h"
 

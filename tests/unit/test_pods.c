@@ -111,6 +111,12 @@ bool kb_clsact_detach(const char *dir, unsigned int ifindex)
 	return w.there[ifindex];
 }
 
+uint32_t kb_clsact_prog(unsigned int ifindex)
+{
+	(void)ifindex;
+	return 0;
+}
+
 bool kb_clsact_remove(unsigned int ifindex, enum kb_clsact which)
 {
 	(void)which;
