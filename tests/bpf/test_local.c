@@ -443,7 +443,7 @@ static void attachments(bool clsact)
 		kb_datapath_close(with, local < 2);
 	}
 	assert_int_equal(programs_at("v0"), 0);
-	assert_false(is_pinned("kb_local"));
+	assert_false(is_pinned("table"));
 	world_run("ip link del v0");
 }
 
@@ -473,7 +473,7 @@ static int setup(void **state)
 	if (kb_datapath_beat(dp, 600000) < 0)
 		return -1;
 	for (int i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s/%s", world_dir, pins[i]);
+		snprintf(path, sizeof(path), "%s/table/%s", world_dir, pins[i]);
 		prog[i] = bpf_obj_get(path);
 		if (prog[i] < 0)
 			return -1;
