@@ -75,7 +75,7 @@ __attribute__((noinline)) int kb_cached(__u32 engine, __u64 state, int why)
 	icept = bpf_map_lookup_elem(&kb_icept, &n);
 	epoch = kb_read_once(hdr->pcache_epoch);
 	if (!epoch || !kb_is_outside(hdr, &cpu->s, state, why) || !icept ||
-	    !(kb_icept_flags(icept, &cpu->flow) & KB_ICEPT_FORWARDED))
+	    !kb_icept_is_forwarded(icept, &cpu->flow, engine))
 		return why;
 	return kb_pcache_answer(&env, hdr, &cpu->s, epoch, bpf_jiffies64(), why);
 }

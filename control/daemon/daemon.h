@@ -224,8 +224,9 @@ void kb_daemon_pods_metrics(const struct kb_daemon *d, struct kb_metrics *m);
 bool kb_daemon_pcache_wanted(const struct kb_options *o);
 /* Makes it, if there is to be one. 0, or -errno with one line in err. */
 int kb_daemon_pcache_start(struct kb_daemon *d, char *err, size_t err_size);
-/* Names outside that are asked for at this listen address may come from it. 0 or -errno. */
-int kb_daemon_pcache_serve(struct kb_daemon *d, const struct kb_addr_port *at);
+/* Names outside that are asked for at this address may come from it: KB_ICEPT_FORWARDED at a listen
+ * address, _TC at one that is taken to the forwarder at tc. 0 or -errno. */
+int kb_daemon_pcache_serve(struct kb_daemon *d, const struct kb_addr_port *at, uint64_t flags);
 /* Any thread; there is one. */
 void kb_daemon_pcache_offer(void *arg, const struct kb_pcache_offer *offer);
 /* After a beat. */

@@ -34,7 +34,7 @@ int kb_daemon_intercepts_start(struct kb_daemon *d, char *err, size_t err_size)
 	if (r == 0)
 		r = add_intercepts(d, &d->options.listen, "listen", err, err_size);
 	for (size_t i = 0; r == 0 && i < d->options.listen.n; i++)
-		r = kb_daemon_pcache_serve(d, &d->options.listen.v[i]);
+		r = kb_daemon_pcache_serve(d, &d->options.listen.v[i], KB_ICEPT_FORWARDED);
 	for (size_t i = 0; r == 0 && i < d->options.intercept.n; i++)
 		kb_daemon_local_add(d, &d->options.intercept.v[i].addr,
 				    d->options.intercept.v[i].port);

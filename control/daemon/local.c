@@ -245,9 +245,8 @@ void kb_daemon_local_add(struct kb_daemon *d, const struct kb_addr *addr, uint16
 	if (!is_rewritten(d, addr, port))
 		return;
 	r = kb_datapath_local_add(d->datapath, addr);
-	/* What comes in by a NIC is not taken, and so gets none of the forwarder's answers. */
-	if (r == 0 && !d->options.xdp.n)
-		r = kb_daemon_pcache_serve(d, &at);
+	if (r == 0)
+		r = kb_daemon_pcache_serve(d, &at, KB_ICEPT_FORWARDED_TC);
 	if (r < 0)
 		kb_log_limited(KB_LOG_WARN, 3,
 			       "%s is not taken to the forwarder: %s; its queries for other names "

@@ -45,12 +45,11 @@ int kb_daemon_pcache_start(struct kb_daemon *d, char *err, size_t err_size)
 	return r;
 }
 
-int kb_daemon_pcache_serve(struct kb_daemon *d, const struct kb_addr_port *at)
+int kb_daemon_pcache_serve(struct kb_daemon *d, const struct kb_addr_port *at, uint64_t flags)
 {
 	if (!d->pcache)
 		return 0;
-	return kb_table_icept_set_flags(d->table, at->addr.family, at->addr.b, at->port,
-					KB_ICEPT_FORWARDED);
+	return kb_table_icept_set_flags(d->table, at->addr.family, at->addr.b, at->port, flags);
 }
 
 void kb_daemon_pcache_offer(void *arg, const struct kb_pcache_offer *offer)

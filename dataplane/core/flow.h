@@ -148,6 +148,16 @@ KB_LEAF __u64 kb_icept_flags(const struct kb_icept_bucket *bucket, const struct 
 	return 0;
 }
 
+/* Does kbdnsd's forwarder answer for names outside what `engine` leaves of this destination? */
+KB_INLINE int kb_icept_is_forwarded(const struct kb_icept_bucket *bucket, const struct kb_flow *f,
+				    __u32 engine)
+{
+	__u64 wanted = engine == KB_ENGINE_TC ? KB_ICEPT_FORWARDED | KB_ICEPT_FORWARDED_TC
+					      : KB_ICEPT_FORWARDED;
+
+	return (kb_icept_flags(bucket, f) & wanted) != 0;
+}
+
 /*
  * Is the source an intercept address? Two nodes that answer each other's answers would do so for
  * ever; so engines that send out by the port that a frame came in by ask it of sources whose port

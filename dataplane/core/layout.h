@@ -362,6 +362,9 @@ struct kb_icept {
 /* kbdnsd's own listen address, whose queries for names outside its forwarder answers. Never
  * set where these go on to somebody else's server. */
 #define KB_ICEPT_FORWARDED 1ULL
+/* The cluster DNS's address in local mode: the same, but at tc only, which takes queries of pods to
+ * the forwarder. What comes in by a NIC goes on to the cluster DNS. */
+#define KB_ICEPT_FORWARDED_TC 2ULL
 
 struct kb_icept_bucket {
 	struct kb_icept e[KB_ICEPT_WAYS];

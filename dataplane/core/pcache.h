@@ -5,7 +5,7 @@
  * reader.
  *
  * It is asked only after the table has said that the name is nobody's here, and only for packets
- * to an address whose forwarder would answer them (KB_ICEPT_FORWARDED), so it can never give
+ * to an address whose forwarder would answer them (kb_icept_is_forwarded), so it can never give
  * anything in place of a name of the cluster. What it does not give is left, as before, to the
  * forwarder.
  *

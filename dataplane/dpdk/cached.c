@@ -26,7 +26,7 @@ bool kb_dpdk_cached_take(struct kb_dpdk_engine *e, __u64 state, struct kb_burst_
 	__u64 tag;
 
 	if (!(it->q.flags2 & KB_RD) || !kb_is_outside(e->table->hdr, &e->scratch, state, why) ||
-	    !(kb_icept_flags(&e->table->icept[icept], f) & KB_ICEPT_FORWARDED) ||
+	    !kb_icept_is_forwarded(&e->table->icept[icept], f, KB_ENGINE_DPDK) ||
 	    (!c->n && !begin(e)))
 		return false;
 	tag = kb_pcache_tag(it->q.name.hash, it->q.tail, kb_pcache_key_flags(&it->q));

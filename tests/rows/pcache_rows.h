@@ -122,10 +122,8 @@ static int begin(void **state)
 	return 0;
 }
 
-static void forwarded(bool on)
+static void forwarded(uint64_t flags)
 {
-	uint64_t flags = on ? KB_ICEPT_FORWARDED : 0;
-
 	assert_int_equal(kb_table_icept_set_flags(table, 4, dns4, 53, flags), 0);
 	assert_int_equal(kb_table_icept_set_flags(table, 6, dns6, 53, flags), 0);
 }
@@ -374,16 +372,24 @@ static void test_limit(void **state)
 
 static void test_where(void **state)
 {
-	struct frame q;
+	struct frame q, out;
 
 	(void)state;
 	put_a(WWW);
 	for (int v6 = 0; v6 < 2; v6++) {
 		frame_query(&q, v6, WWW, TYPE_A, 0, 0);
 		answer("a listen address", &q, one);
-		forwarded(false);
+		forwarded(0);
 		leave("a transparent intercept", &q, KB_CNT_NO_ZONE);
-		forwarded(true);
+		forwarded(KB_ICEPT_FORWARDED_TC);
+		FOR_EACH_ENGINE(engine)
+		{
+			if (engine == KB_ENGINE_TC)
+				answer_by(engine, "taken to the forwarder", &q, one, &out);
+			else
+				leave_by(engine, "goes on from a NIC", &q, KB_CNT_NO_ZONE);
+		}
+		forwarded(KB_ICEPT_FORWARDED);
 		kb_table_set_state(table, KB_OFF);
 		leave("OFF", &q, KB_CNT_OFF);
 		kb_table_set_state(table, KB_HITS);
@@ -536,7 +542,7 @@ static int pcache_setup(void **state)
 	kb_pcache_switch(pcache, true);
 	if (kb_pcache_grace_begin(pcache))
 		kb_pcache_grace_end(pcache);
-	forwarded(true);
+	forwarded(KB_ICEPT_FORWARDED);
 	return 0;
 }
 
