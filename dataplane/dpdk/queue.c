@@ -61,6 +61,7 @@ int kb_dpdk_queue_start(struct kb_dpdk_queue *q, uint64_t now_ns)
 	if (!kb_reader_register(&q->reader, q->workers, KB_WORKERS_LOCAL, KB_WORKERS_MAX, &q->info,
 				now_ns))
 		return -ENOSPC;
+	q->joined = q->reader.number;
 	q->engine.stats = &q->stats[q->reader.row - q->workers->row - KB_WORKERS_LOCAL];
 	own_add(q->engine.stats, &q->own);
 	say_mapped(q);
@@ -89,7 +90,7 @@ static void join_again(struct kb_dpdk_queue *q, uint64_t now_ns)
 		kb_dpdk_queue_start(q, now_ns);
 }
 
-/* What others want of it. */
+/* What others want of it. They may have asked the registration that was declared gone since. */
 static void look_at_words(struct kb_dpdk_queue *q)
 {
 	uint64_t word = kb_read_once(q->engine.table->hdr->worker_tune);
@@ -100,7 +101,7 @@ static void look_at_words(struct kb_dpdk_queue *q)
 	if (kb_likely(ask == q->ask_seen))
 		return;
 	q->ask_seen = ask;
-	if (kb_worker_number_of(ask) == q->reader.number)
+	if (kb_worker_number_of(ask) - q->joined <= q->reader.number - q->joined)
 		__atomic_store_n(&q->ask, (uint32_t)(ask & KB_WORKER_SAID_MASK), __ATOMIC_RELAXED);
 }
 

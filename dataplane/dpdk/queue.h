@@ -34,6 +34,7 @@ struct kb_dpdk_queue {
 	struct kb_xsk *xsk; /* borrowed; NULL: the queue is no socket's */
 
 	struct kb_reader reader;
+	uint64_t joined;	    /* number of its first registration in this row */
 	uint64_t mapped;	    /* what was said of the table's newest index */
 	struct kb_worker_says says; /* port, link_down, wait, state: whoever knows; the worker */
 	uint64_t tune_seen, ask_seen;

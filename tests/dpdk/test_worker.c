@@ -348,6 +348,30 @@ static void test_old_word(void **unused)
 	process.port[0].away = false;
 }
 
+/* One that was declared gone while it was asked: the word is its own all the same. */
+static void test_word_while_gone(void **unused)
+{
+	struct kb_worker_row *row = &ports.workers.row[ROW];
+	struct frame f;
+	uint64_t number;
+	void *m;
+
+	(void)unused;
+	begin();
+	number = kb_worker_number_of(kb_read_once(row->owner));
+	kb_write_once(row->gone, number);
+	query(&f, 1);
+	assert_int_equal(rte_ring_enqueue(ports.rx, ports_mbuf(&f)), 0);
+	EVENTUALLY(kb_worker_number_of(kb_read_once(row->owner)) == number + 1);
+	kb_write_once(row->ask, kb_worker_said(number, KB_WORKER_ASK_DRAIN));
+	EVENTUALLY(state() == KB_WORKER_DRAINED);
+	kb_write_once(row->ask, kb_worker_said(number + 1, KB_WORKER_ASK_STOP));
+	end();
+	assert_int_not_equal(rte_ring_dequeue(ports.tx, &m), 0);
+	assert_int_equal(rte_eth_dev_set_link_up(Q->port), 0);
+	process.port[0].away = false;
+}
+
 /* Each policy can be switched to and from while it runs; it beats, and answers, meanwhile. */
 static void test_idle(void **unused)
 {
@@ -403,10 +427,15 @@ static void test_link(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tune),   cmocka_unit_test(test_time),
-		cmocka_unit_test(test_no_row), cmocka_unit_test(test_drain),
-		cmocka_unit_test(test_cannot), cmocka_unit_test(test_old_word),
-		cmocka_unit_test(test_idle),   cmocka_unit_test(test_link),
+		cmocka_unit_test(test_tune),
+		cmocka_unit_test(test_time),
+		cmocka_unit_test(test_no_row),
+		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_cannot),
+		cmocka_unit_test(test_old_word),
+		cmocka_unit_test(test_word_while_gone),
+		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_link),
 	};
 
 	return cmocka_run_group_tests(tests, setup, rows_teardown);
