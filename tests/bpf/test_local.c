@@ -434,6 +434,8 @@ static void attachments(bool clsact)
 		    kb_datapath_load_programs(with, err, sizeof(err)) < 0 ||
 		    kb_datapath_attach_tc(with, "v0", err, sizeof(err)) < 0)
 			fail_msg("%s", err);
+		assert_int_equal(kb_datapath_commit(with), 0);
+		kb_datapath_alone(with);
 		kb_datapath_prune(with);
 		assert_true(kb_datapath_port(with, 0)->attached);
 		if (strcmp(kb_datapath_port(with, 0)->mode, "clsact") == 0)
