@@ -56,15 +56,14 @@ void kb_judge_pinned(const struct kb_facts *f, struct kb_findings *out)
 		p = kb_finding_add(out, KB_DOCTOR_OK, "pinned", "%s: nothing", dir);
 		kb_finding_means(p, "a kbdnsd that starts makes a new table");
 	} else if (pins->foreign) {
-		p = kb_finding_add(out, KB_DOCTOR_WARN, "pinned",
+		p = kb_finding_add(out, KB_DOCTOR_NOTE, "pinned",
 				   "%s: a table of layout version %u, this is %u; %u attachments",
 				   dir, pins->version, KB_LAYOUT_VERSION, pins->links);
-		kb_finding_means(p, "another version of kbdns has left it, or runs now; this one "
-				    "cannot take the table over");
-		kb_finding_cure(p,
-				"stop the other kbdnsd, then rm -r %s, which detaches its programs "
-				"too",
-				dir);
+		kb_finding_means(p,
+				 "another version of kbdns has left it, or runs now; a kbdnsd of "
+				 "this one makes a table beside it, and switches when it has "
+				 "synced");
+		kb_finding_cure(p, "if nobody needs it: kbdnsctl uninstall --bpffs %s", dir);
 	} else if (pins->tables && pins->age_ms >= 0) {
 		p = kb_finding_add(
 			out, KB_DOCTOR_OK, "pinned",
