@@ -11,7 +11,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -19,6 +18,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "control/datapath/netlink.h"
 
 #define PRIORITY 1
 #define HANDLE	 0x6b62
@@ -103,41 +104,22 @@ static int saw_filter(const struct nlmsghdr *nlh, void *arg)
 /* Has this hook any filter? True when in doubt. */
 static bool has_filters(unsigned int ifindex, uint32_t parent)
 {
-	char buf[8192];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct mnl_socket *nl = mnl_socket_open(NETLINK_ROUTE);
+	struct kb_netlink nl;
+	struct nlmsghdr *nlh;
 	bool found = false;
 	struct tcmsg *tc;
-	ssize_t n;
+	int r;
 
-	if (!nl)
+	if (kb_netlink_open(&nl, NETLINK_ROUTE) < 0)
 		return true;
-	nlh->nlmsg_type = RTM_GETTFILTER;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	nlh->nlmsg_seq = 1;
+	nlh = kb_netlink_message(&nl, 0, RTM_GETTFILTER, NLM_F_DUMP);
 	tc = mnl_nlmsg_put_extra_header(nlh, sizeof(*tc));
 	tc->tcm_family = AF_UNSPEC;
 	tc->tcm_ifindex = (int)ifindex;
 	tc->tcm_parent = parent;
-	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0) {
-		mnl_socket_close(nl);
-		return true;
-	}
-	for (;;) {
-		int r;
-
-		n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-		r = n < 0 ? -1
-			  : mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(nl), saw_filter,
-				       &found);
-		if (r < 0)
-			found = true;
-		if (r <= 0)
-			break;
-	}
-	mnl_socket_close(nl);
-	return found;
+	r = kb_netlink_talk(&nl, nlh, saw_filter, &found);
+	kb_netlink_close(&nl);
+	return found || r < 0;
 }
 
 bool kb_clsact_is_attached(unsigned int ifindex, enum kb_clsact which)

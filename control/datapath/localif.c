@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -12,74 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/datapath/netlink.h"
 #include "control/datapath/private.h"
 #include "control/log.h"
 
-#define BUFFER	  16384 /* bytes of one read of netlink; messages to the kernel are much shorter */
-#define ADDRS_MAX 512	/* of the node, that are looked at */
-#define ALIAS_MAX 256	/* the kernel's IFALIASZ */
-
-struct netlink {
-	struct mnl_socket *socket; /* owned */
-	uint32_t seq;
-	_Alignas(struct nlmsghdr) char out[1024];
-	char in[BUFFER];
-};
-
-static int netlink_open(struct netlink *nl)
-{
-	memset(nl, 0, sizeof(*nl));
-	nl->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	if (!nl->socket)
-		return -errno;
-	if (mnl_socket_bind(nl->socket, 0, MNL_SOCKET_AUTOPID) < 0) {
-		int r = -errno;
-
-		mnl_socket_close(nl->socket);
-		return r;
-	}
-	return 0;
-}
-
-static void netlink_close(struct netlink *nl)
-{
-	mnl_socket_close(nl->socket);
-}
-
-static struct nlmsghdr *message(struct netlink *nl, size_t at, uint16_t type, uint16_t flags)
-{
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(nl->out + at);
-
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
-	nlh->nlmsg_seq = ++nl->seq;
-	return nlh;
-}
-
-/* Reads what answers message `seq`. 0, or the kernel's -errno. */
-static int receive(struct netlink *nl, uint32_t seq, mnl_cb_t each, void *arg)
-{
-	for (;;) {
-		ssize_t n = mnl_socket_recvfrom(nl->socket, nl->in, sizeof(nl->in));
-		int r;
-
-		if (n < 0)
-			return -errno;
-		r = mnl_cb_run(nl->in, (size_t)n, seq, mnl_socket_get_portid(nl->socket), each,
-			       arg);
-		if (r < 0)
-			return -errno;
-		if (r == 0)
-			return 0;
-	}
-}
-
-static int talk(struct netlink *nl, struct nlmsghdr *nlh, mnl_cb_t each, void *arg)
-{
-	if (mnl_socket_sendto(nl->socket, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
-	return receive(nl, nlh->nlmsg_seq, each, arg);
-}
+#define ADDRS_MAX 512 /* of the node, that are looked at */
+#define ALIAS_MAX 256 /* the kernel's IFALIASZ */
 
 /* ---- links ---- */
 
@@ -119,24 +56,25 @@ static int on_link(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-static int link_find(struct netlink *nl, const char *name, struct found_link *ret)
+static int link_find(struct kb_netlink *nl, const char *name, struct found_link *ret)
 {
-	struct nlmsghdr *nlh = message(nl, 0, RTM_GETLINK, NLM_F_ACK);
+	struct nlmsghdr *nlh = kb_netlink_message(nl, 0, RTM_GETLINK, NLM_F_ACK);
 	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
 	info->ifi_family = AF_UNSPEC;
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
-	r = talk(nl, nlh, on_link, ret);
+	r = kb_netlink_talk(nl, nlh, on_link, ret);
 	return r == -ENODEV ? 0 : r;
 }
 
 /* Both messages go in one write, so that a death between them does not leave an interface that
  * nobody knows as ours. */
-static int link_make(struct netlink *nl, const struct kb_localif *want, const char *kind)
+static int link_make(struct kb_netlink *nl, const struct kb_localif *want, const char *kind)
 {
-	struct nlmsghdr *make = message(nl, 0, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+	struct nlmsghdr *make =
+		kb_netlink_message(nl, 0, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
 	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(make, sizeof(*info));
 	struct nlmsghdr *mark;
 	struct nlattr *nest;
@@ -146,7 +84,7 @@ static int link_make(struct netlink *nl, const struct kb_localif *want, const ch
 	nest = mnl_attr_nest_start(make, IFLA_LINKINFO);
 	mnl_attr_put_strz(make, IFLA_INFO_KIND, kind);
 	mnl_attr_nest_end(make, nest);
-	mark = message(nl, NLMSG_ALIGN(make->nlmsg_len), RTM_SETLINK, NLM_F_ACK);
+	mark = kb_netlink_message(nl, NLMSG_ALIGN(make->nlmsg_len), RTM_SETLINK, NLM_F_ACK);
 	info = mnl_nlmsg_put_extra_header(mark, sizeof(*info));
 	info->ifi_flags = info->ifi_change = IFF_UP;
 	mnl_attr_put_strz(mark, IFLA_IFNAME, want->name);
@@ -154,28 +92,28 @@ static int link_make(struct netlink *nl, const struct kb_localif *want, const ch
 	if (mnl_socket_sendto(nl->socket, nl->out,
 			      (size_t)((char *)mark - nl->out) + mark->nlmsg_len) < 0)
 		return -errno;
-	r = receive(nl, make->nlmsg_seq, NULL, NULL);
-	r2 = receive(nl, mark->nlmsg_seq, NULL, NULL);
+	r = kb_netlink_receive(nl, make->nlmsg_seq, NULL, NULL);
+	r2 = kb_netlink_receive(nl, mark->nlmsg_seq, NULL, NULL);
 	return r < 0 ? r : r2;
 }
 
-static int link_delete(struct netlink *nl, const char *name)
+static int link_delete(struct kb_netlink *nl, const char *name)
 {
-	struct nlmsghdr *nlh = message(nl, 0, RTM_DELLINK, NLM_F_ACK);
+	struct nlmsghdr *nlh = kb_netlink_message(nl, 0, RTM_DELLINK, NLM_F_ACK);
 
 	mnl_nlmsg_put_extra_header(nlh, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
-	return talk(nl, nlh, NULL, NULL);
+	return kb_netlink_talk(nl, nlh, NULL, NULL);
 }
 
-static int link_up(struct netlink *nl, const char *name)
+static int link_up(struct kb_netlink *nl, const char *name)
 {
-	struct nlmsghdr *nlh = message(nl, 0, RTM_SETLINK, NLM_F_ACK);
+	struct nlmsghdr *nlh = kb_netlink_message(nl, 0, RTM_SETLINK, NLM_F_ACK);
 	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
 
 	info->ifi_flags = info->ifi_change = IFF_UP;
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
-	return talk(nl, nlh, NULL, NULL);
+	return kb_netlink_talk(nl, nlh, NULL, NULL);
 }
 
 /* ---- addresses ---- */
@@ -220,21 +158,21 @@ static int on_addr(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-static int addrs_find(struct netlink *nl, struct found_addrs *ret)
+static int addrs_find(struct kb_netlink *nl, struct found_addrs *ret)
 {
-	struct nlmsghdr *nlh = message(nl, 0, RTM_GETADDR, NLM_F_DUMP);
+	struct nlmsghdr *nlh = kb_netlink_message(nl, 0, RTM_GETADDR, NLM_F_DUMP);
 	struct ifaddrmsg *info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
 
 	ret->n = 0;
 	info->ifa_family = AF_UNSPEC;
-	return talk(nl, nlh, on_addr, ret);
+	return kb_netlink_talk(nl, nlh, on_addr, ret);
 }
 
-static int addr_change(struct netlink *nl, bool add, int index, const struct kb_addr *addr,
+static int addr_change(struct kb_netlink *nl, bool add, int index, const struct kb_addr *addr,
 		       unsigned int bits)
 {
-	struct nlmsghdr *nlh = message(nl, 0, add ? RTM_NEWADDR : RTM_DELADDR,
-				       (uint16_t)(NLM_F_ACK | (add ? NLM_F_CREATE : 0)));
+	struct nlmsghdr *nlh = kb_netlink_message(nl, 0, add ? RTM_NEWADDR : RTM_DELADDR,
+						  (uint16_t)(NLM_F_ACK | (add ? NLM_F_CREATE : 0)));
 	struct ifaddrmsg *info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
 	const struct ifa_cacheinfo deprecated = {.ifa_prefered = 0, .ifa_valid = UINT32_MAX};
 	bool v4 = addr->family == 4;
@@ -249,7 +187,7 @@ static int addr_change(struct netlink *nl, bool add, int index, const struct kb_
 		mnl_attr_put_u32(nlh, IFA_FLAGS, IFA_F_NODAD);
 		mnl_attr_put(nlh, IFA_CACHEINFO, sizeof(deprecated), &deprecated);
 	}
-	return talk(nl, nlh, NULL, NULL);
+	return kb_netlink_talk(nl, nlh, NULL, NULL);
 }
 
 static bool same_addr(const struct kb_addr *a, const struct kb_addr *b)
@@ -298,7 +236,7 @@ static int check_free(const struct found_addrs *all, const struct kb_localif *wa
 	return 0;
 }
 
-static int addrs_set(struct netlink *nl, const struct found_addrs *all,
+static int addrs_set(struct kb_netlink *nl, const struct found_addrs *all,
 		     const struct kb_localif *want, int index, char *err, size_t err_size)
 {
 	char text[INET6_ADDRSTRLEN];
@@ -324,7 +262,7 @@ static int addrs_set(struct netlink *nl, const struct found_addrs *all,
 
 /* ---- the interface ---- */
 
-static int link_open(struct netlink *nl, const struct kb_localif *want, struct found_link *link,
+static int link_open(struct kb_netlink *nl, const struct kb_localif *want, struct found_link *link,
 		     bool *ret_made, char *err, size_t err_size)
 {
 	int r = link_find(nl, want->name, link);
@@ -360,9 +298,9 @@ int kb_localif_open(const struct kb_localif *want, const char **ret_kind, bool *
 {
 	struct found_addrs all;
 	struct found_link link = {0};
-	struct netlink nl;
+	struct kb_netlink nl;
 	bool made = false;
-	int r = netlink_open(&nl);
+	int r = kb_netlink_open(&nl, NETLINK_ROUTE);
 
 	if (r < 0)
 		return kb_datapath_error(err, err_size, r, "netlink: %s", strerror(-r));
@@ -377,7 +315,7 @@ int kb_localif_open(const struct kb_localif *want, const char **ret_kind, bool *
 		r = addrs_set(&nl, &all, want, link.index, err, err_size);
 	if (r < 0 && made && link.index)
 		link_delete(&nl, want->name);
-	netlink_close(&nl);
+	kb_netlink_close(&nl);
 	if (r < 0)
 		return r;
 	*ret_kind = strcmp(link.kind, "bridge") == 0 ? "bridge" : "dummy";
@@ -388,8 +326,8 @@ int kb_localif_open(const struct kb_localif *want, const char **ret_kind, bool *
 void kb_localif_remove(const char *name, const char *mark)
 {
 	struct found_link link;
-	struct netlink nl;
-	int r = netlink_open(&nl);
+	struct kb_netlink nl;
+	int r = kb_netlink_open(&nl, NETLINK_ROUTE);
 
 	if (r < 0)
 		return;
@@ -399,19 +337,19 @@ void kb_localif_remove(const char *name, const char *mark)
 	if (r < 0)
 		kb_log_warn("%s: cannot remove the interface: %s; ip link del %s does it", name,
 			    strerror(-r), name);
-	netlink_close(&nl);
+	kb_netlink_close(&nl);
 }
 
 bool kb_localif_is_marked(const char *name, const char *mark)
 {
 	struct found_link link = {0};
-	struct netlink nl;
+	struct kb_netlink nl;
 
-	if (netlink_open(&nl) < 0)
+	if (kb_netlink_open(&nl, NETLINK_ROUTE) < 0)
 		return false;
 	if (link_find(&nl, name, &link) < 0)
 		link.index = 0;
-	netlink_close(&nl);
+	kb_netlink_close(&nl);
 	return link.index && strcmp(link.alias, mark) == 0;
 }
 

@@ -2,7 +2,6 @@
 #include "control/datapath/netdev.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <limits.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -12,11 +11,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/datapath/netlink.h"
+
 /* Room for the messages of a few hundred interfaces that come at once. */
 #define RECEIVE_BYTES (1 << 20)
-#define MESSAGE_BYTES 16384 /* one message fits, with all that the kernel may tell */
-#define READS_MAX     64    /* of up to a handful of messages each, before others have their turn */
-#define DUMPS_MAX     5	    /* of a list that changes while it is read */
+#define READS_MAX     64 /* of up to a handful of messages each, before others have their turn */
+#define DUMPS_MAX     5	 /* of a list that changes while it is read */
 
 struct kb_netdev_watch {
 	struct mnl_socket *nl; /* owned */
@@ -117,37 +117,21 @@ static int on_message(const struct nlmsghdr *nlh, void *arg)
 /* Sends a request for one or all and hands over what comes back. 0 or -errno. */
 static int ask(const char *name, const struct handler *h)
 {
-	char buf[MESSAGE_BYTES];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	struct kb_netlink nl;
+	struct nlmsghdr *nlh;
 	struct ifinfomsg *ifi;
-	int r;
+	int r = kb_netlink_open(&nl, NETLINK_ROUTE);
 
-	if (!nl)
-		return -errno;
-	nlh->nlmsg_type = RTM_GETLINK;
-	nlh->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | (name ? NLM_F_ACK : NLM_F_DUMP));
-	nlh->nlmsg_seq = 1;
+	if (r < 0)
+		return r;
+	nlh = kb_netlink_message(&nl, 0, RTM_GETLINK, name ? NLM_F_ACK : NLM_F_DUMP);
 	ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
 	ifi->ifi_family = AF_UNSPEC;
 	mnl_attr_put_u32(nlh, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	if (name)
 		mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
-	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0) {
-		r = -errno;
-		mnl_socket_close(nl);
-		return r;
-	}
-	do {
-		ssize_t n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-
-		r = n < 0 ? -1
-			  : mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(nl), on_message,
-				       (void *)(uintptr_t)h);
-	} while (r > 0);
-	r = r < 0 ? -errno : 0;
-	mnl_socket_close(nl);
+	r = kb_netlink_talk(&nl, nlh, on_message, (void *)(uintptr_t)h);
+	kb_netlink_close(&nl);
 	return r;
 }
 
@@ -205,7 +189,7 @@ int kb_netdev_watch_fd(const struct kb_netdev_watch *w)
 int kb_netdev_watch_read(struct kb_netdev_watch *w, kb_netdev_fn fn, void *arg)
 {
 	struct handler h = {fn, arg};
-	char buf[MESSAGE_BYTES];
+	char buf[KB_NETLINK_BYTES];
 
 	for (int i = 0; i < READS_MAX; i++) {
 		ssize_t n = mnl_socket_recvfrom(w->nl, buf, sizeof(buf));

@@ -5,7 +5,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -13,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/datapath/netlink.h"
 #include "control/datapath/private.h"
 
 #define TC_NEXT	 (-1) /* TCX_NEXT, TC_ACT_UNSPEC */
@@ -63,34 +63,21 @@ int kb_probe_clsact(struct kb_trial *t)
 /* A pair of veths, the kernel names the other end. */
 static int make_veth(void)
 {
-	char buf[1024];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	struct kb_netlink nl;
+	struct nlmsghdr *nlh;
 	struct nlattr *nest;
-	ssize_t n;
-	int r;
+	int r = kb_netlink_open(&nl, NETLINK_ROUTE);
 
-	if (!nl)
-		return -errno;
-	nlh->nlmsg_type = RTM_NEWLINK;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-	nlh->nlmsg_seq = 1;
+	if (r < 0)
+		return r;
+	nlh = kb_netlink_message(&nl, 0, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
 	mnl_nlmsg_put_extra_header(nlh, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, VETH);
 	nest = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
 	mnl_attr_put_strz(nlh, IFLA_INFO_KIND, "veth");
 	mnl_attr_nest_end(nlh, nest);
-	r = mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ||
-			    mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0
-		    ? -errno
-		    : 0;
-	if (r == 0) {
-		n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-		if (n < 0 ||
-		    mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(nl), NULL, NULL) < 0)
-			r = -errno;
-	}
-	mnl_socket_close(nl);
+	r = kb_netlink_talk(&nl, nlh, NULL, NULL);
+	kb_netlink_close(&nl);
 	return r;
 }
 

@@ -6,7 +6,6 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
@@ -15,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/datapath/netlink.h"
 #include "control/datapath/order.h"
 
 static void name_of(uint32_t id, struct kb_hook_prog *ret)
@@ -103,59 +103,45 @@ static int on_filter(const struct nlmsghdr *nlh, void *arg)
 }
 
 /* None when they cannot be read. */
-static void read_filters(struct mnl_socket *nl, struct kb_hooks *h)
+static void read_filters(struct kb_netlink *nl, struct kb_hooks *h)
 {
-	char buf[8192];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct tcmsg *tc;
-	int r;
+	struct nlmsghdr *nlh = kb_netlink_message(nl, 0, RTM_GETTFILTER, NLM_F_DUMP);
+	struct tcmsg *tc = mnl_nlmsg_put_extra_header(nlh, sizeof(*tc));
 
-	nlh->nlmsg_type = RTM_GETTFILTER;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	nlh->nlmsg_seq = h->dev.ifindex;
-	tc = mnl_nlmsg_put_extra_header(nlh, sizeof(*tc));
 	tc->tcm_family = AF_UNSPEC;
 	tc->tcm_ifindex = (int)h->dev.ifindex;
 	tc->tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
-	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
-		return;
-	do {
-		ssize_t n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-
-		r = n < 0 ? -1
-			  : mnl_cb_run(buf, (size_t)n, h->dev.ifindex, mnl_socket_get_portid(nl),
-				       on_filter, h);
-	} while (r > 0);
+	kb_netlink_talk(nl, nlh, on_filter, h);
 }
 
 struct walk {
 	void (*fn)(void *arg, const struct kb_hooks *hooks);
 	void *arg;
-	struct mnl_socket *nl;
+	struct kb_netlink nl;
 };
 
 static void see(void *arg, const struct kb_netdev *dev)
 {
-	const struct walk *w = arg;
+	struct walk *w = arg;
 	struct kb_hooks h = {.dev = *dev};
 
 	if (!kb_netdev_is_pod(dev))
 		kb_nic_read(dev->name, dev->ifindex, &h.nic);
 	read_tcx(&h);
-	read_filters(w->nl, &h);
+	read_filters(&w->nl, &h);
 	read_xdp(&h);
 	w->fn(w->arg, &h);
 }
 
 int kb_probe_hooks(void (*fn)(void *arg, const struct kb_hooks *hooks), void *arg)
 {
-	struct walk w = {fn, arg, mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC)};
-	int r;
+	struct walk w = {.fn = fn, .arg = arg};
+	int r = kb_netlink_open(&w.nl, NETLINK_ROUTE);
 
-	if (!w.nl)
-		return -errno;
-	r = mnl_socket_bind(w.nl, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno : kb_netdev_each(see, &w);
-	mnl_socket_close(w.nl);
+	if (r < 0)
+		return r;
+	r = kb_netdev_each(see, &w);
+	kb_netlink_close(&w.nl);
 	return r;
 }
 

@@ -2,14 +2,12 @@
 /* The names of nftables' chains, of which iptables-nft's are some; not what stands in them. */
 #include "control/datapath/probe.h"
 
-#include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#define CHAINS_BYTES 16384
+#include "control/datapath/netlink.h"
 
 struct chain {
 	const char *table, *name; /* borrowed from the message */
@@ -44,34 +42,19 @@ static int on_chain(const struct nlmsghdr *nlh, void *arg)
 
 void kb_probe_nft(struct kb_nft *ret)
 {
-	char buf[CHAINS_BYTES];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	struct kb_netlink nl;
+	struct nlmsghdr *nlh;
 	struct nfgenmsg *nfg;
-	int r;
 
 	memset(ret, 0, sizeof(*ret));
-	if (!nl) {
-		ret->r = -errno;
+	ret->r = kb_netlink_open(&nl, NETLINK_NETFILTER);
+	if (ret->r < 0)
 		return;
-	}
-	nlh->nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETCHAIN;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	nlh->nlmsg_seq = 1;
+	nlh = kb_netlink_message(&nl, 0, (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETCHAIN,
+				 NLM_F_DUMP);
 	nfg = mnl_nlmsg_put_extra_header(nlh, sizeof(*nfg));
 	nfg->nfgen_family = AF_UNSPEC;
 	nfg->version = NFNETLINK_V0;
-	r = mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ||
-			    mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0
-		    ? -1
-		    : 1;
-	while (r > 0) {
-		ssize_t n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-
-		r = n < 0 ? -1
-			  : mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(nl), on_chain, ret);
-	}
-	if (r < 0)
-		ret->r = -errno;
-	mnl_socket_close(nl);
+	ret->r = kb_netlink_talk(&nl, nlh, on_chain, ret);
+	kb_netlink_close(&nl);
 }
