@@ -82,6 +82,15 @@ __attribute__((unused)) static void world_veth(void)
 	world_enter(0);
 }
 
+/* `name` is below the folder. */
+__attribute__((unused)) static bool world_is_pinned(const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", world_dir, name);
+	return access(path, F_OK) == 0;
+}
+
 __attribute__((unused)) static int world_teardown(void **state)
 {
 	char err[256];

@@ -31,49 +31,38 @@ static struct kb_datapath *open_plain(void)
 	return open_with((struct kb_datapath_config){.skip_tc = true, .skip_xdp = true});
 }
 
-static bool is_pinned(const char *name)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/%s", world_dir, name);
-	return access(path, F_OK) == 0;
-}
-
 /* In the folder of the table in force. */
 static bool has_pin(const char *name)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "table/%s", name);
-	return is_pinned(path);
+	return world_is_pinned(path);
+}
+
+/* Names that `ls options` gives of what is below the folder. */
+static unsigned int count(const char *options, const char *below)
+{
+	char cmd[256];
+	unsigned int n = 0;
+	FILE *p;
+
+	snprintf(cmd, sizeof(cmd), "ls %s %s/%s 2>/dev/null | wc -l", options, world_dir, below);
+	p = popen(cmd, "r");
+	assert_non_null(p);
+	assert_int_equal(fscanf(p, "%u", &n), 1);
+	pclose(p);
+	return n;
 }
 
 static unsigned int count_tables(void)
 {
-	char cmd[256];
-	unsigned int n = 0;
-	FILE *p;
-
-	snprintf(cmd, sizeof(cmd), "ls -d %s/table_* 2>/dev/null | wc -l", world_dir);
-	p = popen(cmd, "r");
-	assert_non_null(p);
-	assert_int_equal(fscanf(p, "%u", &n), 1);
-	pclose(p);
-	return n;
+	return count("-d", "table_*");
 }
 
 static unsigned int count_pins(void)
 {
-	char cmd[256];
-	unsigned int n = 0;
-	FILE *p;
-
-	snprintf(cmd, sizeof(cmd), "ls -A %s 2>/dev/null | wc -l", world_dir);
-	p = popen(cmd, "r");
-	assert_non_null(p);
-	assert_int_equal(fscanf(p, "%u", &n), 1);
-	pclose(p);
-	return n;
+	return count("-A", "");
 }
 
 /* Ids are never reused soon, so an object is gone when its id is. */
@@ -436,7 +425,7 @@ static void attach_both(bool clsact, const char *mode)
 	world_run("ip link del v0");
 	kb_datapath_refresh(dp);
 	assert_false(kb_datapath_all_attached(dp));
-	assert_false(is_pinned(pin));
+	assert_false(world_is_pinned(pin));
 	assert_non_null(strstr(kb_datapath_port(dp, 0)->error, "no such interface"));
 	world_veth();
 	kb_datapath_refresh(dp);
@@ -448,7 +437,7 @@ static void attach_both(bool clsact, const char *mode)
 	world_run("tc filter show dev v0 ingress >/dev/null");
 	kb_datapath_prune(dp);
 	snprintf(pin, sizeof(pin), "link_tc_%u", if_nametoindex("v0"));
-	assert_false(is_pinned(pin));
+	assert_false(world_is_pinned(pin));
 	assert_int_not_equal(system("tc filter show dev v0 ingress | grep -q kbdns"), 0);
 	assert_int_not_equal(system("tc qdisc show dev v0 | grep -q clsact"), 0);
 	assert_int_equal(kb_datapath_attach_tc(dp, "v0", err, sizeof(err)), 0);

@@ -393,14 +393,6 @@ static void test_slots(void **state)
 	assert_int_equal(kb_datapath_local_add(dp, &dns[0]), 0);
 }
 
-static bool is_pinned(const char *name)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/%s", world_dir, name);
-	return access(path, F_OK) == 0;
-}
-
 static int programs_at(const char *ifname)
 {
 	char cmd[256];
@@ -441,11 +433,11 @@ static void attachments(bool clsact)
 		if (strcmp(kb_datapath_port(with, 0)->mode, "clsact") == 0)
 			assert_int_equal(programs_at("v0"), config.local ? 3 : 1);
 		else
-			assert_true(is_pinned(in) == config.local);
+			assert_true(world_is_pinned(in) == config.local);
 		kb_datapath_close(with, local < 2);
 	}
 	assert_int_equal(programs_at("v0"), 0);
-	assert_false(is_pinned("table"));
+	assert_false(world_is_pinned("table"));
 	world_run("ip link del v0");
 }
 
@@ -461,18 +453,8 @@ static int setup(void **state)
 	static const char *const pins[] = {"prog_local_in", "prog_local_out"};
 	char path[128];
 
-	if (world_setup(state) < 0)
-		return -1;
-	if (kb_datapath_open(
-		    &(struct kb_datapath_config){.dir = world_dir, .skip_xdp = true, .local = true},
-		    &dp, err, sizeof(err)) < 0 ||
-	    kb_datapath_load_programs(dp, err, sizeof(err)) < 0) {
-		print_error("%s\n", err);
-		return -1;
-	}
-	kb_datapath_backing(dp, &backing);
-	table_fill(&backing);
-	if (kb_datapath_beat(dp, 600000) < 0)
+	if (rows_open(state, &(struct kb_datapath_config){
+				     .dir = world_dir, .skip_xdp = true, .local = true}) < 0)
 		return -1;
 	for (int i = 0; i < 2; i++) {
 		snprintf(path, sizeof(path), "%s/table/%s", world_dir, pins[i]);

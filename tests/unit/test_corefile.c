@@ -583,29 +583,56 @@ static void test_unapplied(void **state)
 	}
 }
 
+/* A Corefile with one block, which names a hosts file beside it, that is not there yet. */
+struct hosts_world {
+	char dir[24], corefile[64], hosts[64];
+};
+
+__attribute__((format(printf, 2, 3))) static void write_file(const char *path, const char *format,
+							     ...)
+{
+	va_list ap;
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	va_start(ap, format);
+	vfprintf(f, format, ap);
+	va_end(ap);
+	fclose(f);
+}
+
+/* `options` come behind the name of the hosts file. */
+static void hosts_begin(struct hosts_world *w, const char *options)
+{
+	strcpy(w->dir, "/tmp/kb-corefile-XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	snprintf(w->corefile, sizeof(w->corefile), "%s/Corefile", w->dir);
+	snprintf(w->hosts, sizeof(w->hosts), "%s/hosts", w->dir);
+	write_file(w->corefile, ". {\nhosts %s%s\nkubernetes c.example\n}\n", w->hosts, options);
+}
+
+static void hosts_end(const struct hosts_world *w)
+{
+	unlink(w->hosts);
+	unlink(w->corefile);
+	rmdir(w->dir);
+}
+
 /* A hosts file that goes, or grows too long, says what it said before, however often it is looked
  * for. */
 static void test_hosts_file_goes(void **state)
 {
 	const char *said = "192.0.2.1 a.svc.c.example b.test\n";
-	char dir[] = "/tmp/kb-corefile-XXXXXX", corefile[64], hosts[64], err[512];
 	struct kb_corefile c[5];
+	struct hosts_world w;
+	char err[512];
 	FILE *f;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(corefile, sizeof(corefile), "%s/Corefile", dir);
-	snprintf(hosts, sizeof(hosts), "%s/hosts", dir);
-	f = fopen(corefile, "we");
-	assert_non_null(f);
-	fprintf(f, ". {\nhosts %s\nkubernetes c.example\n}\n", hosts);
-	fclose(f);
-	f = fopen(hosts, "we");
-	assert_non_null(f);
-	fputs(said, f);
-	fclose(f);
+	hosts_begin(&w, "");
+	write_file(w.hosts, "%s", said);
 	for (int i = 0; i < 5; i++) {
-		assert_int_equal(kb_corefile_read(corefile, i ? &c[i - 1] : NULL, &c[i], err,
+		assert_int_equal(kb_corefile_read(w.corefile, i ? &c[i - 1] : NULL, &c[i], err,
 						  sizeof(err)),
 				 0);
 		assert_int_equal(c[i].n_blocks, 1);
@@ -615,8 +642,8 @@ static void test_hosts_file_goes(void **state)
 		assert_int_equal(has_note(&c[i], KB_COREFILE_UNAPPLIED, 2, "hosts", "-"),
 				 i > 0 && i < 4);
 		if (i < 2)
-			unlink(hosts);
-		f = i >= 2 ? fopen(hosts, "we") : NULL;
+			unlink(w.hosts);
+		f = i >= 2 ? fopen(w.hosts, "we") : NULL;
 		if (f) {
 			fputs("# new\n", f);
 			assert_int_equal(ftruncate(fileno(f), i == 2 ? 64 << 20 : 6), 0);
@@ -625,36 +652,25 @@ static void test_hosts_file_goes(void **state)
 	}
 	for (int i = 0; i < 5; i++)
 		kb_corefile_free(&c[i]);
-	unlink(hosts);
-	unlink(corefile);
-	rmdir(dir);
+	hosts_end(&w);
 }
 
 /* A hosts file is part of what the result depends on. */
 static void test_hosts_file(void **state)
 {
-	char dir[] = "/tmp/kb-corefile-XXXXXX", corefile[64], hosts[64], err[512];
+	struct hosts_world w;
 	struct kb_corefile c;
 	uint64_t hash = 0;
-	FILE *f;
+	char err[512];
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(corefile, sizeof(corefile), "%s/Corefile", dir);
-	snprintf(hosts, sizeof(hosts), "%s/hosts", dir);
-	f = fopen(corefile, "we");
-	assert_non_null(f);
-	fprintf(f, ". {\nhosts %s {\nfallthrough\n}\nkubernetes c.example\n}\n", hosts);
-	fclose(f);
+	hosts_begin(&w, " {\nfallthrough\n}");
 	for (int i = 0; i < 3; i++) {
-		f = i ? fopen(hosts, "we") : NULL;
-		if (f) {
-			fprintf(f, "# none\n192.0.2.%d a.svc.c.example b.test\n", i);
-			fclose(f);
-		}
-		assert_int_equal(kb_corefile_read(corefile, NULL, &c, err, sizeof(err)), 0);
+		if (i)
+			write_file(w.hosts, "# none\n192.0.2.%d a.svc.c.example b.test\n", i);
+		assert_int_equal(kb_corefile_read(w.corefile, NULL, &c, err, sizeof(err)), 0);
 		assert_int_equal(c.n_files, 2);
-		assert_string_equal(c.files[1], hosts);
+		assert_string_equal(c.files[1], w.hosts);
 		assert_true(c.hash != hash);
 		hash = c.hash;
 		assert_int_equal(c.n_blocks, 1);
@@ -668,9 +684,7 @@ static void test_hosts_file(void **state)
 					     : "# none\n192.0.2.2 a.svc.c.example b.test\n");
 		kb_corefile_free(&c);
 	}
-	unlink(hosts);
-	unlink(corefile);
-	rmdir(dir);
+	hosts_end(&w);
 }
 
 /* One test for each file. */
